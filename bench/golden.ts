@@ -1,0 +1,173 @@
+// Compares models with expected logits and tokens; needs no development dependencies, so it runs on any host.
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { prepareEnvironment } from '#fiddler/devices/environment.js';
+import { loadEngine } from '#fiddler/engine/load.js';
+import type { Session } from '#fiddler/engine/session.js';
+import { spread } from '#fiddler/experts/placement.js';
+import { POLICIES } from '#fiddler/experts/policies/index.js';
+import { type GoldenCase, type GoldenModel, goldenNames, readGolden } from './golden-data.js';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+const names = POLICIES.map((p) => p.name);
+
+const { values: args } = parseArgs({
+  options: {
+    accelerator: { type: 'string', default: 'none' },
+    dtype: { type: 'string', default: 'f32,auto' },
+    model: { type: 'string', multiple: true },
+    policy: { type: 'string', default: names.join(',') },
+    residency: { type: 'string', default: '0,25,50,100' },
+    /** Most cases and greedy tokens of a model. */
+    cases: { type: 'string', default: '99' },
+    tokens: { type: 'string', default: '999' },
+    golden: { type: 'string', default: join(root, 'test', 'golden') },
+    models: { type: 'string', default: join(root, 'models') },
+  },
+});
+
+interface Setting {
+  accelerator: 'cuda' | 'vulkan' | 'host' | 'none';
+  dtype: 'auto' | 'f32';
+  policy: string;
+  /** Share of experts on the accelerator, in percent. */
+  residency: number;
+}
+
+/** What a comparison found; `problems` is empty where everything held. */
+interface Outcome {
+  /** Largest difference of a logit, and the normalised mean squared error. */
+  largest: number;
+  nmse: number;
+  /** Experts run by each lane in decoding. */
+  lanes: { resident: number; streamed: number; cpu: number };
+  problems: string[];
+}
+
+const never = () => false;
+
+/** Loads the model anew under one setting and compares every case. */
+function check(model: GoldenModel, setting: Setting): Outcome {
+  const { accelerator, dtype, policy, residency } = setting;
+  const session = loadEngine(model.dir, { accelerator, dtype, policy, expertsResident: residency / 100, ctx: 512 });
+  const outcome: Outcome = { largest: 0, nmse: 0, lanes: { resident: 0, streamed: 0, cpu: 0 }, problems: [] };
+  try {
+    for (const each of model.cases.slice(0, Number(args.cases))) {
+      compareLogits(session, each, outcome);
+      compareTokens(session, each, setting, outcome);
+    }
+    checkTolerance(model, setting, outcome);
+    checkLanes(setting, outcome);
+  } finally {
+    session.close();
+  }
+  return outcome;
+}
+
+function compareLogits(session: Session, { tokens, logits }: GoldenCase, outcome: Outcome): void {
+  let [errors, squares, compared] = [0, 0, 0];
+  session.evaluate(tokens, never, (position, ours) => {
+    compared += ours.length;
+    for (let i = 0; i < ours.length; i++) {
+      const expected = logits[position * ours.length + i]!;
+      const error = Math.abs(ours[i]! - expected);
+      if (!(error <= outcome.largest)) outcome.largest = error; // so that NaN does not pass
+      errors += error * error;
+      squares += expected * expected;
+    }
+  });
+  if (compared !== logits.length) outcome.problems.push(`${compared} of ${logits.length} logits were computed`);
+  outcome.nmse = Math.max(outcome.nmse, errors / squares);
+}
+
+/** Greedy decoding; the lanes must have run just the experts that the routers chose, the resident ones where they lie. */
+function compareTokens(session: Session, { tokens, continuation }: GoldenCase, setting: Setting, outcome: Outcome): void {
+  const expected = continuation.slice(0, Number(args.tokens));
+  const before = session.usage.executions.map((layer) => layer.slice());
+  const generated: number[] = [];
+  const options = { temperature: 0, maxTokens: expected.length };
+  const { lanes } = session.generate(tokens, options, (token) => generated.push(token) < 0, never);
+  if (setting.dtype === 'f32' && generated.some((token, i) => token !== expected[i])) {
+    outcome.problems.push(`greedy tokens differ: ${generated} instead of ${expected}`);
+  }
+  const sizes = before.map((layer) => layer.length);
+  const total = sizes.reduce((a, b) => a + b, 0);
+  const offloads = setting.accelerator !== 'none';
+  const placement = spread(offloads ? Math.round((setting.residency / 100) * total) : 0, sizes);
+  let [all, resident] = [0, 0];
+  session.usage.executions.forEach((layer, l) => {
+    layer.forEach((count, e) => {
+      const chosen = count - before[l]![e]!;
+      all += chosen;
+      if (placement[l]!.includes(e)) resident += chosen;
+    });
+  });
+  const ran = { resident: lanes.resident.experts, streamed: lanes.streamed.experts, cpu: lanes.cpu.experts };
+  for (const lane of ['resident', 'streamed', 'cpu'] as const) outcome.lanes[lane] += ran[lane];
+  if (ran.resident !== resident) outcome.problems.push(`${ran.resident} resident experts ran instead of ${resident}`);
+  if (ran.resident + ran.streamed + ran.cpu !== all) outcome.problems.push(`lanes ran other than ${all} experts`);
+}
+
+function checkTolerance(model: GoldenModel, { accelerator, dtype }: Setting, outcome: Outcome): void {
+  // CUDA multiplies float32 matrices in TF32.
+  const relative = dtype === 'auto' ? 1e-3 : accelerator === 'cuda' ? 1e-5 : undefined;
+  const tolerance = 1e-3 * Math.max(1, model.deviation);
+  if (relative !== undefined && !(outcome.nmse < relative)) outcome.problems.push(`error ${outcome.nmse} ≥ ${relative}`);
+  if (relative === undefined && !(outcome.largest <= tolerance)) {
+    outcome.problems.push(`largest difference ${outcome.largest} > ${tolerance}`);
+  }
+}
+
+/** The lanes that a policy must and must not use. */
+function checkLanes({ accelerator, policy, residency }: Setting, { lanes, problems }: Outcome): void {
+  const offloads = accelerator !== 'none';
+  const missing = offloads ? residency < 100 : true;
+  const expect = (lane: keyof typeof lanes, used: boolean) => {
+    if (lanes[lane] > 0 !== used) problems.push(`the ${lane} lane ran ${lanes[lane]} experts`);
+  };
+  expect('resident', offloads && residency > 0);
+  if (!offloads || policy === 'static') expect('cpu', missing);
+  if (!offloads || policy === 'static' || !missing) expect('streamed', false);
+  if (offloads && policy === 'stream') {
+    expect('streamed', missing);
+    expect('cpu', false);
+  }
+}
+
+function settings(accelerator: Setting['accelerator']): Setting[] {
+  const residencies = accelerator === 'none' ? [0] : args.residency.split(',').map(Number);
+  return args.dtype.split(',').flatMap((dtype) =>
+    args.policy
+      .split(',')
+      .flatMap((policy) =>
+        residencies.map((residency) => ({ accelerator, dtype: dtype as Setting['dtype'], policy, residency })),
+      ),
+  );
+}
+
+function main(): number {
+  const accelerator = args.accelerator as Setting['accelerator'];
+  // Vulkan decides at loading how it multiplies float32, so a process checks one type.
+  if (accelerator === 'vulkan' && args.dtype.includes(',')) throw new Error('--accelerator vulkan takes one --dtype');
+  prepareEnvironment({ dtype: args.dtype === 'f32' ? 'f32' : 'auto' });
+  let failed = 0;
+  let passed = 0;
+  for (const name of args.model ?? goldenNames(args.golden)) {
+    const model = readGolden(args.golden, args.models, name);
+    for (const setting of settings(accelerator)) {
+      const { largest, nmse, lanes, problems } = check(model, setting);
+      if (problems.length > 0) failed++;
+      else passed++;
+      const what = `${name} ${accelerator} ${setting.dtype} ${setting.policy} ${setting.residency}%`;
+      const found = `largest ${largest.toExponential(1)} nmse ${nmse.toExponential(1)}`;
+      const ran = `resident ${lanes.resident} streamed ${lanes.streamed} cpu ${lanes.cpu}`;
+      console.log(`${problems.length > 0 ? 'FAIL' : 'ok  '} ${what}: ${found}; ${ran}`);
+      for (const problem of problems) console.log(`       ${problem}`);
+    }
+  }
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed > 0 || passed === 0 ? 1 : 0;
+}
+
+process.exitCode = main();

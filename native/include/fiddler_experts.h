@@ -1,0 +1,121 @@
+/* Feed-forward experts of a Mixture-of-Experts layer on the CPU.
+ *
+ * An expert maps a hidden state x of d floats to
+ *     down · (f(gate · x + gate_bias) * (up · x + up_bias)) + down_bias        gated
+ *     down ·  f(up · x + up_bias) + down_bias                                  ungated
+ * Matrices are row-major as PyTorch stores them: gate and up [ff, d], down [d, ff]. They are used where
+ * they lie (a mapped file will do), at any alignment.
+ *
+ * Functions return 0 or a negative fk_status. A pool serves one caller at a time. */
+#ifndef FIDDLER_EXPERTS_H
+#define FIDDLER_EXPERTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FK_API_VERSION 1
+
+typedef enum fk_status {
+  FK_OK = 0,
+  FK_INVALID = -1,   /* an argument makes no sense */
+  FK_NO_MEMORY = -2, /* scratch or threads could not be had */
+  FK_UNSUPPORTED = -3, /* no such kernel, or this CPU lacks its instructions */
+} fk_status;
+
+typedef enum fk_type {
+  FK_F32 = 0,
+  FK_F16 = 1,
+  FK_BF16 = 2,
+  FK_Q8_0 = 3, /* ggml's blocks of 32 weights: an f16 scale and 32 signed bytes */
+} fk_type;
+
+typedef enum fk_activation {
+  FK_SILU = 0,
+  FK_SWIGLU_CLAMPED = 1, /* gpt-oss: g = min(gate, limit), u = clamp(up, ±limit); g σ(alpha g) (u + 1) */
+  FK_GELU = 2,           /* x Φ(x), by erf */
+  FK_GELU_TANH = 3,
+  FK_RELU = 4,
+} fk_activation;
+
+typedef enum fk_precision {
+  FK_AUTO = 0,     /* as fast as the kernel can: activations may round to bf16, and f16 and Q8_0 weights too */
+  FK_FULL_F32 = 1, /* weights upcast, all arithmetic in f32 */
+} fk_precision;
+
+/* What the experts of one call have in common. */
+typedef struct fk_layer {
+  int32_t hidden;     /* d */
+  int32_t type;       /* fk_type of gate, up and down */
+  int32_t activation; /* fk_activation */
+  int32_t precision;  /* fk_precision */
+  float alpha, limit; /* of FK_SWIGLU_CLAMPED */
+} fk_layer;
+
+/* One expert, or the part of it made of rows [row_begin, row_end) of gate and up, which are columns of down.
+ * Pointers and biases are those of the whole expert; biases are f32 or NULL. Of an expert in several parts only one
+ * should carry down_bias. Q8_0 needs hidden, row_begin and row_end to be multiples of 32. */
+typedef struct fk_expert {
+  const void *gate; /* NULL: ungated */
+  const void *up;
+  const void *down;
+  const float *gate_bias, *up_bias, *down_bias;
+  int64_t gate_stride, up_stride, down_stride; /* bytes from one row to the next */
+  int32_t row_begin, row_end;
+  int32_t first_route, routes; /* its tokens: this stretch of the call's routes */
+} fk_expert;
+
+typedef struct fk_pool fk_pool;
+
+int fk_api_version(void);
+
+/* The best kernel of this CPU unless another was selected: "amx-bf16", "avx512-bf16", "avx512", "avx2" or "portable". */
+const char *fk_kernel_name(void);
+/* Names of the kernels that this build has and this CPU runs, best first, separated by commas. */
+const char *fk_kernels_available(void);
+/* Selects a kernel by name for all pools, NULL the best. Not while a call is under way. "amx-emulated" runs the AMX
+ * kernel's logic on software tiles, for tests. */
+int fk_select_kernel(const char *name);
+
+/* A pool of `threads` threads: the caller of fk_experts_run and threads - 1 workers. Worker i is pinned to cpus[i];
+ * cpus[0] is left to the caller, which is not pinned. cpus NULL takes the CPUs this process may use, node by node, and
+ * threads 0 as many as there are. NULL where threads cannot be had. */
+fk_pool *fk_pool_create(int threads, const int32_t *cpus);
+void fk_pool_free(fk_pool *pool);
+int fk_pool_threads(const fk_pool *pool);
+/* Between begin and end workers wait for work spinning, as long as it comes at least every 100 ms; otherwise they fall
+ * asleep 200 µs after the last. */
+void fk_pool_begin(fk_pool *pool);
+void fk_pool_end(fk_pool *pool);
+
+/* y[token] += weight · expert(x[token]) for every route of every expert; route i serves token route_tokens[i] with weight
+ * route_weights[i]. x and y are [tokens, hidden] f32 and do not overlap. Experts may share tokens. The order of every
+ * sum depends on nothing but the arguments and the kernel: not on threads or timing. */
+int fk_experts_run(fk_pool *pool, const fk_layer *layer, const fk_expert *experts, int count,
+                   const int32_t *route_tokens, const float *route_weights, int routes, const float *x, float *y,
+                   int tokens);
+/* The same in two halves: start hands the work to the workers and returns; wait joins them and returns when y is
+ * complete. The arrays must live until then; layer and experts are copied. */
+int fk_experts_start(fk_pool *pool, const fk_layer *layer, const fk_expert *experts, int count,
+                     const int32_t *route_tokens, const float *route_weights, int routes, const float *x, float *y,
+                     int tokens);
+int fk_experts_wait(fk_pool *pool);
+
+/* For weights in anonymous memory, before they are first written: huge pages, and pages interleaved over the NUMA
+ * nodes where there are several (any thread may compute any row). A hint: pages that cannot be had so are ordinary. */
+void fk_memory_advise(void *address, size_t bytes);
+
+/* What the machine can do with this pool's threads; the measure for the kernels and for cost models. */
+double fk_measure_read(fk_pool *pool, const void *address, size_t bytes); /* bytes a second of a plain streaming read */
+double fk_measure_peak(fk_pool *pool, int type); /* FLOP/s of the kernel's multiply instruction for an fk_type, on registers */
+
+/* For tests: overwrites all scratch, so that a kernel reading what it did not write is found out. */
+void fk_poison_scratch(fk_pool *pool, int byte);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

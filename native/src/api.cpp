@@ -1,0 +1,190 @@
+#include "fiddler_experts.h"
+
+#include "layer_call.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <string>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+#define FK_API extern "C" __attribute__((visibility("default")))
+
+using namespace fk;
+
+struct fk_pool {
+  fk_pool(int threads, std::vector<int> cpus) : call(threads), pool(threads, std::move(cpus)) {}
+  LayerCall call;
+  Pool pool;
+};
+
+namespace {
+
+const Kernel *best() {
+  for (auto k = kKernels; *k; k++)
+    if ((*k)->automatic && (*k)->supported()) return *k;
+  return nullptr; // not reached: portable always is
+}
+
+std::atomic<const Kernel *> selected{nullptr};
+
+const Kernel &kernel() {
+  const Kernel *k = selected.load();
+  return k ? *k : *best();
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+} // namespace
+
+FK_API int fk_api_version(void) { return FK_API_VERSION; }
+
+FK_API const char *fk_kernel_name(void) { return kernel().name; }
+
+FK_API const char *fk_kernels_available(void) {
+  static const std::string names = [] {
+    std::string list;
+    for (auto k = kKernels; *k; k++)
+      if ((*k)->automatic && (*k)->supported()) list += (list.empty() ? "" : ",") + std::string((*k)->name);
+    return list;
+  }();
+  return names.c_str();
+}
+
+FK_API int fk_select_kernel(const char *name) {
+  if (!name) {
+    selected = nullptr;
+    return FK_OK;
+  }
+  for (auto k = kKernels; *k; k++)
+    if (std::strcmp((*k)->name, name) == 0 && (*k)->supported()) {
+      selected = *k;
+      return FK_OK;
+    }
+  return FK_UNSUPPORTED;
+}
+
+FK_API fk_pool *fk_pool_create(int threads, const int32_t *cpus) {
+  if (threads < 0 || threads > 4096) return nullptr;
+  try {
+    std::vector<int> list = allowed_cpus();
+    if (cpus) list.assign(cpus, cpus + threads);
+    return new fk_pool(threads ? threads : int(list.size()), list);
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+FK_API void fk_pool_free(fk_pool *pool) {
+  if (pool && pool->pool.busy()) pool->pool.wait();
+  delete pool;
+}
+
+FK_API int fk_pool_threads(const fk_pool *pool) { return pool ? pool->pool.threads() : 0; }
+
+FK_API void fk_pool_begin(fk_pool *pool) {
+  if (pool) pool->pool.keep_awake(true);
+}
+
+FK_API void fk_pool_end(fk_pool *pool) {
+  if (pool) pool->pool.keep_awake(false);
+}
+
+FK_API int fk_experts_start(fk_pool *pool, const fk_layer *layer, const fk_expert *experts, int count,
+                            const int32_t *route_tokens, const float *route_weights,
+                            int routes, const float *x, float *y, int tokens) {
+  if (!pool || !layer || !x || !y || (count > 0 && !experts) || pool->pool.busy()) return FK_INVALID;
+  if (routes > 0 && (!route_tokens || !route_weights)) return FK_INVALID;
+  const Routes list = {route_tokens, route_weights, routes};
+  if (const fk_status wrong = LayerCall::check(*layer, experts, count, list, tokens)) return wrong;
+  try {
+    pool->pool.start(pool->call.plan(kernel(), *layer, experts, count, list, x, y, tokens));
+    return FK_OK;
+  } catch (...) {
+    return FK_NO_MEMORY;
+  }
+}
+
+FK_API int fk_experts_wait(fk_pool *pool) {
+  if (!pool) return FK_INVALID;
+  if (pool->pool.busy()) pool->pool.wait();
+  return FK_OK;
+}
+
+FK_API int fk_experts_run(fk_pool *pool, const fk_layer *layer, const fk_expert *experts, int count,
+                          const int32_t *route_tokens, const float *route_weights,
+                            int routes, const float *x, float *y, int tokens) {
+  const int status = fk_experts_start(pool, layer, experts, count, route_tokens, route_weights, routes, x, y, tokens);
+  return status ? status : fk_experts_wait(pool);
+}
+
+FK_API void fk_memory_advise(void *address, size_t bytes) {
+  const uintptr_t page = 4096, begin = ((uintptr_t)address + page - 1) / page * page;
+  const uintptr_t end = ((uintptr_t)address + bytes) / page * page;
+  if (end <= begin) return;
+#ifdef MADV_HUGEPAGE
+  madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+#endif
+#if defined(__linux__) && defined(SYS_mbind)
+  constexpr int kInterleave = 3; // MPOL_INTERLEAVE
+  const int nodes = std::min(numa_nodes(), 63);
+  const unsigned long mask = (1ul << nodes) - 1;
+  if (nodes > 1) syscall(SYS_mbind, begin, end - begin, kInterleave, &mask, sizeof mask * 8, 0);
+#endif
+}
+
+FK_API double fk_measure_read(fk_pool *pool, const void *address, size_t bytes) {
+  if (!pool || !address || !bytes || pool->pool.busy()) return FK_INVALID;
+  constexpr size_t kChunk = size_t(1) << 20;
+  const auto read = kernel().read;
+  std::atomic<uint64_t> checksum{0};
+  const auto start = std::chrono::steady_clock::now();
+  try {
+    pool->pool.start({{int((bytes + kChunk - 1) / kChunk), [&](int chunk, int) {
+                         const size_t from = size_t(chunk) * kChunk;
+                         checksum ^= read((const char *)address + from, std::min(kChunk, bytes - from));
+                       }}});
+  } catch (...) {
+    return FK_NO_MEMORY;
+  }
+  pool->pool.wait();
+  return double(bytes) / seconds_since(start);
+}
+
+FK_API double fk_measure_peak(fk_pool *pool, int type) {
+  if (!pool || type < 0 || type > FK_Q8_0 || pool->pool.busy()) return FK_INVALID;
+  const auto peak = kernel().arithmetic[FK_AUTO][type].peak;
+  int64_t rounds = 1 << 10;
+  try {
+    // Every thread does the same; rounds are doubled until a run takes 20 ms.
+    for (;; rounds *= 2) {
+      std::atomic<int> arrived{0};
+      const int threads = pool->pool.threads();
+      std::vector<double> flops(threads);
+      const auto start = std::chrono::steady_clock::now();
+      pool->pool.start({{threads, [&](int chunk, int) {
+                           arrived++;
+                           while (arrived < threads && seconds_since(start) < 0.01) continue;
+                           flops[chunk] = peak(rounds);
+                         }}});
+      pool->pool.wait();
+      const double seconds = seconds_since(start);
+      if (seconds < 0.02) continue;
+      double total = 0;
+      for (double f : flops) total += f;
+      return total / seconds;
+    }
+  } catch (...) {
+    return FK_NO_MEMORY;
+  }
+}
+
+FK_API void fk_poison_scratch(fk_pool *pool, int byte) {
+  if (pool && !pool->pool.busy()) pool->call.poison(byte);
+}

@@ -1,0 +1,15 @@
+#include "arithmetic.h"
+#include "tile_f32.h"
+
+namespace fk {
+
+constexpr Arithmetic kAvx512Full[4] = {
+    arithmetic<F32Weights, float, F32Tile, 8>(),
+    arithmetic<F16Weights, float, F32Tile, 8>(),
+    arithmetic<Bf16Weights, float, F32Tile, 8>(),
+    arithmetic<Q8Weights, float, F32Tile, 8>(),
+};
+
+uint64_t read_avx512(const void *address, size_t bytes) { return read(address, bytes); }
+
+} // namespace fk

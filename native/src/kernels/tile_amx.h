@@ -1,0 +1,82 @@
+// AMX-BF16. Weights are the left operand of TDPBF16PS, whose rows are contiguous along k as stored: nothing is
+// interleaved. Tokens are the right operand, packed once in pairs along k. Tiles 0-3 hold 32 rows x 32 tokens of sums,
+// 4 and 5 weights, 6 and 7 tokens.
+#pragma once
+#include "amx.h"
+#include "tile.h"
+
+namespace fk {
+namespace {
+
+struct AmxTile {
+  using Element = bf16;
+  static constexpr int kRows = 32, kVectors = 2, kDepth = 512;
+  static void begin() { FK_TILES_ON(); }
+  static void end() { FK_TILES_OFF(); }
+
+  template <int V> static inline void run(const Operands<bf16> &o) {
+    if (o.live_rows > 16)
+      multiply<2, V>(o);
+    else
+      multiply<1, V>(o);
+  }
+
+  static double peak(int64_t rounds) {
+    FK_TILES_ON();
+    FK_TILE_ZERO(0);
+    FK_TILE_ZERO(1);
+    FK_TILE_ZERO(2);
+    FK_TILE_ZERO(3);
+    FK_TILE_ZERO(4);
+    FK_TILE_ZERO(5);
+    FK_TILE_ZERO(6);
+    FK_TILE_ZERO(7);
+    for (int64_t i = 0; i < rounds; i++) {
+      FK_TILE_DOT(0, 4, 6);
+      FK_TILE_DOT(1, 4, 7);
+      FK_TILE_DOT(2, 5, 6);
+      FK_TILE_DOT(3, 5, 7);
+    }
+    FK_TILES_OFF();
+    return double(rounds) * 4 * 16 * 16 * 32 * 2;
+  }
+
+private:
+  template <int R, int V> static inline void multiply(const Operands<bf16> &o) {
+    float *s0 = o.sums, *s1 = o.sums + kSumsStride; // of the two vectors
+    const int half = 16 * kVector;                  // sums of 16 rows
+    if (o.add) {
+      FK_TILE_LOAD(0, s0, 64);
+      if (V > 1) FK_TILE_LOAD(1, s1, 64);
+      if (R > 1) FK_TILE_LOAD(2, s0 + half, 64);
+      if (R > 1 && V > 1) FK_TILE_LOAD(3, s1 + half, 64);
+    } else {
+      FK_TILE_ZERO(0);
+      FK_TILE_ZERO(1);
+      FK_TILE_ZERO(2);
+      FK_TILE_ZERO(3);
+    }
+    const int64_t stride = o.row_stride * int64_t(sizeof(bf16));
+    for (int k = 0; k < o.k; k += kStep) {
+      FK_TILE_LOAD(4, o.rows + k, stride);
+      FK_TILE_LOAD(6, o.tokens + k * kVector, 64);
+      FK_TILE_DOT(0, 4, 6);
+      if (V > 1) {
+        FK_TILE_LOAD(7, o.tokens + o.vector_stride + k * kVector, 64);
+        FK_TILE_DOT(1, 4, 7);
+      }
+      if (R > 1) {
+        FK_TILE_LOAD(5, o.rows + 16 * o.row_stride + k, stride);
+        FK_TILE_DOT(2, 5, 6);
+        if (V > 1) FK_TILE_DOT(3, 5, 7);
+      }
+    }
+    FK_TILE_STORE(0, s0, 64);
+    if (V > 1) FK_TILE_STORE(1, s1, 64);
+    if (R > 1) FK_TILE_STORE(2, s0 + half, 64);
+    if (R > 1 && V > 1) FK_TILE_STORE(3, s1 + half, 64);
+  }
+};
+
+} // namespace
+} // namespace fk

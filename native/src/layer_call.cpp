@@ -1,0 +1,177 @@
+#include "layer_call.h"
+
+#include <algorithm>
+#include <memory>
+
+namespace fk {
+namespace {
+
+// Packed tokens and activations of the experts computed between two barriers: enough work to hide the barriers, and
+// little enough to stay in a last-level cache.
+constexpr int64_t kBatchBytes = int64_t(32) << 20;
+// Chunks a thread gets of a stage, on average: what a thread that finishes last may keep the others waiting.
+constexpr int kChunksPerThread = 32;
+constexpr int kTileChunksPerThread = 4;
+constexpr int64_t kScratchBytes = kPanelBytes + kSumsBytes;
+
+int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+bool known(int value, int last) { return value >= 0 && value <= last; }
+
+} // namespace
+
+LayerCall::LayerCall(int threads)
+    : threads_(threads), threads_base_((char *)threads_scratch_.reserve(size_t(threads * kScratchBytes))) {}
+
+fk_status LayerCall::check(const fk_layer &layer, const fk_expert *experts, int count, const Routes &routes,
+                           int tokens) {
+  const bool blocks = layer.type == FK_Q8_0;
+  if (layer.hidden <= 0 || tokens < 0 || count < 0 || routes.count < 0 || !known(layer.type, FK_Q8_0) ||
+      !known(layer.activation, FK_RELU) || !known(layer.precision, FK_FULL_F32) || (blocks && layer.hidden % kStep))
+    return FK_INVALID;
+  for (int i = 0; i < routes.count; i++)
+    if (routes.tokens[i] < 0 || routes.tokens[i] >= tokens) return FK_INVALID;
+  for (int i = 0; i < count; i++) {
+    const fk_expert &e = experts[i];
+    if (!e.up || !e.down || e.row_begin < 0 || e.row_end < e.row_begin || e.first_route < 0 || e.routes < 0 ||
+        e.first_route > routes.count - e.routes || (!e.gate && layer.activation == FK_SWIGLU_CLAMPED) ||
+        (blocks && (e.row_begin % kStep || e.row_end % kStep)))
+      return FK_INVALID;
+  }
+  return FK_OK;
+}
+
+std::vector<Stage> LayerCall::plan(const Kernel &kernel, const fk_layer &layer, const fk_expert *experts, int count,
+                                   const Routes &routes, const float *x, float *y, int tokens) {
+  arithmetic_ = &kernel.arithmetic[layer.precision][layer.type];
+  job_ = {layer, round_up(layer.hidden, kStep), x, y, nullptr};
+  add_tasks(experts, count, routes);
+  std::vector<Stage> stages;
+  for (Batch batch : place_tasks(tokens)) {
+    add_preparation(stages, batch, tokens);
+    add_gate_up(stages, batch);
+    add_down(stages, batch);
+  }
+  return stages;
+}
+
+void LayerCall::poison(int byte) {
+  rows_x_.fill(byte);
+  shared_.fill(byte);
+  threads_scratch_.fill(byte);
+}
+
+void LayerCall::add_tasks(const fk_expert *experts, int count, const Routes &routes) {
+  tasks_.clear();
+  for (int i = 0; i < count; i++) {
+    const fk_expert &e = experts[i];
+    if (e.routes == 0) continue;
+    Task task = {};
+    task.expert = e;
+    task.tokens = routes.tokens + e.first_route;
+    task.weights = routes.weights + e.first_route;
+    task.form = e.routes <= arithmetic_->dot_tokens ? Form::dot : Form::tile;
+    task.rows = e.row_end - e.row_begin;
+    task.act_k = round_up(task.rows, kStep);
+    task.vectors = round_up(e.routes, kVector) / kVector;
+    if (task.rows > 0 || e.down_bias) tasks_.push_back(task);
+  }
+}
+
+std::vector<LayerCall::Batch> LayerCall::place_tasks(int tokens) {
+  std::vector<Batch> batches;
+  std::vector<std::pair<int64_t, int64_t>> places; // of packed and act in the shared scratch
+  int64_t used = 0, most = 0;
+  bool rows = false;
+  for (int i = 0; i < int(tasks_.size()); i++) {
+    const Task &task = tasks_[i];
+    const bool dot = task.form == Form::dot;
+    rows |= dot;
+    const int64_t width = dot ? task.expert.routes : int64_t(task.vectors) * kVector;
+    const int element = dot ? arithmetic_->dot_element : arithmetic_->tile_element;
+    const int64_t packed = dot ? 0 : aligned(width * job_.hidden_k * element), act = aligned(width * task.act_k * element);
+    if (batches.empty() || used + packed + act > kBatchBytes) {
+      batches.push_back({i, i});
+      used = 0;
+    }
+    places.push_back({used, used + packed});
+    used += packed + act;
+    most = std::max(most, used);
+    batches.back().end = i + 1;
+  }
+  char *base = (char *)shared_.reserve(size_t(most));
+  for (size_t i = 0; i < tasks_.size(); i++) {
+    tasks_[i].packed = base + places[i].first;
+    tasks_[i].act = base + places[i].second;
+  }
+  if (rows) job_.rows_x = rows_x_.reserve(size_t(int64_t(tokens) * job_.hidden_k * arithmetic_->dot_element));
+  return batches;
+}
+
+// The tokens into the layouts that the batch's forms read.
+void LayerCall::add_preparation(std::vector<Stage> &stages, Batch batch, int tokens) {
+  constexpr int kSlice = 512; // k of one chunk
+  const auto pieces = std::make_shared<std::vector<Piece>>();
+  const int slices = (job_.hidden_k + kSlice - 1) / kSlice;
+  bool dot = false;
+  for (int i = batch.begin; i < batch.end; i++) {
+    dot |= tasks_[i].form == Form::dot;
+    if (tasks_[i].form == Form::tile) pieces->push_back({i, 0, tasks_[i].vectors * slices});
+  }
+  // Row by row where an expert wants rows, unless an earlier batch has them.
+  const bool converted = !stages.empty() && rows_ready_;
+  const int rows = dot && !converted ? tokens : 0;
+  rows_ready_ = dot || converted;
+  int chunks = rows;
+  for (Piece &piece : *pieces) {
+    piece.begin = chunks;
+    chunks = piece.end += chunks;
+  }
+  if (chunks == 0) return;
+  stages.push_back({chunks, [this, pieces, rows, slices](int chunk, int) {
+                      if (chunk < rows) return arithmetic_->convert_row(job_, chunk);
+                      const auto piece = std::find_if(pieces->begin(), pieces->end(),
+                                                      [&](const Piece &p) { return chunk < p.end; });
+                      const int part = chunk - piece->begin, k = part % slices * kSlice;
+                      arithmetic_->pack(job_, tasks_[piece->task], part / slices, k, std::min(k + kSlice, job_.hidden_k));
+                    }});
+}
+
+void LayerCall::add_gate_up(std::vector<Stage> &stages, Batch batch) {
+  const auto pieces = std::make_shared<std::vector<Piece>>();
+  int64_t rows[2] = {0, 0}; // by form
+  for (int i = batch.begin; i < batch.end; i++) rows[int(tasks_[i].form)] += tasks_[i].rows;
+  for (int i = batch.begin; i < batch.end; i++) {
+    const Task &task = tasks_[i];
+    const int most = task.expert.gate ? kPanelRows / 2 : kPanelRows;
+    const int chunks = threads_ * (task.form == Form::dot ? kChunksPerThread : kTileChunksPerThread);
+    const int fair = int(std::min<int64_t>(rows[int(task.form)] / chunks, most));
+    const int step = std::max(kVector, task.form == Form::dot ? round_up(fair, kVector) : round_up(fair, kStep));
+    for (int r = 0; r < task.rows; r += step) pieces->push_back({i, r, std::min(r + step, task.rows)});
+  }
+  stages.push_back({int(pieces->size()), [this, pieces](int chunk, int thread) {
+                      const Piece &piece = (*pieces)[chunk];
+                      arithmetic_->gate_up(job_, tasks_[piece.task], scratch_of(thread), piece.begin, piece.end);
+                    }});
+}
+
+// A chunk owns its columns of y for all experts of the batch, so that no two threads add to one element.
+void LayerCall::add_down(std::vector<Stage> &stages, Batch batch) {
+  bool tile = false;
+  for (int i = batch.begin; i < batch.end; i++) tile |= tasks_[i].form == Form::tile;
+  const int hidden = job_.layer.hidden;
+  const int fair = std::min(kPanelRows, hidden / (threads_ * (tile ? kTileChunksPerThread : kChunksPerThread)));
+  const int step = std::max(kVector, round_up(fair, tile ? kStep : kVector));
+  stages.push_back({(hidden + step - 1) / step, [this, batch, step, hidden](int chunk, int thread) {
+                      const int c0 = chunk * step, c1 = std::min(c0 + step, hidden);
+                      for (int i = batch.begin; i < batch.end; i++)
+                        arithmetic_->down(job_, tasks_[i], scratch_of(thread), c0, c1);
+                    }});
+}
+
+Scratch LayerCall::scratch_of(int thread) const {
+  char *base = threads_base_ + thread * kScratchBytes;
+  return {base, (float *)(base + kPanelBytes)};
+}
+
+} // namespace fk

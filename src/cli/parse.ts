@@ -1,0 +1,77 @@
+import { InvalidArgumentError } from 'commander';
+
+/**
+ * Values of command-line options, for commander: each parser takes the text and gives the value.
+ * @throws InvalidArgumentError naming what would be right
+ */
+type Parser<T> = (text: string) => T;
+
+/** Multipliers to bytes: GB is 10⁹, GiB 2³⁰. */
+const UNITS: Readonly<Record<string, number>> = {
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+  tib: 2 ** 40,
+};
+
+/** A decimal number without sign; `Number` alone would take '', '0x10' and 'Infinity'. */
+const DECIMAL = /^(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+/** An integer within [min, max]. */
+export function integer(min: number, max = Number.MAX_SAFE_INTEGER): Parser<number> {
+  const range = max === Number.MAX_SAFE_INTEGER ? `of ${min} or more` : `from ${min} to ${max}`;
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= min && value <= max)) throw new InvalidArgumentError(`It must be an integer ${range}.`);
+    return value;
+  };
+}
+
+/** A number within [min, max], `min` itself only where `inclusive`. */
+export function number(min: number, max = Number.MAX_VALUE, inclusive = true): Parser<number> {
+  const upper = max === Number.MAX_VALUE ? '' : `, at most ${max}`;
+  return (text) => {
+    const value = DECIMAL.test(text) ? Number(text) : Number.NaN;
+    if (!(value <= max && (inclusive ? value >= min : value > min)))
+      throw new InvalidArgumentError(`It must be a number ${inclusive ? 'of at least' : 'above'} ${min}${upper}.`);
+    return value;
+  };
+}
+
+/** Bytes, as '24GiB', '8GB', '500 MB' or '1073741824'. */
+export const bytes: Parser<number> = (text) => {
+  const [, amount = '', unit = 'b'] = /^([\d.]+)\s*([a-z]+)?$/i.exec(text.trim()) ?? [];
+  const value = DECIMAL.test(amount)
+    ? Math.round(Number(amount) * (UNITS[unit.toLowerCase()] ?? Number.NaN))
+    : Number.NaN;
+  if (!(value >= 1 && value <= Number.MAX_SAFE_INTEGER))
+    throw new InvalidArgumentError('It must be a size such as 24GiB (2^30 bytes each), 8GB (10^9) or 500MB.');
+  return value;
+};
+
+/** A share of a whole, as '25%' or '0.25', as a number from 0 to 1. */
+export const share: Parser<number> = (text) => {
+  const [, amount = '', percent] = /^([\d.]+)\s*(%)?$/.exec(text.trim()) ?? [];
+  const value = DECIMAL.test(amount) ? Number(amount) / (percent ? 100 : 1) : Number.NaN;
+  if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError('It must be a share from 0% to 100%, such as 25%.');
+  return value;
+};
+
+/** Token ids, as '1,17,42' or '1 17 42'. */
+export const tokens: Parser<number[]> = (text) => {
+  const ids = text.trim().split(/\s*,\s*|\s+/);
+  if (!ids.every((id) => /^\d+$/.test(id) && Number.isSafeInteger(Number(id))))
+    throw new InvalidArgumentError('It must be token ids separated by commas, such as 1,17,42.');
+  return ids.map(Number);
+};
+
+/** One more of an option that may be given several times. */
+export function several(text: string, before: readonly string[] = []): string[] {
+  if (text === '') throw new InvalidArgumentError('It must not be empty.');
+  return [...before, text];
+}

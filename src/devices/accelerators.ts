@@ -1,0 +1,59 @@
+import { FiddlerError } from '../errors.js';
+import { type DeviceInfo, devices, loadBackend } from '../ggml/backend.js';
+import { loadLibraries } from '../ggml/libraries.js';
+import { Device } from './device.js';
+
+/** A place to compute everything but the missing experts. */
+export interface AcceleratorKind {
+  name: string;
+  /** One line for `fiddler doctor` and the help. */
+  summary: string;
+  /** ggml's library, where it takes one beside the CPU's. */
+  library?: string;
+  /** A GPU: has memory of its own, and whether it works is found out before it is used. */
+  gpu: boolean;
+}
+
+/** Every accelerator, in the order in which `auto` tries those that are GPUs. */
+export const ACCELERATORS: readonly AcceleratorKind[] = [
+  { name: 'cuda', summary: 'an NVIDIA GPU', library: 'cuda', gpu: true },
+  { name: 'vulkan', summary: 'a GPU of any make', library: 'vulkan', gpu: true },
+  { name: 'host', summary: 'the CPU with buffers and a budget of its own, as a stand-in for a GPU', gpu: false },
+  { name: 'none', summary: 'everything on the CPU, in place', gpu: false },
+];
+
+/** The accelerator of that name. @throws FiddlerError `usage` */
+export function acceleratorKind(name: string): AcceleratorKind {
+  const kind = ACCELERATORS.find((k) => k.name === name);
+  if (!kind) {
+    const known = ACCELERATORS.map((k) => k.name).join(', ');
+    throw new FiddlerError('usage', `there is no accelerator ${name}`, `use auto or one of: ${known}`);
+  }
+  return kind;
+}
+
+/** Loads the accelerator's library and gives its device; undefined where the machine has none. */
+export function findDevice(kind: AcceleratorKind): DeviceInfo | undefined {
+  if (kind.library && !loadLibraries().paths.gpu[kind.library]) return undefined;
+  loadBackend(kind.library);
+  const all = devices();
+  if (!kind.gpu) return all.find((d) => d.kind === 'cpu');
+  return all.find((d) => d.library.toLowerCase() === kind.name && d.kind !== 'cpu');
+}
+
+/** Opens the accelerator. @throws FiddlerError `device` where the machine has none */
+export function openAccelerator(kind: AcceleratorKind, cpu: Device): Device {
+  if (kind.name === cpu.name) return cpu;
+  const info = findDevice(kind);
+  if (!info) {
+    const remedy = 'see `fiddler doctor`, or use --accelerator none';
+    throw new FiddlerError('device', `no ${kind.name} device was found (${kind.summary})`, remedy);
+  }
+  return new Device(kind.name, info.pointer, false, kind.gpu ? 2 : 1);
+}
+
+/** Opens the CPU, which is the accelerator `none` too. */
+export function openCpu(): Device {
+  const info = findDevice(acceleratorKind('none'))!;
+  return new Device('none', info.pointer, true, 1);
+}

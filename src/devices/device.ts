@@ -1,0 +1,127 @@
+import { Backend, Buffer, Event, GraphAllocator } from '../ggml/backend.js';
+import { api, type Pointer } from '../ggml/api.js';
+import { Graph } from '../ggml/graph.js';
+import { view } from '../ggml/memory.js';
+import { type Tensor, TensorContext } from '../ggml/tensor.js';
+
+/** Where tensors lie and graphs run: the CPU or an accelerator, with one stream for computing and one for copies. */
+export class Device {
+  readonly compute: Backend;
+  /** A second stream where the device has one, so that copies run beside computation; else the first. */
+  readonly copies: Backend;
+  readonly bufferType: Pointer;
+  private readonly allocator: GraphAllocator;
+  private readonly buffers: Buffer[] = [];
+  private allocated = 0;
+
+  constructor(
+    readonly name: string,
+    readonly pointer: Pointer,
+    /** The device computes in the host's memory: nothing has to be copied to or from it. */
+    readonly unified: boolean,
+    streams: 1 | 2,
+  ) {
+    this.compute = Backend.open(pointer);
+    this.copies = streams === 2 ? Backend.open(pointer) : this.compute;
+    this.bufferType = api().deviceBufferType(pointer);
+    this.allocator = new GraphAllocator(this.bufferType);
+  }
+
+  /** Bytes taken: every buffer and the memory of graphs. */
+  get bytes(): number {
+    return this.allocated + this.allocator.bytes;
+  }
+
+  /** Allocates every tensor of `context` on this device. @throws FiddlerError `memory` */
+  allocate(context: TensorContext, what: string): Buffer {
+    return this.keep(Buffer.allocate(context, this.bufferType, `${what} on ${this.name}`));
+  }
+
+  private keep(buffer: Buffer): Buffer {
+    this.buffers.push(buffer);
+    this.allocated += buffer.bytes;
+    return buffer;
+  }
+
+  /** Memory of the host from which this device copies fastest: pinned where it can be. */
+  hostBufferType(fallback: Pointer): Pointer {
+    return api().deviceHostBufferType(this.pointer) ?? fallback;
+  }
+
+  /** Makes room for the intermediate tensors of such a graph. @throws FiddlerError `memory` */
+  reserve(capacity: number, build: (g: Graph) => void): void {
+    const graph = new Graph(capacity);
+    build(graph);
+    this.allocator.reserve(graph);
+    graph.free();
+  }
+
+  /** Builds a graph and gives its tensors their addresses; it can be computed any number of times. */
+  graph(capacity: number, build: (g: Graph) => void): Graph {
+    const graph = new Graph(capacity);
+    build(graph);
+    this.allocator.assign(graph);
+    return graph;
+  }
+
+  /** Builds and computes a graph that is needed once. */
+  once(capacity: number, build: (g: Graph) => void): void {
+    const graph = this.graph(capacity, build);
+    this.compute.compute(graph);
+    graph.free();
+  }
+
+  event(): Event | undefined {
+    return this.copies === this.compute ? undefined : Event.create(this.pointer);
+  }
+
+  free(): void {
+    this.allocator.free();
+    for (const buffer of this.buffers) buffer.free();
+    if (this.copies !== this.compute) this.copies.free();
+    this.compute.free();
+  }
+}
+
+/** Tensors in the host's memory that JavaScript reads and writes in place. */
+export class HostTensors {
+  private readonly context: TensorContext;
+  private buffer?: Buffer;
+
+  constructor(capacity: number) {
+    this.context = new TensorContext(capacity);
+  }
+
+  tensor(...args: Parameters<TensorContext['tensor']>): Tensor {
+    return this.context.tensor(...args);
+  }
+
+  /** @param type buffer type: the CPU's, or pinned memory of an accelerator */
+  allocate(type: Pointer): void {
+    this.buffer = Buffer.allocate(this.context, type, 'host memory for activations');
+  }
+
+  get bytes(): number {
+    return this.buffer?.bytes ?? 0;
+  }
+
+  free(): void {
+    this.buffer?.free();
+    this.context.free();
+  }
+}
+
+/** The tensor's data as float32 numbers; it must lie in the host's memory. */
+export function floats(tensor: Tensor): Float32Array {
+  return new Float32Array(view(tensor.address, tensor.bytes));
+}
+
+/** The tensor's data as 32-bit integers; it must lie in the host's memory. */
+export function integers(tensor: Tensor): Int32Array {
+  return new Int32Array(view(tensor.address, tensor.bytes));
+}
+
+/** The tensor's data as 16-bit patterns; it must lie in the host's memory. */
+export function halves(tensor: Tensor): Uint16Array {
+  return new Uint16Array(view(tensor.address, tensor.bytes));
+}

@@ -1,0 +1,51 @@
+import { api, type Pointer } from '../ggml/api.js';
+import { Buffer } from '../ggml/backend.js';
+import { rowBytes, type Tensor, TensorContext, type Type } from '../ggml/tensor.js';
+import type { Device } from './device.js';
+
+const CHUNK_ELEMENTS = 4 << 20;
+
+/** Numbers in the host's memory. */
+export interface Source {
+  address: Pointer;
+  type: Type;
+  elements: number;
+}
+
+/** Fills tensors of any device from the host's memory, converting between element types on the CPU where they differ. */
+export class Uploader {
+  constructor(private readonly cpu: Device) {}
+
+  /** Writes `source` into `target` from byte `offset` on; done when this returns. */
+  upload(target: Tensor, source: Source, offset = 0): void {
+    const { address, type, elements } = source;
+    if (type === target.type) {
+      api().tensorSet(target.pointer, address, offset, rowBytes(type, elements));
+      return;
+    }
+    const longest = Math.min(CHUNK_ELEMENTS, elements);
+    const context = new TensorContext(1);
+    const scratch = context.tensor(target.type, longest);
+    const memory = Buffer.allocate(context, this.cpu.bufferType, 'memory to convert weights');
+    for (let done = 0; done < elements; done += longest) {
+      const count = Math.min(longest, elements - done);
+      this.convert({ address: address + BigInt(rowBytes(type, done)), type, elements: count }, scratch);
+      const at = offset + rowBytes(target.type, done);
+      api().tensorSet(target.pointer, scratch.address, at, rowBytes(target.type, count));
+    }
+    memory.free();
+    context.free();
+  }
+
+  private convert({ address, type, elements }: Source, target: Tensor): void {
+    // ggml takes a buffer from an aligned address only; the tensor in it may lie anywhere.
+    const base = address - (address % 64n);
+    const context = new TensorContext(1);
+    const input = context.tensor(type, elements);
+    const buffer = Buffer.over(base, Number(address - base) + input.bytes);
+    buffer.place(input, address);
+    this.cpu.once(8, (g) => g.compute(g.copy(input, g.slice(target, 0, elements))));
+    buffer.free();
+    context.free();
+  }
+}

@@ -1,0 +1,177 @@
+import { expSteps, STEP_LIMIT, STEPS } from './exponential.js';
+
+/** Bits of a key per pass of the radix select: 11 + 11 + 10. */
+const DIGITS = [
+  { shift: 21, size: 2048 },
+  { shift: 10, size: 2048 },
+  { shift: 0, size: 1024 },
+] as const;
+
+/**
+ * The tokens that may still be chosen, in the order of their ids; its memory is reused from token to token. A first pass
+ * over the vocabulary weighs bins of about equal logits, so that only the likeliest bins need be looked at closely; the
+ * exact limit among those comes from a radix select over the logits' bits. Linear in the worst case, and no sorting.
+ *
+ * A bin is floor((best − logit) / temperature × STEPS). Tokens below 4e-18 of the likeliest are in none.
+ */
+export class Candidates {
+  count = 0;
+  readonly #ids: Int32Array;
+  /** exp((logit − best) / temperature): probabilities up to a factor; the likeliest has 1. */
+  readonly #weights: Float64Array;
+  readonly #logits: Float32Array;
+  /** The logits' bits. */
+  readonly #bits: Int32Array;
+  readonly #bins = new Float64Array(STEP_LIMIT);
+  readonly #digits = new Float64Array(2048);
+
+  constructor(readonly vocabulary: number) {
+    this.#ids = new Int32Array(vocabulary);
+    this.#weights = new Float64Array(vocabulary);
+    this.#logits = new Float32Array(vocabulary);
+    this.#bits = new Int32Array(this.#logits.buffer);
+  }
+
+  /** Fills the bins with the numbers of their tokens; gives the sum. */
+  countBins(logits: Float32Array, best: number, scale: number): number {
+    const bins = this.#bins.fill(0);
+    for (let id = 0; id < logits.length; id++) {
+      const y = (best - logits[id]!) * scale;
+      if (y < STEP_LIMIT) bins[y | 0]! += 1;
+    }
+    return sum(bins, bins.length);
+  }
+
+  /** Fills the bins with the weights of their tokens; gives the sum. */
+  weighBins(logits: Float32Array, best: number, scale: number): number {
+    const bins = this.#bins.fill(0);
+    for (let id = 0; id < logits.length; id++) {
+      const y = (best - logits[id]!) * scale;
+      if (y < STEP_LIMIT) bins[y | 0]! += expSteps(y);
+    }
+    return sum(bins, bins.length);
+  }
+
+  /** The bin with which all bins so far reach `goal`, and the sum of those before it. */
+  binAt(goal: number): { bin: number; before: number } {
+    let bin = 0;
+    let before = 0;
+    while (bin < STEP_LIMIT - 1 && before + this.#bins[bin]! < goal) before += this.#bins[bin++]!;
+    return { bin, before };
+  }
+
+  /** Takes the tokens of bins `first` to `last` and their weights. */
+  gather(logits: Float32Array, best: number, scale: number, first: number, last: number): void {
+    let count = 0;
+    for (let id = 0; id < logits.length; id++) {
+      const logit = logits[id]!;
+      const y = (best - logit) * scale;
+      if (!(y >= first && y < last + 1)) continue; // written so as to refuse NaN
+      this.#ids[count] = id;
+      this.#logits[count] = logit + 0; // −0 becomes 0: equal logits need equal bits
+      this.#weights[count] = expSteps(y);
+      count++;
+    }
+    this.count = count;
+  }
+
+  /** Keeps the k of largest logit; of equal ones those of lowest id. */
+  keepCount(k: number): void {
+    if (k < this.count) this.#keepLargest(k, ONE);
+  }
+
+  /** Keeps the fewest tokens of largest logit whose weights reach `goal` together; of equal ones those of lowest id. */
+  keepMass(goal: number): void {
+    this.#keepLargest(Math.max(goal, Number.MIN_VALUE), this.#weights); // always one
+  }
+
+  /** Keeps tokens of at least this weight. */
+  keepWeight(least: number): void {
+    let kept = 0;
+    for (let i = 0; i < this.count; i++) if (this.#weights[i]! >= least) this.#move(i, kept++);
+    this.count = kept;
+  }
+
+  /** Sum of the weights. */
+  total(): number {
+    return sum(this.#weights, this.count);
+  }
+
+  /** The token at `point` in [0, total) when the weights are laid end to end. */
+  at(point: number): number {
+    let end = 0;
+    for (let i = 0; i < this.count; i++) {
+      end += this.#weights[i]!;
+      if (point < end) return this.#ids[i]!;
+    }
+    return this.#ids[this.count - 1]!; // rounding
+  }
+
+  /** `measure` holds what each candidate adds to the goal; of one element, the same for each. */
+  #keepLargest(goal: number, measure: Float64Array): void {
+    const { key: limit, above } = this.#limit(goal, measure);
+    const each = measure === ONE ? 0 : 1;
+    let reached = above;
+    let kept = 0;
+    for (let i = 0; i < this.count; i++) {
+      const key = sortable(this.#bits[i]!);
+      if (key < limit) continue;
+      if (key === limit) {
+        if (reached >= goal) continue;
+        reached += measure[i * each]!;
+      }
+      this.#move(i, kept++);
+    }
+    this.count = kept;
+  }
+
+  /** The key at which all of larger keys, `above` together, and those of equal key reach `goal`. */
+  #limit(goal: number, measure: Float64Array): { key: number; above: number } {
+    let key = 0;
+    let above = 0;
+    for (const { shift, size } of DIGITS) {
+      this.#fillDigits(key, shift, size, measure);
+      let lowest = size;
+      for (let digit = size - 1; digit >= 0; digit--) {
+        const sum = this.#digits[digit]!;
+        if (sum === 0) continue;
+        if (lowest < size) above += this.#digits[lowest]!;
+        lowest = digit;
+        if (above + sum >= goal) break; // never true where rounding misses the goal: then the lowest is taken
+      }
+      key = key * size + lowest;
+    }
+    return { key, above };
+  }
+
+  /** Sums by the next digit of those keys that begin with `prefix`. */
+  #fillDigits(prefix: number, shift: number, size: number, measure: Float64Array): void {
+    const digits = this.#digits.fill(0);
+    const each = measure === ONE ? 0 : 1;
+    for (let i = 0; i < this.count; i++) {
+      const rest = sortable(this.#bits[i]!) >>> shift;
+      const digit = rest & (size - 1);
+      if (shift === DIGITS[0].shift || (rest - digit) / size === prefix) digits[digit]! += measure[i * each]!;
+    }
+  }
+
+  #move(from: number, to: number): void {
+    this.#ids[to] = this.#ids[from]!;
+    this.#logits[to] = this.#logits[from]!;
+    this.#weights[to] = this.#weights[from]!;
+  }
+}
+
+/** The measure of `keepCount`. */
+const ONE = Float64Array.of(1);
+
+function sum(values: Float64Array, count: number): number {
+  let total = 0;
+  for (let i = 0; i < count; i++) total += values[i]!;
+  return total;
+}
+
+/** Unsigned integer in the order of the single-precision number with these bits (Herf, Radix Tricks, 2001). */
+function sortable(bits: number): number {
+  return (bits ^ ((bits >> 31) | 0x8000_0000)) >>> 0;
+}

@@ -1,0 +1,44 @@
+import { FiddlerError } from '../errors.js';
+
+/** RAM that the process takes beside weights: JavaScript, libraries, activations. */
+export const PROCESS_BYTES = 300 * 2 ** 20;
+
+export function gib(bytes: number): string {
+  if (bytes < 2 ** 30) return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  return `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+}
+
+/** @throws FiddlerError `memory` where the accelerator's budget does not hold what must be there */
+export function checkBudget(needed: number, budget: number, accelerator: string): void {
+  if (needed <= budget) return;
+  throw new FiddlerError(
+    'memory',
+    `the parts that must be on ${accelerator} take ${gib(needed)}, more than its ${gib(budget)}`,
+    `give --gpu-memory ${Math.ceil(needed / 2 ** 20)}MiB or more, a smaller --ctx, or --accelerator none`,
+  );
+}
+
+/** @throws FiddlerError `memory` where weights for the CPU do not fit beside what runs already */
+export function checkRam(weights: number, available: number): void {
+  const needed = weights + PROCESS_BYTES;
+  if (needed <= available) return;
+  throw new FiddlerError(
+    'memory',
+    `this model takes ${gib(needed)} of RAM, but ${gib(available)} are available`,
+    'end other programs, keep more experts on a GPU (--gpu-memory), or use a smaller model',
+  );
+}
+
+/** Tokens of one call in prefill. */
+const CHUNK = 512;
+/** With streaming each call copies the missing experts once, so a longer one pays where it fits. */
+const STREAMING_CHUNK = 2048;
+
+/**
+ * Most tokens of a call: longer where experts are streamed and its activations take at most an eighth of the budget.
+ * @param bytesPerToken activations of one token on the accelerator
+ */
+export function chunkSize(context: number, streams: boolean, bytesPerToken: number, budget: number): number {
+  const longer = streams && STREAMING_CHUNK * bytesPerToken <= budget / 8;
+  return Math.min(context, longer ? STREAMING_CHUNK : CHUNK);
+}

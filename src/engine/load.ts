@@ -1,0 +1,181 @@
+import { basename, resolve } from 'node:path';
+import { availableRam } from '../devices/cores.js';
+import { MappedTensors } from '../devices/mapped.js';
+import { Uploader } from '../devices/upload.js';
+import { Experts } from '../experts/experts.js';
+import { HostExperts } from '../experts/host-experts.js';
+import { STREAM_SLOTS, StreamSlots } from '../experts/lanes/slots.js';
+import { type Placement, residentCount, spread } from '../experts/placement.js';
+import { POLICIES, policyNamed } from '../experts/policies/index.js';
+import type { Policy } from '../experts/policy.js';
+import { ResidentExperts } from '../experts/resident-experts.js';
+import type { Checkpoint } from '../weights/checkpoint.js';
+import { openCheckpoint } from '../weights/index.js';
+import { type Blueprint, expertTotals, readBlueprint } from './blueprint.js';
+import { checkBudget, checkRam, chunkSize } from './fitting.js';
+import { cacheRows } from './inputs.js';
+import { Machine } from './machine.js';
+import { Network } from './network.js';
+import type { LoadOptions } from './options.js';
+import { KvCache, Parameters } from './parameters.js';
+import { Session } from './session.js';
+
+/** The default of `--ctx`, where the model's own context is longer. */
+export const DEFAULT_CONTEXT = 4096;
+
+/** Loads the model in `dir` and divides it between the devices; blocks. @throws FiddlerError */
+export function loadEngine(dir: string, options: LoadOptions): Session {
+  const begin = performance.now();
+  const undo: (() => void)[] = [];
+  const own: Own = (thing, free) => {
+    undo.push(() => free(thing));
+    return thing;
+  };
+  const close = () => {
+    while (undo.length > 0) undo.pop()!();
+  };
+  try {
+    const checkpoint = own(openCheckpoint(dir), (c) => c.close());
+    const blueprint = readBlueprint(dir, checkpoint, options.dtype ?? 'auto');
+    const policy = policyNamed(options.policy ?? POLICIES[0]!.name);
+    const machine = own(new Machine(options.accelerator ?? 'none', options.threads, options.debug), (m) => m.free());
+    const sizes = planSizes(blueprint, machine, policy, options);
+    const parts = build({ checkpoint, blueprint, machine, policy, sizes, own });
+    const placement = placeExperts(parts, options);
+    fill(parts, placement, options.onProgress);
+    if (policy.byCost && machine.accelerator !== machine.cpu) measureCosts(parts, placement);
+    const seconds = (performance.now() - begin) / 1000;
+    return new Session({ ...parts, name: basename(resolve(dir)), seconds, ram: servedBytes(parts, placement), close });
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+type Own = <T>(thing: T, free: (thing: T) => void) => T;
+
+interface Sizes {
+  context: number;
+  chunk: number;
+  /** Bytes of the accelerator that may be taken. */
+  budget: number;
+  /** Experts may be missing on the accelerator and copied to it. */
+  streams: boolean;
+}
+
+/** Decides what depends on sizes alone, and refuses what cannot fit before anything is loaded. */
+function planSizes(blueprint: Blueprint, machine: Machine, policy: Policy, options: LoadOptions): Sizes {
+  const { spec, declarations, parameters, cacheType } = blueprint;
+  const context = options.ctx ?? Math.min(spec.context, DEFAULT_CONTEXT);
+  const { total, bytes } = expertTotals(blueprint);
+  const weights = parameters.reduce((sum, p) => sum + p.bytes, 0);
+  const offloads = machine.accelerator !== machine.cpu;
+  const streams = offloads && policy.streams && options.expertsResident !== 1;
+  const budget = options.gpuMemory ?? (options.expertsResident === undefined ? machine.freeMemory() : Infinity);
+  const perToken = spec.hidden * 4 * 16 + cacheRows(context) * 8;
+  const chunk = chunkSize(context, streams && machine.kind.gpu, perToken, budget);
+  const caches = KvCache.bytes(declarations.caches, cacheRows(context), cacheType);
+  const fixed = weights + caches + chunk * perToken + (streams ? STREAM_SLOTS * bytes : 0);
+  if (offloads) checkBudget(fixed, budget, machine.accelerator.name);
+  const resident = !offloads ? 0 : (options.expertsResident ?? 0) * total;
+  const onCpu = (total - resident) * bytes + blueprint.embedding.bytes;
+  const inRam = machine.kind.gpu ? onCpu : onCpu + fixed + resident * bytes;
+  checkRam(inRam, availableRam().available);
+  return { context, chunk, budget, streams };
+}
+
+interface Parts {
+  checkpoint: Checkpoint;
+  blueprint: Blueprint;
+  machine: Machine;
+  policy: Policy;
+  sizes: Sizes;
+  parameters: Parameters;
+  network: Network;
+  host: HostExperts;
+  experts: Experts;
+  own: Own;
+}
+
+/** Allocates everything but the experts. */
+function build(given: Pick<Parts, 'checkpoint' | 'blueprint' | 'machine' | 'policy' | 'sizes' | 'own'>): Parts {
+  const { checkpoint, blueprint, machine, policy, sizes, own } = given;
+  const { cpu, accelerator, hostType } = machine;
+  const { spec, declarations, expertLayers } = blueprint;
+  const { chunk, context } = sizes;
+  const mapped = own(new MappedTensors(checkpoint), (m) => m.free());
+  const parameters = own(new Parameters(accelerator, mapped, blueprint.parameters), (p) => p.free());
+  const rows = cacheRows(context);
+  own(new KvCache(accelerator, declarations.caches, rows, blueprint.cacheType), (c) => c.free());
+  const windows = [...declarations.windows];
+  const { embedding } = blueprint;
+  const network = own(
+    new Network({ cpu, accelerator, spec, embedding, mapped, chunk, context, windows, hostType }),
+    (n) => n.free(),
+  );
+  const host = own(new HostExperts(checkpoint, cpu, expertLayers, blueprint.upcast), (h) => h.free());
+  const slots = sizes.streams
+    ? own(new StreamSlots(accelerator, expertLayers[0]!, blueprint.expertType), (s) => s.free())
+    : undefined;
+  const { hidden, expertInput: input, hostExpertInput: hostInput } = network;
+  const experts = own(
+    new Experts({ cpu, accelerator, layers: expertLayers, chunk, hidden, input, hostInput, host, slots, policy, hostType }),
+    (e) => e.free(),
+  );
+  network.reserve();
+  experts.reserve();
+  return { ...given, parameters, network, host, experts };
+}
+
+/** Chooses which experts are resident and makes room for them. */
+function placeExperts({ blueprint, machine, sizes, experts, own }: Parts, options: LoadOptions): Placement {
+  const { accelerator, cpu } = machine;
+  const { expertLayers, expertType } = blueprint;
+  const { total, bytes } = expertTotals(blueprint);
+  const offloads = accelerator !== cpu;
+  if (offloads) checkBudget(accelerator.bytes, sizes.budget, accelerator.name);
+  const share = options.expertsResident;
+  const fitting = share === undefined ? residentCount(sizes.budget, accelerator.bytes, bytes, total) : Math.round(share * total);
+  const placement = spread(offloads ? fitting : 0, expertLayers.map((l) => l.count));
+  const resident = new ResidentExperts(accelerator, expertLayers, placement, expertType);
+  experts.resident = own(resident, (r) => r.free());
+  return placement;
+}
+
+/** Copies weights to where they are computed, in the type in which they are computed. */
+function fill({ checkpoint, blueprint, machine, parameters, host, experts }: Parts, placement: Placement, onProgress?: LoadOptions['onProgress']): void {
+  const { total, bytes } = expertTotals(blueprint);
+  const resident = placement.reduce((sum, of) => sum + of.length, 0);
+  const copied = parameters.storedBytes + (blueprint.upcast ? total : resident) * bytes;
+  let done = 0;
+  const onBytes = (count: number) => {
+    done += count;
+    onProgress?.(done, copied);
+  };
+  parameters.fill(checkpoint, machine.cpu, blueprint.embedding.name, onBytes);
+  experts.resident.fill(checkpoint, new Uploader(machine.cpu), () => onBytes(bytes));
+  if (!blueprint.upcast) return;
+  blueprint.expertLayers.forEach((spec, layer) => {
+    for (let e = 0; e < spec.count; e++) {
+      if (experts.resident.has(layer, e)) continue;
+      host.upcast(layer, e);
+      onBytes(bytes);
+    }
+  });
+}
+
+/** Measures a missing expert in each lane, where there is one. */
+function measureCosts({ blueprint, experts }: Parts, placement: Placement): void {
+  const layer = placement.findIndex((of, l) => of.length < blueprint.expertLayers[l]!.count);
+  if (layer < 0) return;
+  const missing = blueprint.expertLayers[layer]!.count - 1;
+  experts.costs = experts.measure(layer, missing);
+}
+
+/** Bytes of weights that the CPU serves, in the type in which they are computed. */
+function servedBytes({ blueprint, machine, parameters }: Parts, placement: Placement): number {
+  const { total, bytes } = expertTotals(blueprint);
+  const resident = placement.reduce((sum, of) => sum + of.length, 0);
+  const others = machine.accelerator === machine.cpu ? parameters.bytes : 0;
+  return (total - resident) * bytes + others + blueprint.embedding.bytes;
+}

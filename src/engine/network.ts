@@ -1,0 +1,182 @@
+import { type Device, HostTensors, integers } from '../devices/device.js';
+import type { MappedTensors } from '../devices/mapped.js';
+import type { Routes } from '../experts/assignments.js';
+import { api, type Pointer } from '../ggml/api.js';
+import type { Graph } from '../ggml/graph.js';
+import { type Tensor, TensorContext, Type } from '../ggml/tensor.js';
+import type { LayerSpec, ModelSpec, Step } from '../models/model.js';
+import type { StoredTensor } from '../weights/checkpoint.js';
+import { cacheRows, StepInputs } from './inputs.js';
+import { RouteBuffers } from './routes.js';
+
+/** Nodes and views of one layer's graph, at most. */
+const LAYER_CAPACITY = 256;
+/** Rows of logits computed at once when a whole text is scored. */
+export const LOGIT_ROWS = 32;
+
+export interface NetworkParts {
+  cpu: Device;
+  accelerator: Device;
+  spec: ModelSpec;
+  embedding: StoredTensor;
+  mapped: MappedTensors;
+  /** Most tokens of a call, and of the context. */
+  chunk: number;
+  context: number;
+  windows: readonly number[];
+  hostType: Pointer;
+}
+
+/** Everything of a model but its routed experts: embedding, attention, routers, dense layers, output head. */
+export class Network {
+  readonly layers: readonly LayerSpec[];
+  /** Hidden states [chunk, hidden] on the accelerator; layers and experts add to them. */
+  readonly hidden: Tensor;
+  /** What the present layer's experts read: on the accelerator, and in the host's memory. */
+  readonly expertInput: Tensor;
+  readonly hostExpertInput: Tensor;
+
+  /** Number of each layer among those with experts. */
+  private readonly ordinals: readonly number[];
+  private readonly inputs: StepInputs;
+  private readonly routes: RouteBuffers;
+  private readonly memory = new HostTensors(8);
+  private readonly context = new TensorContext(8);
+  private readonly table: Tensor;
+  private readonly ids: Tensor;
+  private readonly embedded: Tensor;
+  private readonly wanted: Tensor;
+  private readonly hostWanted: Tensor;
+  private readonly kept: { rows: number; graphs: (Graph | undefined)[] } = { rows: 0, graphs: [] };
+
+  constructor(private readonly parts: NetworkParts) {
+    const { accelerator, spec, chunk, embedding, mapped, hostType } = parts;
+    const unified = accelerator.unified;
+    this.layers = spec.layers;
+    let ordinal = 0;
+    this.ordinals = spec.layers.map(({ moe }) => (moe ? ordinal++ : -1));
+    this.table = mapped.matrix(embedding, embedding.address, spec.vocabulary, spec.hidden);
+    this.ids = this.memory.tensor(Type.I32, chunk);
+    this.hostWanted = this.memory.tensor(Type.I32, LOGIT_ROWS);
+    this.embedded = this.memory.tensor(Type.F32, spec.hidden, chunk);
+    this.hostExpertInput = this.memory.tensor(Type.F32, spec.hidden, chunk);
+    this.memory.allocate(hostType);
+    this.hidden = unified ? this.embedded : this.context.tensor(Type.F32, spec.hidden, chunk);
+    this.expertInput = unified ? this.hostExpertInput : this.context.tensor(Type.F32, spec.hidden, chunk);
+    this.wanted = unified ? this.hostWanted : this.context.tensor(Type.I32, LOGIT_ROWS);
+    if (!unified) accelerator.allocate(this.context, 'hidden states');
+    this.inputs = new StepInputs(accelerator, chunk, parts.context, [0, ...parts.windows], hostType);
+    this.routes = new RouteBuffers(accelerator, spec.layers, chunk, hostType);
+  }
+
+  /** Makes room on the devices for the largest graphs of this network. */
+  reserve(): void {
+    const { accelerator, cpu, chunk, context } = this.parts;
+    const shape = { tokens: chunk, rows: cacheRows(context) };
+    for (const l of this.layers.keys()) accelerator.reserve(LAYER_CAPACITY, (g) => this.buildLayer(g, l, shape));
+    accelerator.reserve(32, (g) => this.buildHead(g, LOGIT_ROWS));
+    cpu.reserve(8, (g) => this.buildEmbedding(g, chunk));
+  }
+
+  /** Embeds `tokens`, which follow `past` ones in the KV cache, and tells the graphs their positions. */
+  begin(tokens: readonly number[], past: number): Shape {
+    const { accelerator, cpu, spec } = this.parts;
+    integers(this.ids).set(tokens);
+    cpu.once(8, (g) => this.buildEmbedding(g, tokens.length));
+    if (!accelerator.unified) {
+      accelerator.compute.write(this.hidden, this.embedded.address, 0, tokens.length * spec.hidden * 4);
+    }
+    this.inputs.send(past, tokens.length);
+    return { tokens: tokens.length, rows: cacheRows(past + tokens.length) };
+  }
+
+  private buildEmbedding(g: Graph, count: number): void {
+    g.compute(g.copy(g.getRows(this.table, g.slice(this.ids, 0, count)), g.rows(this.embedded, 0, count)));
+  }
+
+  /** Computes a layer up to its experts, and what its router says of each token; undefined in a dense layer. */
+  attend(l: number, shape: Shape): Routes | undefined {
+    const { accelerator } = this.parts;
+    const layer = this.layers[l]!;
+    const graph = shape.tokens === 1 ? this.keptLayer(l, shape) : this.layerGraph(l, shape);
+    accelerator.compute.computeAsync(graph);
+    if (layer.moe && !accelerator.unified) {
+      const bytes = shape.tokens * this.parts.spec.hidden * 4;
+      this.routes.read(layer.moe, shape.tokens);
+      accelerator.compute.read(this.expertInput, this.hostExpertInput.address, bytes);
+    }
+    if (layer.moe || shape.tokens > 1) accelerator.compute.synchronize();
+    if (shape.tokens > 1) graph.free();
+    return layer.moe && this.routes.choose(layer.moe, this.ordinals[l]!, shape.tokens);
+  }
+
+  private layerGraph(l: number, shape: Shape): Graph {
+    return this.parts.accelerator.graph(LAYER_CAPACITY, (g) => this.buildLayer(g, l, shape));
+  }
+
+  /** Graphs for one token are built once for a number of cache rows, and reused until that changes. */
+  private keptLayer(l: number, shape: Shape): Graph {
+    if (this.kept.rows !== shape.rows) {
+      for (const graph of this.kept.graphs) graph?.free();
+      this.kept.graphs = [];
+      this.kept.rows = shape.rows;
+    }
+    return (this.kept.graphs[l] ??= this.layerGraph(l, shape));
+  }
+
+  private buildLayer(g: Graph, l: number, { tokens, rows }: Shape): void {
+    const { attentionNorm, attention, feedForwardNorm, dense, moe } = this.layers[l]!;
+    const step: Step = {
+      tokens,
+      cacheRows: rows,
+      positions: this.inputs.positionsOf(g, tokens),
+      mask: (window) => this.inputs.maskOf(g, rows, tokens, window),
+      supports: (operation) => this.parts.accelerator.compute.supports(operation),
+    };
+    const x = g.rows(this.hidden, 0, tokens);
+    const attended = g.compute(g.addTo(x, attention(g, attentionNorm(g, x), step)));
+    const normal = feedForwardNorm(g, attended);
+    if (moe) {
+      g.compute(g.copy(normal, g.rows(this.expertInput, 0, tokens)));
+      this.routes.build(g, moe, normal);
+    }
+    if (dense) g.compute(g.addTo(attended, dense(g, normal)));
+  }
+
+  /** Logits [vocabulary] after each of these tokens of the call, at most {@link LOGIT_ROWS} of them. */
+  logits(tokens: readonly number[]): Float32Array {
+    const { accelerator, spec } = this.parts;
+    integers(this.hostWanted).set(tokens);
+    if (!accelerator.unified) accelerator.compute.write(this.wanted, this.hostWanted.address, 0, tokens.length * 4);
+    let result!: Tensor;
+    const graph = accelerator.graph(32, (g) => {
+      result = this.buildHead(g, tokens.length);
+    });
+    accelerator.compute.compute(graph);
+    const values = new Float32Array(tokens.length * spec.vocabulary);
+    api().tensorGet(result.pointer, values, 0, values.byteLength);
+    graph.free();
+    return values;
+  }
+
+  private buildHead(g: Graph, count: number): Tensor {
+    const { norm, head } = this.parts.spec;
+    const rows = g.getRows(this.hidden, g.slice(this.wanted, 0, count));
+    return g.output(g.matmul(head.tensor, norm(g, rows)));
+  }
+
+  free(): void {
+    for (const graph of this.kept.graphs) graph?.free();
+    this.inputs.free();
+    this.routes.free();
+    this.memory.free();
+    this.context.free();
+  }
+}
+
+/** What the graphs of a call depend on. */
+export interface Shape {
+  tokens: number;
+  /** Rows of the KV cache that attention reads. */
+  rows: number;
+}

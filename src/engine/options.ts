@@ -1,0 +1,122 @@
+import type { FiddlerError } from '../errors.js';
+
+/** How a model is loaded. Everything has a default; `load` checks every field and throws a {@link FiddlerError} of code `usage`. */
+export interface LoadOptions {
+  /** Where everything but the missing experts is computed; `auto` takes a GPU that works, else `none`. */
+  accelerator?: 'auto' | 'cuda' | 'vulkan' | 'host' | 'none';
+  /** Accelerator memory this model may take, in bytes. Default: what is free there, less a reserve. */
+  gpuMemory?: number;
+  /** Share of all experts kept on the accelerator, 0 to 1, in place of what the budget gives. */
+  expertsResident?: number;
+  /** How missing experts are computed: a name in the policy registry. */
+  policy?: string;
+  /** CPU threads. Default: the cores this process may use. */
+  threads?: number;
+  /** `auto` computes in the stored type, `f32` upcasts everything. */
+  dtype?: 'auto' | 'f32';
+  /** Context length in tokens. Default: the model's own, up to 4096. */
+  ctx?: number;
+  /** Lets ggml's own log lines through. */
+  debug?: boolean;
+  /** Called while weights are placed: bytes done and bytes in all. */
+  onProgress?: (done: number, total: number) => void;
+  /** Called with one-line warnings (a software device, a smaller residency than asked). */
+  onWarning?: (line: string) => void;
+}
+
+/** How tokens are chosen and when generation stops. */
+export interface GenerateOptions {
+  /** Most tokens to generate; default 256, less where the context ends. */
+  maxTokens?: number;
+  /** 0 is greedy; default 0.7. */
+  temperature?: number;
+  /** Keep the k likeliest tokens; 0 (default) keeps all. */
+  topK?: number;
+  /** Keep the likeliest tokens whose probabilities sum to p; default 0.9, 1 keeps all. */
+  topP?: number;
+  /** Keep tokens at least this fraction as likely as the likeliest; default 0. */
+  minP?: number;
+  /** Divides positive and multiplies negative logits of tokens already seen (CTRL, arXiv 1909.05858); default 1. */
+  repetitionPenalty?: number;
+  /** Same seed, same text. Default: random, given in the report. */
+  seed?: number;
+  /** Texts at which generation stops; they are not part of the output. */
+  stop?: readonly string[];
+  /** Give the K likeliest tokens with each generated one; default 0. */
+  logprobs?: number;
+  /** Ends generation early; the iterator then ends normally. */
+  signal?: AbortSignal;
+}
+
+/** A token and the natural logarithm of its probability. */
+export interface TokenLogprob {
+  token: number;
+  logprob: number;
+}
+
+/** One generated token. */
+export interface GeneratedToken {
+  token: number;
+  /** Text that became certain with this token; '' while a character or a stop text is incomplete. */
+  text: string;
+  /** The K likeliest tokens, likeliest first, where `logprobs` asked for them. */
+  top?: TokenLogprob[];
+}
+
+/** One position of `score`: the token there and how likely the model found it given all before. */
+export interface ScoredToken {
+  position: number;
+  token: number;
+  /** Missing for position 0, which nothing precedes. */
+  logprob?: number;
+  top?: TokenLogprob[];
+}
+
+/** What one lane did: expert executions (one expert for one call, whatever its tokens), weight bytes it read or copied, and its time. */
+export interface LaneReport {
+  experts: number;
+  bytes: number;
+  ms: number;
+}
+
+/** What a generation or a scoring did and how fast. */
+export interface Report {
+  model: string;
+  accelerator: string;
+  policy: string;
+  threads: number;
+  seed?: number;
+  promptTokens: number;
+  /** Prompt tokens that were already in the KV cache. */
+  cachedTokens: number;
+  generatedTokens: number;
+  /** Why it ended: an end token, a stop text, maxTokens or the context, or the caller. */
+  finish: 'end' | 'stop' | 'length' | 'aborted';
+  /** Time to first token, in seconds. */
+  ttft: number;
+  /** Tokens a second; 0 where there was nothing to measure. */
+  prefillRate: number;
+  decodeRate: number;
+  experts: { resident: number; total: number; hitRate: number };
+  lanes: { resident: LaneReport; streamed: LaneReport; cpu: LaneReport };
+  /** Bytes: taken on the accelerator; in RAM, weights that the CPU serves; and this process's peak resident set. */
+  memory: { accelerator: number; ram: number; peakRss: number };
+}
+
+/** What was loaded. */
+export interface ModelInfo {
+  name: string;
+  family: string;
+  accelerator: string;
+  policy: string;
+  threads: number;
+  vocabulary: number;
+  /** Context length in tokens that this load holds. */
+  context: number;
+  layers: number;
+  experts: { resident: number; total: number };
+  memory: { accelerator: number; ram: number };
+  loadSeconds: number;
+}
+
+export type { FiddlerError };

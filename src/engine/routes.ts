@@ -1,0 +1,68 @@
+import { type Device, floats, HostTensors } from '../devices/device.js';
+import type { Routes } from '../experts/assignments.js';
+import type { Pointer } from '../ggml/api.js';
+import type { Graph } from '../ggml/graph.js';
+import { type Tensor, TensorContext, Type } from '../ggml/tensor.js';
+import type { LayerSpec, MoeSpec } from '../models/model.js';
+
+/** Brings router logits to the host and lets the router choose there. */
+export class RouteBuffers {
+  private readonly memory = new HostTensors(1);
+  private readonly context?: TensorContext;
+  private readonly host: Tensor;
+  private readonly device: Tensor;
+  private readonly values: Float32Array;
+  private readonly experts: Int32Array;
+  private readonly weights: Float32Array;
+
+  constructor(
+    private readonly accelerator: Device,
+    layers: readonly LayerSpec[],
+    chunk: number,
+    hostType: Pointer,
+  ) {
+    const most = (of: (moe: MoeSpec) => number) => Math.max(1, ...layers.map(({ moe }) => (moe ? of(moe) : 0)));
+    const size = most((moe) => moe.experts.count) * chunk;
+    this.host = this.memory.tensor(Type.F32, size);
+    this.memory.allocate(hostType);
+    if (accelerator.unified) this.device = this.host;
+    else {
+      this.context = new TensorContext(1);
+      this.device = this.context.tensor(Type.F32, size);
+      accelerator.allocate(this.context, 'router logits');
+    }
+    this.values = floats(this.host);
+    this.experts = new Int32Array(most((moe) => moe.router.chosen) * chunk);
+    this.weights = new Float32Array(this.experts.length);
+  }
+
+  /** Adds the router to a layer's graph: x [hidden, n] (ggml's order) → logits [experts, n]. */
+  build(g: Graph, moe: MoeSpec, x: Tensor): void {
+    const { count } = moe.experts;
+    const target = g.view(this.device, [count, x.ne[1], 1, 1], 0, [4, count * 4, count * x.ne[1] * 4, 0]);
+    g.compute(g.copy(g.matmul(moe.gate.tensor, x), target));
+  }
+
+  /** Queues the copy of the logits to the host. */
+  read(moe: MoeSpec, tokens: number): void {
+    this.accelerator.compute.read(this.device, this.host.address, tokens * moe.experts.count * 4);
+  }
+
+  /** The router's choice for each token, once the logits are on the host. */
+  choose({ router, experts }: MoeSpec, layer: number, tokens: number): Routes {
+    const { chosen } = router;
+    for (let t = 0; t < tokens; t++) {
+      router.choose(
+        this.values.subarray(t * experts.count, (t + 1) * experts.count),
+        this.experts.subarray(t * chosen, (t + 1) * chosen),
+        this.weights.subarray(t * chosen, (t + 1) * chosen),
+      );
+    }
+    return { layer, tokens, chosen, experts: this.experts, weights: this.weights };
+  }
+
+  free(): void {
+    this.memory.free();
+    this.context?.free();
+  }
+}

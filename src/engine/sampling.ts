@@ -1,0 +1,110 @@
+import { getRandomValues } from 'node:crypto';
+import { Candidates } from './candidates.js';
+import { STEP_LIMIT, STEPS } from './exponential.js';
+import type { GenerateOptions } from './options.js';
+import { Random } from './random.js';
+
+export { checkFinite, logprobOf, logSumExp, topLogprobs } from './logprobs.js';
+
+/** What a generation does where its options say nothing. */
+export const GENERATE_DEFAULTS = Object.freeze({
+  maxTokens: 256,
+  temperature: 0.7,
+  topK: 0,
+  topP: 0.9,
+  minP: 0,
+  repetitionPenalty: 1,
+  stop: Object.freeze([]) as readonly string[],
+  logprobs: 0,
+}) satisfies GenerateOptions;
+
+/** The options that choose a token. */
+export type SamplingOptions = Pick<
+  GenerateOptions,
+  'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty' | 'seed'
+>;
+
+/** Chooses tokens; each draw takes the next numbers of one random sequence. */
+export interface Sampler {
+  /** The seed in use: the one given, or one drawn at random. */
+  readonly seed: number;
+  /**
+   * Chooses a token.
+   * @param logits (vocabulary), checked by `checkFinite`; left as they are
+   * @param seen ids that the repetition penalty applies to: those of the prompt and of the text so far, in any order; an id counts once
+   */
+  sample(logits: Float32Array, seen: Iterable<number>): number;
+}
+
+/**
+ * A sampler. Steps and order are those of Hugging Face transformers 4 (`_get_logits_processor` in generation/utils.py):
+ * repetition penalty, temperature, top-k, top-p, min-p, then a draw from the softmax of what is left. Of equal logits
+ * at a limit the lowest ids are kept, so that top-k 1 is greedy; transformers keeps all that equal the k-th.
+ * @param options already checked
+ */
+export function createSampler(options: SamplingOptions): Sampler {
+  const { temperature = GENERATE_DEFAULTS.temperature, topK = GENERATE_DEFAULTS.topK } = options;
+  const { topP = GENERATE_DEFAULTS.topP, minP = GENERATE_DEFAULTS.minP } = options;
+  const { repetitionPenalty = GENERATE_DEFAULTS.repetitionPenalty, seed = randomSeed() } = options;
+  const random = Random.fromSeed(seed);
+  let candidates = new Candidates(0);
+  let penalised = new Float32Array(0);
+
+  // The largest factor is finite, so that temperatures near 0 are greedy: 0 × ∞ would be NaN.
+  const scale = Math.min(STEPS / temperature, Number.MAX_VALUE);
+
+  /** Logits after the repetition penalty. */
+  function penalise(logits: Float32Array, seen: Iterable<number>): Float32Array {
+    if (repetitionPenalty === 1) return logits;
+    if (penalised.length !== logits.length) penalised = new Float32Array(logits.length);
+    penalised.set(logits);
+    for (const id of seen) penalised[id] = penalty(logits[id]!, repetitionPenalty);
+    return penalised;
+  }
+
+  /** Leaves in `kept` the tokens that top-k, top-p and min-p leave. */
+  function truncate(kept: Candidates, logits: Float32Array, best: number): void {
+    const leastBin = Math.min(STEP_LIMIT - 1, Math.floor(-Math.log(minP) * STEPS) + 1);
+    if (topK > 0) {
+      kept.countBins(logits, best, scale);
+      kept.gather(logits, best, scale, 0, kept.binAt(topK).bin);
+      kept.keepCount(topK);
+      if (topP < 1) kept.keepMass(topP * kept.total());
+    } else if (topP < 1) {
+      const goal = topP * kept.weighBins(logits, best, scale);
+      kept.gather(logits, best, scale, 0, kept.binAt(goal).bin);
+      kept.keepMass(goal);
+    } else {
+      kept.gather(logits, best, scale, 0, leastBin);
+    }
+    if (minP > 0) kept.keepWeight(minP);
+  }
+
+  return {
+    seed,
+    sample(logits, seen) {
+      const scores = penalise(logits, seen);
+      const likeliest = argmax(scores);
+      if (temperature === 0) return likeliest;
+      if (candidates.vocabulary !== scores.length) candidates = new Candidates(scores.length);
+      truncate(candidates, scores, scores[likeliest]!);
+      return candidates.at(random.nextDouble() * candidates.total());
+    },
+  };
+}
+
+/** The id of the largest logit, the lowest of equal ones as torch.argmax gives it. */
+export function argmax(logits: Float32Array): number {
+  let best = 0;
+  for (let id = 1; id < logits.length; id++) if (logits[id]! > logits[best]!) best = id;
+  return best;
+}
+
+/** Divides a positive and multiplies a negative logit (CTRL, arXiv 1909.05858, section 4.1; Hugging Face's form). */
+function penalty(logit: number, factor: number): number {
+  return logit > 0 ? logit / factor : logit * factor;
+}
+
+function randomSeed(): number {
+  return getRandomValues(new Uint32Array(1))[0]!;
+}

@@ -1,0 +1,215 @@
+import { FiddlerError } from '../errors.js';
+import type { Experts } from '../experts/experts.js';
+import type { Policy } from '../experts/policy.js';
+import type { Statistics } from '../experts/statistics.js';
+import type { Blueprint } from './blueprint.js';
+import type { Engine } from './engine.js';
+import { forward } from './forward.js';
+import type { Machine } from './machine.js';
+import { LOGIT_ROWS, type Network } from './network.js';
+import type { GenerateOptions, ModelInfo, Report, ScoredToken, TokenLogprob } from './options.js';
+import { Stopwatch } from './stopwatch.js';
+import { checkFinite, logprobOf, topLogprobs } from './logprobs.js';
+import { createSampler, GENERATE_DEFAULTS } from './sampling.js';
+
+export interface SessionParts {
+  name: string;
+  blueprint: Blueprint;
+  machine: Machine;
+  policy: Policy;
+  network: Network;
+  experts: Experts;
+  /** In tokens. */
+  sizes: { context: number; chunk: number };
+  /** Seconds that loading took. */
+  seconds: number;
+  /** Bytes of weights that the CPU serves. */
+  ram: number;
+  close: () => void;
+}
+
+/** A loaded model with its KV cache: continues and scores token sequences. */
+export class Session implements Engine {
+  readonly info: ModelInfo;
+  readonly endTokens: ReadonlySet<number>;
+  /** The tokens whose keys and values are in the KV cache. */
+  private cached: number[] = [];
+
+  /** How often each expert was chosen since loading. */
+  get usage(): Pick<Statistics, 'popularity' | 'executions'> {
+    return this.parts.experts.statistics;
+  }
+
+  constructor(private readonly parts: SessionParts) {
+    const { blueprint, machine, policy, experts, sizes } = parts;
+    this.endTokens = blueprint.endTokens;
+    this.info = {
+      name: parts.name,
+      family: blueprint.family,
+      accelerator: machine.kind.name,
+      policy: policy.name,
+      threads: machine.threads,
+      vocabulary: blueprint.spec.vocabulary,
+      context: sizes.context,
+      layers: blueprint.spec.layers.length,
+      experts: { resident: experts.resident.count, total: blueprint.expertLayers.reduce((sum, l) => sum + l.count, 0) },
+      memory: { accelerator: machine.accelerator === machine.cpu ? 0 : machine.accelerator.bytes, ram: parts.ram },
+      loadSeconds: parts.seconds,
+    };
+  }
+
+  generate(
+    prompt: readonly number[],
+    options: GenerateOptions,
+    onToken: (token: number, top?: TokenLogprob[]) => boolean,
+    cancelled: () => boolean,
+  ): Report {
+    this.checkTokens(prompt);
+    const watch = new Stopwatch(prompt.length);
+    const most = Math.min(
+      options.maxTokens ?? GENERATE_DEFAULTS.maxTokens,
+      this.info.context - prompt.length + 1,
+    );
+    const sampler = createSampler(options);
+    const tokens = [...prompt];
+    const seen = new Set(prompt);
+    this.parts.experts.statistics.reset();
+    watch.cachedTokens = this.reuse(prompt);
+    let logits = this.extend(prompt, cancelled);
+    let finish: Report['finish'] = logits ? 'length' : 'aborted';
+    while (logits && watch.generated < most) {
+      checkFinite(logits);
+      const top = options.logprobs ? topLogprobs(logits, options.logprobs) : undefined;
+      const token = sampler.sample(logits, seen);
+      watch.token();
+      if (this.endTokens.has(token)) {
+        finish = 'end';
+        break;
+      }
+      tokens.push(token);
+      seen.add(token);
+      if (onToken(token, top)) {
+        finish = 'stop';
+        break;
+      }
+      if (watch.generated === most) break;
+      logits = this.extend(tokens, cancelled);
+      if (!logits) finish = 'aborted';
+    }
+    return this.report(watch, finish, sampler.seed);
+  }
+
+  score(
+    tokens: readonly number[],
+    logprobs: number,
+    onToken: (scored: ScoredToken) => void,
+    cancelled: () => boolean,
+  ): Report {
+    this.checkTokens(tokens);
+    const watch = new Stopwatch(tokens.length);
+    this.parts.experts.statistics.reset();
+    onToken({ position: 0, token: tokens[0]! });
+    const finished = this.evaluate(tokens, cancelled, (position, logits) => {
+      checkFinite(logits);
+      const token = tokens[position + 1];
+      if (token === undefined) return;
+      const top = logprobs > 0 ? topLogprobs(logits, logprobs) : undefined;
+      onToken({ position: position + 1, token, logprob: logprobOf(logits, token), top });
+    });
+    watch.prefilled();
+    return this.report(watch, finished ? 'length' : 'aborted');
+  }
+
+  /**
+   * Computes `tokens` from an empty KV cache and gives the logits [vocabulary] after each.
+   * @returns false where it was cancelled
+   */
+  evaluate(
+    tokens: readonly number[],
+    cancelled: () => boolean,
+    onLogits: (position: number, logits: Float32Array) => void,
+  ): boolean {
+    const { network } = this.parts;
+    const { vocabulary } = this.info;
+    this.cached = [];
+    return this.compute(tokens, cancelled, (first, count) => {
+      for (let from = 0; from < count; from += LOGIT_ROWS) {
+        const rows = Array.from({ length: Math.min(LOGIT_ROWS, count - from) }, (_, i) => from + i);
+        const logits = network.logits(rows);
+        for (const [i, row] of rows.entries()) {
+          onLogits(first + row, logits.subarray(i * vocabulary, (i + 1) * vocabulary));
+        }
+      }
+    });
+  }
+
+  /** Keeps what the KV cache has of the prompt; gives how many of its tokens need not be computed. */
+  private reuse(prompt: readonly number[]): number {
+    let same = 0;
+    while (same < this.cached.length && this.cached[same] === prompt[same]) same++;
+    // The last token is always computed: its logits are what generation starts from.
+    this.cached.length = Math.min(same, prompt.length - 1);
+    return this.cached.length;
+  }
+
+  /** Computes the tokens that are not in the KV cache yet; gives the logits after the last, or undefined where cancelled. */
+  private extend(tokens: readonly number[], cancelled: () => boolean): Float32Array | undefined {
+    let last = 0;
+    const finished = this.compute(tokens, cancelled, (_, count) => {
+      last = count - 1;
+    });
+    return finished ? this.parts.network.logits([last]) : undefined;
+  }
+
+  /** Computes tokens behind the cached ones, a chunk a call. */
+  private compute(
+    tokens: readonly number[],
+    cancelled: () => boolean,
+    onChunk: (first: number, count: number) => void,
+  ): boolean {
+    const { network, experts, sizes } = this.parts;
+    while (this.cached.length < tokens.length) {
+      const past = this.cached.length;
+      const chunk = tokens.slice(past, past + sizes.chunk);
+      if (!forward(network, experts, chunk, past, cancelled)) return false;
+      this.cached.push(...chunk);
+      onChunk(past, chunk.length);
+    }
+    return true;
+  }
+
+  private checkTokens(tokens: readonly number[]): void {
+    const { vocabulary, context } = this.info;
+    if (tokens.length === 0) throw new FiddlerError('usage', 'the prompt has no tokens', 'give some text');
+    if (tokens.length > context) {
+      const problem = `the prompt has ${tokens.length} tokens, but the context holds ${context}`;
+      throw new FiddlerError('context', problem, 'shorten it, or give a larger --ctx');
+    }
+    const wrong = tokens.find((t) => !Number.isInteger(t) || t < 0 || t >= vocabulary);
+    if (wrong !== undefined) {
+      const problem = `token ${wrong} is not in the vocabulary of ${vocabulary}`;
+      throw new FiddlerError('usage', problem, `use ids from 0 to ${vocabulary - 1}`);
+    }
+  }
+
+  private report(watch: Stopwatch, finish: Report['finish'], seed?: number): Report {
+    const { statistics } = this.parts.experts;
+    const { name, accelerator, policy, threads, experts, memory } = this.info;
+    return {
+      model: name,
+      accelerator,
+      policy,
+      threads,
+      seed,
+      finish,
+      ...watch.times(),
+      experts: { ...experts, hitRate: statistics.hitRate },
+      lanes: statistics.lanes,
+      memory: { ...memory, peakRss: process.resourceUsage().maxRSS * 1024 },
+    };
+  }
+
+  close(): void {
+    this.parts.close();
+  }
+}

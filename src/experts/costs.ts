@@ -1,0 +1,35 @@
+import type { Costs } from './policy.js';
+
+/** For policies that do not ask. */
+export const NO_COSTS: Costs = { cpu: () => 0, copy: 0, accelerator: () => 0 };
+
+/** One measurement: milliseconds for an expert with this many tokens. */
+export interface Sample {
+  tokens: number;
+  ms: number;
+}
+
+/** Milliseconds as a function of tokens: through the samples, straight between them and beyond the last. */
+export function interpolate(samples: readonly Sample[]): (tokens: number) => number {
+  if (samples.length === 1) return () => samples[0]!.ms;
+  return (tokens) => {
+    let i = 1;
+    while (i < samples.length - 1 && samples[i]!.tokens < tokens) i++;
+    const [a, b] = [samples[i - 1]!, samples[i]!];
+    const slope = Math.max(0, (b.ms - a.ms) / (b.tokens - a.tokens));
+    return Math.max(0, a.ms + slope * (tokens - a.tokens));
+  };
+}
+
+/** Median milliseconds of `run` over a few calls, the first left out; stops early when a call is long. */
+export function medianMs(run: () => void): number {
+  run();
+  const times: number[] = [];
+  const begin = performance.now();
+  while (times.length < 5 && (times.length === 0 || performance.now() - begin < 300)) {
+    const start = performance.now();
+    run();
+    times.push(performance.now() - start);
+  }
+  return times.sort((a, b) => a - b)[times.length >> 1]!;
+}

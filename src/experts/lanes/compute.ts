@@ -1,0 +1,57 @@
+import type { Device } from '../../devices/device.js';
+import type { Graph } from '../../ggml/graph.js';
+import type { Assignments } from '../assignments.js';
+import {
+  type ActivationName,
+  buildForOne,
+  buildForRows,
+  EXPERT_GRAPH_CAPACITY,
+  type ExpertIo,
+  type PlacedExpert,
+} from '../expert.js';
+
+/** Computes experts on one device; graphs for calls of one token are built once and kept. */
+export class ExpertCompute {
+  private readonly kept = new Map<string, Graph>();
+  private used: Graph[] = [];
+
+  constructor(
+    readonly device: Device,
+    readonly io: ExpertIo,
+  ) {}
+
+  /**
+   * Queues output += weight · expert(input) for a call of one token.
+   * @param key names the matrices, which must be the same at every call
+   * @param place where its weight lies
+   */
+  forOne(key: string, expert: PlacedExpert, activation: ActivationName, place: number): void {
+    let graph = this.kept.get(key);
+    if (!graph) {
+      graph = this.device.graph(EXPERT_GRAPH_CAPACITY, (g) => buildForOne(g, expert, activation, this.io, place));
+      this.kept.set(key, graph);
+    }
+    this.device.compute.computeAsync(graph);
+  }
+
+  /** Queues the expert for all tokens assigned to it. */
+  forRows(expert: PlacedExpert, activation: ActivationName, assignments: Assignments, id: number): void {
+    const [start, count] = [assignments.start(id), assignments.count(id)];
+    const graph = this.device.graph(EXPERT_GRAPH_CAPACITY, (g) =>
+      buildForRows(g, expert, activation, this.io, start, count),
+    );
+    this.device.compute.computeAsync(graph);
+    this.used.push(graph);
+  }
+
+  /** Frees the graphs of `forRows`; only once the device has computed them. */
+  release(): void {
+    for (const graph of this.used) graph.free();
+    this.used = [];
+  }
+
+  free(): void {
+    this.release();
+    for (const graph of this.kept.values()) graph.free();
+  }
+}

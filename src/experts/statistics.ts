@@ -1,0 +1,64 @@
+import { LANES, type LaneName } from './policy.js';
+
+/** What one lane did: expert executions, bytes of weights read or copied, and milliseconds. */
+export interface LaneWork {
+  experts: number;
+  bytes: number;
+  ms: number;
+}
+
+interface Counted extends LaneWork {
+  /** Executions that `ms` covers. */
+  timed: number;
+}
+
+/** Counts what the lanes did since the last reset, and how often each expert was chosen. */
+export class Statistics {
+  private counted = empty();
+  /** Tokens routed to each expert, by layer; never reset. */
+  readonly popularity: readonly Uint32Array[];
+  /** Calls in which each expert was chosen, by layer; never reset. */
+  readonly executions: readonly Uint32Array[];
+
+  constructor(experts: readonly number[]) {
+    this.popularity = experts.map((count) => new Uint32Array(count));
+    this.executions = experts.map((count) => new Uint32Array(count));
+  }
+
+  /** An expert was chosen for `tokens` tokens of a call. */
+  chosen(layer: number, expert: number, tokens: number): void {
+    this.popularity[layer]![expert]! += tokens;
+    this.executions[layer]![expert]!++;
+  }
+
+  reset(): void {
+    this.counted = empty();
+  }
+
+  /** @param ms undefined where this call was not timed */
+  add(lane: LaneName, experts: number, bytes: number, ms?: number): void {
+    const work = this.counted[lane];
+    work.experts += experts;
+    work.bytes += bytes;
+    if (ms === undefined) return;
+    work.ms += ms;
+    work.timed += experts;
+  }
+
+  /** Executions, bytes and milliseconds of each lane; where only some calls were timed, their time is scaled to all. */
+  get lanes(): Record<LaneName, LaneWork> {
+    const of = ({ experts, bytes, ms, timed }: Counted) => ({ experts, bytes, ms: timed ? (ms * experts) / timed : 0 });
+    return { resident: of(this.counted.resident), streamed: of(this.counted.streamed), cpu: of(this.counted.cpu) };
+  }
+
+  /** Share of expert executions that found their weights on the accelerator. */
+  get hitRate(): number {
+    const all = LANES.reduce((sum, lane) => sum + this.counted[lane].experts, 0);
+    return all === 0 ? 0 : this.counted.resident.experts / all;
+  }
+}
+
+function empty(): Record<LaneName, Counted> {
+  const none = () => ({ experts: 0, bytes: 0, ms: 0, timed: 0 });
+  return { resident: none(), streamed: none(), cpu: none() };
+}

@@ -1,0 +1,122 @@
+import koffi from 'koffi';
+import { loadLibraries } from './libraries.js';
+
+/** Address of a native object. */
+export type Pointer = bigint;
+
+// size_t and int64_t arguments are passed as JavaScript numbers: every size in this project is below 2^53.
+const DECLARATIONS = {
+  base: {
+    init: 'void* ggml_init(ggml_init_params params)',
+    free: 'void ggml_free(void* ctx)',
+    tensorOverhead: 'size_t ggml_tensor_overhead()',
+    graphOverhead: 'size_t ggml_graph_overhead_custom(size_t size, bool grads)',
+    newGraph: 'void* ggml_new_graph_custom(void* ctx, size_t size, bool grads)',
+    expand: 'void ggml_build_forward_expand(void* graph, void* tensor)',
+    getData: 'void* ggml_get_data(void* tensor)',
+    typeSize: 'size_t ggml_type_size(int type)',
+    blockSize: 'int64_t ggml_blck_size(int type)',
+    setOutput: 'void ggml_set_output(void* tensor)',
+    setName: 'void* ggml_set_name(void* tensor, const char* name)',
+    newTensor4d: 'void* ggml_new_tensor_4d(void* ctx, int type, int64_t n0, int64_t n1, int64_t n2, int64_t n3)',
+    view4d:
+      'void* ggml_view_4d(void* ctx, void* a, int64_t n0, int64_t n1, int64_t n2, int64_t n3, size_t nb1, size_t nb2, size_t nb3, size_t offset)',
+    reshape4d: 'void* ggml_reshape_4d(void* ctx, void* a, int64_t n0, int64_t n1, int64_t n2, int64_t n3)',
+    permute: 'void* ggml_permute(void* ctx, void* a, int a0, int a1, int a2, int a3)',
+    cont: 'void* ggml_cont(void* ctx, void* a)',
+    cpy: 'void* ggml_cpy(void* ctx, void* a, void* b)',
+    concat: 'void* ggml_concat(void* ctx, void* a, void* b, int dim)',
+    add: 'void* ggml_add(void* ctx, void* a, void* b)',
+    addInplace: 'void* ggml_add_inplace(void* ctx, void* a, void* b)',
+    mul: 'void* ggml_mul(void* ctx, void* a, void* b)',
+    scale: 'void* ggml_scale(void* ctx, void* a, float s)',
+    clamp: 'void* ggml_clamp(void* ctx, void* a, float min, float max)',
+    silu: 'void* ggml_silu(void* ctx, void* a)',
+    relu: 'void* ggml_relu(void* ctx, void* a)',
+    gelu: 'void* ggml_gelu(void* ctx, void* a)',
+    geluErf: 'void* ggml_gelu_erf(void* ctx, void* a)',
+    sigmoid: 'void* ggml_sigmoid(void* ctx, void* a)',
+    swiglu: 'void* ggml_swiglu_split(void* ctx, void* gate, void* up)',
+    swigluOai: 'void* ggml_swiglu_oai(void* ctx, void* gate, void* up, float alpha, float limit)',
+    rmsNorm: 'void* ggml_rms_norm(void* ctx, void* a, float eps)',
+    layerNorm: 'void* ggml_norm(void* ctx, void* a, float eps)',
+    mulMat: 'void* ggml_mul_mat(void* ctx, void* a, void* b)',
+    mulMatId: 'void* ggml_mul_mat_id(void* ctx, void* as, void* b, void* ids)',
+    accumulateIn: 'bool ggml_prec_set_acc(void* a, int prec)',
+    getRows: 'void* ggml_get_rows(void* ctx, void* a, void* rows)',
+    setRows: 'void* ggml_set_rows(void* ctx, void* a, void* b, void* rows)',
+    rope: 'void* ggml_rope_ext(void* ctx, void* a, void* positions, void* factors, int n_dims, int mode, int n_ctx_orig, float base, float scale, float ext, float attn, float beta_fast, float beta_slow)',
+    softMax: 'void* ggml_soft_max_ext(void* ctx, void* a, void* mask, float scale, float max_bias)',
+    softMaxSinks: 'void ggml_soft_max_add_sinks(void* a, void* sinks)',
+    flashAttention:
+      'void* ggml_flash_attn_ext(void* ctx, void* q, void* k, void* v, void* mask, float scale, float max_bias, float softcap)',
+    flashAttentionSinks: 'void ggml_flash_attn_ext_add_sinks(void* a, void* sinks)',
+    allocatorNew: 'void* ggml_gallocr_new(void* buft)',
+    allocatorFree: 'void ggml_gallocr_free(void* allocator)',
+    allocatorReserve: 'bool ggml_gallocr_reserve(void* allocator, void* graph)',
+    allocatorAlloc: 'bool ggml_gallocr_alloc_graph(void* allocator, void* graph)',
+    allocatorSize: 'size_t ggml_gallocr_get_buffer_size(void* allocator, int buffer)',
+    allocTensors: 'void* ggml_backend_alloc_ctx_tensors_from_buft(void* ctx, void* buft)',
+    allocTensorsSize: 'size_t ggml_backend_alloc_ctx_tensors_from_buft_size(void* ctx, void* buft)',
+    tensorAlloc: 'int ggml_backend_tensor_alloc(void* buffer, void* tensor, void* addr)',
+    bufferFromPointer: 'void* ggml_backend_cpu_buffer_from_ptr(void* ptr, size_t size)',
+    bufferFree: 'void ggml_backend_buffer_free(void* buffer)',
+    bufferSize: 'size_t ggml_backend_buffer_get_size(void* buffer)',
+    bufferBase: 'void* ggml_backend_buffer_get_base(void* buffer)',
+    bufferUsage: 'void ggml_backend_buffer_set_usage(void* buffer, int usage)',
+    bufferClear: 'void ggml_backend_buffer_clear(void* buffer, uint8_t value)',
+    bufferTypeMaxSize: 'size_t ggml_backend_buft_get_max_size(void* buft)',
+    tensorSet: 'void ggml_backend_tensor_set(void* tensor, void* data, size_t offset, size_t size)',
+    tensorGet: 'void ggml_backend_tensor_get(void* tensor, void* data, size_t offset, size_t size)',
+    tensorSetAsync: 'void ggml_backend_tensor_set_async(void* backend, void* tensor, void* data, size_t offset, size_t size)',
+    tensorSet2dAsync:
+      'void ggml_backend_tensor_set_2d_async(void* backend, void* tensor, void* data, size_t offset, size_t size, size_t n_copies, size_t stride_tensor, size_t stride_data)',
+    tensorGetAsync: 'void ggml_backend_tensor_get_async(void* backend, void* tensor, void* data, size_t offset, size_t size)',
+    synchronize: 'void ggml_backend_synchronize(void* backend)',
+    compute: 'int ggml_backend_graph_compute(void* backend, void* graph)',
+    computeAsync: 'int ggml_backend_graph_compute_async(void* backend, void* graph)',
+    supportsOp: 'bool ggml_backend_supports_op(void* backend, void* op)',
+    backendFree: 'void ggml_backend_free(void* backend)',
+    deviceInit: 'void* ggml_backend_dev_init(void* device, const char* params)',
+    deviceName: 'const char* ggml_backend_dev_name(void* device)',
+    deviceDescription: 'const char* ggml_backend_dev_description(void* device)',
+    deviceMemory: 'void ggml_backend_dev_memory(void* device, _Out_ size_t* free, _Out_ size_t* total)',
+    deviceType: 'int ggml_backend_dev_type(void* device)',
+    deviceBufferType: 'void* ggml_backend_dev_buffer_type(void* device)',
+    deviceHostBufferType: 'void* ggml_backend_dev_host_buffer_type(void* device)',
+    deviceRegistry: 'void* ggml_backend_dev_backend_reg(void* device)',
+    registryName: 'const char* ggml_backend_reg_name(void* reg)',
+    procAddress: 'void* ggml_backend_reg_get_proc_address(void* reg, const char* name)',
+    eventNew: 'void* ggml_backend_event_new(void* device)',
+    eventFree: 'void ggml_backend_event_free(void* event)',
+    eventRecord: 'void ggml_backend_event_record(void* event, void* backend)',
+    eventWait: 'void ggml_backend_event_wait(void* backend, void* event)',
+    eventSynchronize: 'void ggml_backend_event_synchronize(void* event)',
+    threadpoolParams: 'void ggml_threadpool_params_init(void* params, int threads)',
+    logSet: 'void ggml_log_set(void* callback, void* data)',
+  },
+  registry: {
+    load: 'void* ggml_backend_load(const char* path)',
+    loadAllFrom: 'void ggml_backend_load_all_from_path(const char* folder)',
+    deviceCount: 'size_t ggml_backend_dev_count()',
+    device: 'void* ggml_backend_dev_get(size_t index)',
+  },
+} as const;
+
+type Names = keyof typeof DECLARATIONS.base | keyof typeof DECLARATIONS.registry;
+// biome-ignore lint/suspicious/noExplicitAny: koffi checks arguments at run time from the C declaration
+export type Api = Record<Names, (...args: any[]) => any>;
+
+let bound: Api | undefined;
+
+/** ggml's functions, declared once; loads the libraries at the first call. */
+export function api(): Api {
+  if (bound) return bound;
+  const { base, registry } = loadLibraries();
+  koffi.struct('ggml_init_params', { mem_size: 'size_t', mem_buffer: 'void*', no_alloc: 'bool' });
+  const functions: Record<string, unknown> = {};
+  for (const [name, declaration] of Object.entries(DECLARATIONS.base)) functions[name] = base.func(declaration);
+  for (const [name, declaration] of Object.entries(DECLARATIONS.registry)) functions[name] = registry.func(declaration);
+  bound = functions as Api;
+  return bound;
+}

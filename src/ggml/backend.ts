@@ -1,0 +1,199 @@
+import koffi from 'koffi';
+import { api, type Pointer } from './api.js';
+import type { Graph } from './graph.js';
+import { loadLibraries } from './libraries.js';
+import { checkPointer, checkStatus } from './status.js';
+import type { Tensor, TensorContext } from './tensor.js';
+
+const USAGE_WEIGHTS = 1;
+
+/** What ggml says of a device. */
+export interface DeviceInfo {
+  pointer: Pointer;
+  /** ggml's name: CPU, CUDA0, Vulkan0. */
+  name: string;
+  description: string;
+  /** Name of the library's registry: CPU, CUDA, Vulkan. */
+  library: string;
+  kind: 'cpu' | 'gpu' | 'integrated' | 'other';
+}
+
+const KINDS = ['cpu', 'gpu', 'integrated'] as const;
+
+/** Silences ggml's own log lines: any C function that ignores its arguments will do as the callback. */
+export function silenceLog(): void {
+  const library = process.platform === 'win32' ? 'msvcrt.dll' : null;
+  api().logSet(koffi.load(library).symbol('abs', 'int'), null);
+}
+
+let cpuLoaded = false;
+
+/** Loads ggml's best CPU library for this machine, and the named accelerator's. @throws FiddlerError `device` */
+export function loadBackend(gpu?: string): void {
+  const { paths } = loadLibraries();
+  if (!cpuLoaded) {
+    api().loadAllFrom(paths.folder);
+    cpuLoaded = true;
+  }
+  if (gpu) checkPointer(api().load(paths.gpu[gpu]), `the backend ${paths.gpu[gpu]}`);
+}
+
+/** Devices of all loaded libraries. */
+export function devices(): DeviceInfo[] {
+  const ggml = api();
+  return Array.from({ length: ggml.deviceCount() }, (_, i) => {
+    const pointer: Pointer = ggml.device(i);
+    return {
+      pointer,
+      name: ggml.deviceName(pointer),
+      description: ggml.deviceDescription(pointer),
+      library: ggml.registryName(ggml.deviceRegistry(pointer)),
+      kind: KINDS[ggml.deviceType(pointer)] ?? 'other',
+    };
+  });
+}
+
+/** Free and total bytes of a device's memory. */
+export function deviceMemory(device: Pointer): { free: number; total: number } {
+  const free = [0];
+  const total = [0];
+  api().deviceMemory(device, free, total);
+  return { free: Number(free[0]), total: Number(total[0]) };
+}
+
+/** An instance of a device: one stream of work. */
+export class Backend {
+  constructor(
+    readonly pointer: Pointer,
+    readonly device: Pointer,
+  ) {}
+
+  static open(device: Pointer): Backend {
+    return new Backend(checkPointer(api().deviceInit(device, null), 'a backend'), device);
+  }
+
+  compute(graph: Graph): void {
+    checkStatus(api().compute(this.pointer, graph.pointer), 'computing a graph');
+  }
+
+  /** Queues the graph; on devices without a queue it is computed before this returns. */
+  computeAsync(graph: Graph): void {
+    checkStatus(api().computeAsync(this.pointer, graph.pointer), 'computing a graph');
+  }
+
+  /** Queues a copy of `bytes` bytes from host memory into `tensor` at byte `offset`. */
+  write(tensor: Tensor, source: Pointer, offset: number, bytes: number): void {
+    api().tensorSetAsync(this.pointer, tensor.pointer, source, offset, bytes);
+  }
+
+  /** Queues a copy of the tensor's first `bytes` bytes into host memory. */
+  read(tensor: Tensor, target: Pointer, bytes: number): void {
+    api().tensorGetAsync(this.pointer, tensor.pointer, target, 0, bytes);
+  }
+
+  synchronize(): void {
+    api().synchronize(this.pointer);
+  }
+
+  supports(operation: Tensor): boolean {
+    return api().supportsOp(this.pointer, operation.pointer);
+  }
+
+  free(): void {
+    api().backendFree(this.pointer);
+  }
+}
+
+/** Orders work between two streams of one device; CPU devices have none, and need none. */
+export class Event {
+  private constructor(private readonly pointer: Pointer) {}
+
+  static create(device: Pointer): Event | undefined {
+    const pointer = api().eventNew(device);
+    return pointer ? new Event(pointer) : undefined;
+  }
+
+  record(on: Backend): void {
+    api().eventRecord(this.pointer, on.pointer);
+  }
+
+  /** Work queued on `backend` from now on waits for what was recorded. */
+  wait(backend: Backend): void {
+    api().eventWait(backend.pointer, this.pointer);
+  }
+
+  free(): void {
+    api().eventFree(this.pointer);
+  }
+}
+
+/** Memory on a device, or over a mapping, in which tensors lie. */
+export class Buffer {
+  private constructor(readonly pointer: Pointer) {}
+
+  /** Allocates every tensor of `context` in one buffer of the given type. @throws FiddlerError `memory` */
+  static allocate(context: TensorContext, type: Pointer, what: string): Buffer {
+    return new Buffer(checkPointer(api().allocTensors(context.pointer, type), what));
+  }
+
+  /** Bytes that `allocate` would take. */
+  static sizeOf(context: TensorContext, type: Pointer): number {
+    return api().allocTensorsSize(context.pointer, type);
+  }
+
+  /** A buffer over memory that is already there; its base must be aligned to 32 bytes. */
+  static over(address: Pointer, bytes: number): Buffer {
+    return new Buffer(checkPointer(api().bufferFromPointer(address, bytes), 'a buffer over a mapping'));
+  }
+
+  /** Places a tensor at an address inside this buffer. */
+  place(tensor: Tensor, address: Pointer): void {
+    checkStatus(api().tensorAlloc(this.pointer, tensor.pointer, address), 'placing a tensor');
+  }
+
+  markWeights(): this {
+    api().bufferUsage(this.pointer, USAGE_WEIGHTS);
+    return this;
+  }
+
+  /** Sets every byte to zero. */
+  clear(): this {
+    api().bufferClear(this.pointer, 0);
+    return this;
+  }
+
+  get bytes(): number {
+    return api().bufferSize(this.pointer);
+  }
+
+  free(): void {
+    api().bufferFree(this.pointer);
+  }
+}
+
+/** Memory for the intermediate tensors of graphs that never run at the same time. */
+export class GraphAllocator {
+  private readonly pointer: Pointer;
+
+  constructor(bufferType: Pointer) {
+    this.pointer = checkPointer(api().allocatorNew(bufferType), 'an allocator');
+  }
+
+  /** Makes room for `graph` and everything smaller. @throws FiddlerError `memory` */
+  reserve(graph: Graph): void {
+    if (!api().allocatorReserve(this.pointer, graph.pointer)) checkPointer(null, 'memory for a graph');
+  }
+
+  /** Gives the graph's tensors their addresses; earlier graphs keep theirs as long as `bytes` does not grow. */
+  assign(graph: Graph): void {
+    if (!api().allocatorAlloc(this.pointer, graph.pointer)) checkPointer(null, 'memory for a graph');
+  }
+
+  get bytes(): number {
+    return api().allocatorSize(this.pointer, 0);
+  }
+
+  free(): void {
+    api().allocatorFree(this.pointer);
+  }
+}

@@ -1,0 +1,59 @@
+import { closeSync, openSync } from 'node:fs';
+import { getSystemErrorMap } from 'node:util';
+import koffi from 'koffi';
+import { FiddlerError } from '../errors.js';
+import { check, type MemorySystem, range } from './memory-system.js';
+
+// The same on Linux and macOS (sys/mman.h).
+const PROT_READ = 1;
+const MAP_PRIVATE = 2;
+const MADV_WILLNEED = 3;
+const MADV_DONTNEED = 4;
+const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
+
+/** mmap, munmap and madvise from the C library of Linux or macOS. */
+export function posixMemory(): MemorySystem {
+  const libc = koffi.load(null);
+  const mmap = libc.func('mmap', 'uintptr_t', ['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t']);
+  const munmap = libc.func('munmap', 'int', ['uintptr_t', 'size_t']);
+  const madvise = libc.func('madvise', 'int', ['uintptr_t', 'size_t', 'int']);
+  const memmove = libc.func('memmove', 'uintptr_t', ['uintptr_t', 'uintptr_t', 'size_t']);
+  const getpagesize = libc.func('getpagesize', 'int', []);
+
+  const advise = (address: bigint, bytes: number, advice: number) =>
+    check(madvise(address, bytes, advice) === 0, 'madvise', range(address, bytes), errnoText);
+
+  return {
+    pageSize: getpagesize(),
+    map(file, bytes) {
+      const fd = openForReading(file);
+      try {
+        const address = BigInt(mmap(0n, bytes, PROT_READ, MAP_PRIVATE, fd, 0));
+        check(address !== MAP_FAILED, 'mmap', file, errnoText);
+        return address;
+      } finally {
+        closeSync(fd);
+      }
+    },
+    unmap: ({ file, address, bytes }) => check(munmap(address, bytes) === 0, 'munmap', file, errnoText),
+    release: (address, bytes) => advise(address, bytes, MADV_DONTNEED),
+    willNeed: (address, bytes) => advise(address, bytes, MADV_WILLNEED),
+    move: (target, source, bytes) => void memmove(target, source, bytes),
+  };
+}
+
+function openForReading(file: string): number {
+  try {
+    return openSync(file, 'r');
+  } catch (error) {
+    throw new FiddlerError('file', `cannot open ${file}: ${(error as Error).message}`, 'check its permissions', {
+      cause: error,
+    });
+  }
+}
+
+/** The last C call's error, as in `ENOMEM: not enough memory`. */
+function errnoText(): string {
+  const errno = koffi.errno();
+  return getSystemErrorMap().get(-errno)?.join(': ') ?? `error ${errno}`;
+}

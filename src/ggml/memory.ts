@@ -1,0 +1,93 @@
+import { statSync } from 'node:fs';
+import koffi from 'koffi';
+import { FiddlerError } from '../errors.js';
+import { posixMemory } from './memory-posix.js';
+import { windowsMemory } from './memory-windows.js';
+
+/** A file mapped read-only; writing through an address of it kills the process. */
+export interface Mapping {
+  readonly file: string;
+  /** Address of the file's first byte, page-aligned. */
+  readonly address: bigint;
+  readonly bytes: number;
+}
+
+/** A longer ArrayBuffer is refused: one above 4 GiB aborts Node 20. */
+export const LONGEST_VIEW = 2 ** 31;
+
+const system = process.platform === 'win32' ? windowsMemory() : posixMemory();
+
+/** Bytes of a page of memory. */
+export const pageSize: number = system.pageSize;
+
+/**
+ * Maps the whole of a regular file that is not empty; nothing is read until it is touched.
+ * @throws FiddlerError `file`: missing, not a file, empty, or refused by the system
+ */
+export function mapFile(file: string): Mapping {
+  const bytes = fileBytes(file);
+  return { file, address: system.map(file, bytes), bytes };
+}
+
+/** Ends a mapping; its addresses and the views of them are invalid afterwards. */
+export function unmap(mapping: Mapping): void {
+  system.unmap(mapping);
+}
+
+/**
+ * Drops the physical pages wholly inside [address, address + bytes) of a mapping; touching them reads the file again.
+ * Never for memory that is not mapped from a file: its contents would be lost.
+ */
+export function release(address: bigint, bytes: number): void {
+  const page = BigInt(pageSize);
+  const begin = ((address + page - 1n) / page) * page;
+  const end = ((address + BigInt(bytes)) / page) * page;
+  if (end > begin) system.release(begin, Number(end - begin));
+}
+
+/** Starts reading the pages that [address, address + bytes) of a mapping touches, and returns at once. */
+export function willNeed(address: bigint, bytes: number): void {
+  if (bytes === 0) return;
+  const page = BigInt(pageSize);
+  const begin = (address / page) * page;
+  system.willNeed(begin, Number(address - begin) + bytes);
+}
+
+/** Copies `bytes` of native memory; the two ranges may overlap. Neither is checked. */
+export function memmove(target: bigint, source: bigint, bytes: number): void {
+  system.move(target, source, bytes);
+}
+
+/**
+ * Native memory as an ArrayBuffer, without a copy; the memory must outlive it.
+ * @throws FiddlerError `memory`: more than {@link LONGEST_VIEW} bytes
+ */
+export function view(address: bigint, bytes: number): ArrayBuffer {
+  if (bytes > LONGEST_VIEW) {
+    throw new FiddlerError(
+      'memory',
+      `a view of ${bytes} bytes is too long`,
+      `view at most ${LONGEST_VIEW} bytes at once`,
+    );
+  }
+  return bytes === 0 ? new ArrayBuffer(0) : koffi.view(address, bytes);
+}
+
+function fileBytes(file: string): number {
+  let stat: ReturnType<typeof statSync>;
+  try {
+    stat = statSync(file);
+  } catch (error) {
+    throw new FiddlerError(
+      'file',
+      `cannot open ${file}: ${(error as Error).message}`,
+      'check the path and its permissions',
+      {
+        cause: error,
+      },
+    );
+  }
+  if (!stat.isFile()) throw new FiddlerError('file', `${file} is not a regular file`, 'give the path of a file');
+  if (stat.size === 0) throw new FiddlerError('file', `${file} is empty`, 'download it again');
+  return stat.size;
+}

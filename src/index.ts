@@ -1,0 +1,16 @@
+export type {
+  GeneratedToken,
+  GenerateOptions,
+  LaneReport,
+  LoadOptions,
+  ModelInfo,
+  Report,
+  ScoredToken,
+  TokenLogprob,
+} from './engine/options.js';
+export { type ErrorCode, FiddlerError } from './errors.js';
+export type { ChatMessage } from './text/template.js';
+export type { ChatOptions, Conversation } from './thread/conversation.js';
+export type { Generation, Scoring } from './thread/generation.js';
+export { load, type Model } from './thread/model.js';
+export type { Prompt, ScoredText } from './thread/protocol.js';

@@ -1,0 +1,40 @@
+/** Chooses experts from a router's logits; pure, so that each kind is tested alone. */
+export interface Router {
+  /** Experts chosen for a token. */
+  readonly chosen: number;
+  /**
+   * Writes the ids of the chosen experts, best first, and their weights.
+   * @param logits [experts], not changed
+   */
+  choose(logits: Float32Array, ids: Int32Array, weights: Float32Array): void;
+}
+
+/**
+ * Softmax over the chosen logits: equal to softmax over all, then top-k, then division by their sum.
+ * Mixtral (arXiv 2401.04088, section 2.1).
+ */
+export function softmaxOverChosen(chosen: number): Router {
+  return {
+    chosen,
+    choose(logits, ids, weights) {
+      topK(logits, ids);
+      const best = logits[ids[0]!]!;
+      let sum = 0;
+      for (let i = 0; i < chosen; i++) sum += weights[i] = Math.exp(logits[ids[i]!]! - best);
+      for (let i = 0; i < chosen; i++) weights[i]! /= sum;
+    },
+  };
+}
+
+/** Fills `ids` with the indices of the largest values, largest first; the lower index wins a tie, as in torch.topk. */
+export function topK(values: Float32Array, ids: Int32Array): void {
+  const k = ids.length;
+  let found = 0;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
+    if (found === k && !(value > values[ids[k - 1]!]!)) continue;
+    let at = found < k ? found++ : k - 1;
+    for (; at > 0 && value > values[ids[at - 1]!]!; at--) ids[at] = ids[at - 1]!;
+    ids[at] = i;
+  }
+}

@@ -1,0 +1,99 @@
+import { SHARE_ENV, Worker } from 'node:worker_threads';
+import { FiddlerError } from '../errors.js';
+import { type CallKind, type CallRequest, type Calls, fromMessage, type Request, type Response } from './protocol.js';
+
+interface Pending {
+  resolve(result: Calls[CallKind]['result']): void;
+  reject(error: unknown): void;
+  onItem(item: Calls[CallKind]['item']): void;
+  cancel: SharedArrayBuffer;
+}
+
+/**
+ * The engine thread, seen from the main thread. It does one call at a time; further calls wait. Native calls block it,
+ * so that a call is cancelled through shared memory and not by a message. An idle engine thread does not keep the
+ * process alive.
+ */
+export class EngineThread {
+  readonly #worker: Worker;
+  readonly #exited: Promise<void>;
+  readonly #pending = new Map<number, Pending>();
+  #lastId = 0;
+  /** Why no more calls are taken. */
+  #ended: FiddlerError | undefined;
+
+  /** @param script the thread's own script, which calls `serve` */
+  constructor(script: URL = new URL('./worker.js', import.meta.url)) {
+    // Without SHARE_ENV a variable set here would not be seen there.
+    this.#worker = new Worker(script, { env: SHARE_ENV });
+    this.#worker.on('message', (response: Response) => this.#receive(response));
+    this.#worker.on('error', (error: Error) => this.#end(error));
+    this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve(this.#end())));
+    this.#worker.unref();
+  }
+
+  /**
+   * Has the thread do `kind`; `onItem` gets each item as it is made, `signal` ends it early.
+   * @throws FiddlerError as the call does; `usage` after `close`; `device` when the thread died
+   */
+  async call<K extends CallKind>(
+    kind: K,
+    input: Calls[K]['input'],
+    { onItem = () => {}, signal }: { onItem?: (item: Calls[K]['item']) => void; signal?: AbortSignal } = {},
+  ): Promise<Calls[K]['result']> {
+    if (this.#ended) throw this.#ended;
+    const id = ++this.#lastId;
+    const cancel = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+    const onAbort = () => raise(cancel);
+    if (signal?.aborted) onAbort();
+    signal?.addEventListener('abort', onAbort);
+    try {
+      return await new Promise<Calls[K]['result']>((resolve, reject) => {
+        this.#pending.set(id, { resolve, reject, onItem, cancel } as Pending);
+        this.#worker.ref();
+        this.#post({ kind, id, input, cancel } satisfies CallRequest<K> as Request);
+      });
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+      this.#pending.delete(id);
+      if (this.#pending.size === 0) this.#worker.unref();
+    }
+  }
+
+  /** Ends the calls that are running or waiting, frees what the thread holds, and waits until it is gone. */
+  async close(): Promise<void> {
+    this.#ended ??= new FiddlerError('usage', 'the model is closed', 'load it again');
+    for (const { cancel } of this.#pending.values()) raise(cancel);
+    this.#worker.ref();
+    this.#post({ kind: 'close' });
+    await this.#exited;
+  }
+
+  /** Ends the thread from outside, at its next return from native code, and frees nothing. */
+  kill(): void {
+    void this.#worker.terminate();
+  }
+
+  #post(request: Request): void {
+    this.#worker.postMessage(request);
+  }
+
+  #receive(response: Response): void {
+    const pending = this.#pending.get(response.id);
+    if (response.kind === 'item') pending?.onItem(response.item);
+    else if (response.kind === 'result') pending?.resolve(response.result);
+    else pending?.reject(fromMessage(response.error));
+  }
+
+  #end(cause?: Error): void {
+    const problem = `the engine thread died${cause ? `: ${cause.message}` : ''}`;
+    this.#ended ??= new FiddlerError('device', problem, 'load the model again; if it recurs, report it with --debug', {
+      cause,
+    });
+    for (const { reject } of this.#pending.values()) reject(this.#ended);
+  }
+}
+
+function raise(cancel: SharedArrayBuffer): void {
+  Atomics.store(new Int32Array(cancel), 0, 1);
+}

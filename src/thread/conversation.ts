@@ -1,0 +1,140 @@
+import type { GeneratedToken, GenerateOptions, Report } from '../engine/options.js';
+import { FiddlerError } from '../errors.js';
+import type { ChatMessage, ChatTemplate } from '../text/template.js';
+import type { EngineThread } from './client.js';
+import { Generation } from './generation.js';
+import { checkGenerateOptions } from './validate.js';
+
+/** Options of a conversation: those of every answer, and a system message. */
+export interface ChatOptions extends GenerateOptions {
+  system?: string;
+}
+
+/** What the model has read and written so far. */
+interface Transcript {
+  /** The rendered conversation up to where the last answer begins, and that answer. */
+  prompt: string;
+  answer: string;
+  /** Exactly the ids that were read and generated for both. */
+  ids: readonly number[];
+}
+
+/** Stands in for a template: every message goes on where the last ended, the user's on a new line. */
+const CONTINUATION: ChatTemplate = {
+  render: (messages) =>
+    messages.reduce(
+      (text, { role, content }) => text + (text === '' || role === 'assistant' ? '' : '\n') + content,
+      '',
+    ),
+};
+
+/** A conversation: keeps its history, and has only the new tokens of each turn computed. */
+export class Conversation {
+  readonly #thread: EngineThread;
+  readonly #template: ChatTemplate;
+  readonly #options: ChatOptions;
+  /** A template writes the beginning token itself. */
+  readonly #special: boolean;
+  #messages: ChatMessage[] = [];
+  #transcript: Transcript | undefined;
+  #answering = false;
+
+  /** Made by `Model.chat`. */
+  constructor(thread: EngineThread, template: ChatTemplate | undefined, options: ChatOptions) {
+    this.#thread = thread;
+    this.#template = template ?? CONTINUATION;
+    this.#special = template === undefined;
+    this.#options = options;
+    this.reset();
+  }
+
+  /** All messages so far, the system message first. */
+  get messages(): readonly ChatMessage[] {
+    return this.#messages;
+  }
+
+  /** Forgets everything but the system message. @throws FiddlerError `usage` while an answer is generated */
+  reset(): void {
+    this.#refuseWhileAnswering();
+    const { system } = this.#options;
+    this.#messages = system === undefined ? [] : [{ role: 'system', content: system }];
+    this.#transcript = undefined;
+  }
+
+  /**
+   * Says `text` and generates the answer. A turn that fails, or is ended before anything was generated, is forgotten;
+   * an answer ended early stays as it is.
+   * @param options in place of the conversation's own, for this answer
+   * @throws FiddlerError `usage`: the options, or the last answer is still being generated. While iterating, as
+   * {@link Generation}; `context` when the history no longer fits: nothing is dropped, `reset` starts anew
+   */
+  send(text: string, options: GenerateOptions = {}): Generation {
+    const { signal, ...own } = checkGenerateOptions(options);
+    const { system, signal: always, ...shared } = this.#options;
+    this.#refuseWhileAnswering();
+    this.#answering = true;
+    const signals = [signal, always].filter((given) => given !== undefined);
+    return new Generation(
+      (onItem, ended) => this.#answer(text, { ...shared, ...own, signal: ended }, onItem),
+      signals.length > 0 ? AbortSignal.any(signals) : undefined,
+    );
+  }
+
+  async #answer(
+    text: string,
+    { signal, ...options }: GenerateOptions,
+    onToken: (token: GeneratedToken) => void,
+  ): Promise<Report> {
+    try {
+      const messages = [...this.#messages, { role: 'user', content: text }];
+      const rendered = this.#template.render(messages, { addGenerationPrompt: true });
+      const prompt = await this.#encode(rendered);
+      const generated: GeneratedToken[] = [];
+      const onItem = (token: GeneratedToken) => {
+        generated.push(token);
+        onToken(token);
+      };
+      const report = await this.#thread.call('generate', { prompt, options }, { onItem, signal });
+      if (generated.length === 0 && report.finish === 'aborted') return report;
+      const answer = generated.map((token) => token.text).join('');
+      const ids = [...prompt, ...generated.map(({ token }) => token)];
+      // The ids of a stop text are no part of the answer.
+      this.#transcript = report.finish === 'stop' ? undefined : { prompt: rendered, answer, ids };
+      this.#messages = [...messages, { role: 'assistant', content: answer }];
+      return report;
+    } finally {
+      this.#answering = false;
+    }
+  }
+
+  /** The ids of `rendered`: those of the transcript, as far as it says the same, and what follows encoded anew. */
+  async #encode(rendered: string): Promise<readonly number[]> {
+    const encode = (text: string) => this.#thread.call('encode', { text, special: this.#special });
+    const all = await encode(rendered);
+    const length = this.#transcript ? sharedLength(this.#transcript, rendered) : undefined;
+    if (length === undefined) return all;
+    // Encoded alone, what follows might begin otherwise than inside its text (Metaspace).
+    const before = await encode(rendered.slice(0, length));
+    if (before.some((id, i) => id !== all[i])) return all;
+    return [...this.#transcript!.ids, ...all.slice(before.length)];
+  }
+
+  #refuseWhileAnswering(): void {
+    if (!this.#answering) return;
+    throw new FiddlerError('usage', 'the last answer is still being generated', 'wait for it, or end it first');
+  }
+}
+
+/**
+ * How much of the start of `rendered` is the transcript's prompt and answer; undefined where it does not begin so.
+ * Templates may trim an answer: white space around it does not count.
+ */
+function sharedLength({ prompt, answer }: Transcript, rendered: string): number | undefined {
+  if (!rendered.startsWith(prompt)) return undefined;
+  const rest = rendered.slice(prompt.length);
+  const lead = rest.length - rest.trimStart().length;
+  if (rest.startsWith(answer)) return prompt.length + answer.length;
+  for (const body of [answer.trimStart(), answer.trim()])
+    if (rest.startsWith(body, lead)) return prompt.length + lead + body.length;
+  return undefined;
+}

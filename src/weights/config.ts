@@ -1,0 +1,98 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { FiddlerError } from '../errors.js';
+
+/** A JSON object of which nothing else is known yet. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/**
+ * Reads `name` in the folder `dir`, which must hold a JSON object.
+ * @returns undefined where the file is missing and not required
+ * @throws FiddlerError `file`: missing, unreadable, not JSON (with line and column), or not an object
+ */
+export function readJson(dir: string, name: string, options: { required: true }): JsonObject;
+export function readJson(dir: string, name: string, options: { required: boolean }): JsonObject | undefined;
+export function readJson(dir: string, name: string, { required }: { required: boolean }): JsonObject | undefined {
+  const file = join(dir, name);
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    if (missing && !required) return undefined;
+    const problem = missing ? `${file} does not exist` : `cannot read ${file}: ${(error as Error).message}`;
+    throw new FiddlerError('file', problem, 'check the folder, and download the file again if it is missing', {
+      cause: error,
+    });
+  }
+  return validate(z.record(z.string(), z.unknown()), parse(file, text), file);
+}
+
+/**
+ * `value` as `schema` describes it; `file` is where it comes from.
+ * @throws FiddlerError `file`: the first field that does not fit, and why
+ */
+export function validate<T>(schema: z.ZodType<T>, value: unknown, file: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const { path, message } = result.error.issues[0]!;
+  const field = path.length > 0 ? ` in ${path.join('.')}` : '';
+  throw new FiddlerError('file', `${file}: ${message}${field}`, 'correct that file or download it again', {
+    cause: result.error,
+  });
+}
+
+const endTokenIds = z.object({
+  eos_token_id: z
+    .union([z.int().nonnegative(), z.array(z.int().nonnegative())], 'not a token id or a list of them')
+    .nullish(),
+});
+
+/**
+ * Ids after which generation ends: `eos_token_id`, one or a list, of config.json and generation_config.json together.
+ * @throws FiddlerError `file`: one is not a token id
+ */
+export function endTokens(config: JsonObject, generationConfig?: JsonObject): Set<number> {
+  const ids = (value: JsonObject, file: string) => validate(endTokenIds, value, file).eos_token_id ?? [];
+  return new Set([ids(config, 'config.json'), ids(generationConfig ?? {}, 'generation_config.json')].flat());
+}
+
+function parse(file: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const before = text.slice(0, errorOffset(text)).split('\n');
+    const position = `line ${before.length}, column ${before.at(-1)!.length + 1}`;
+    throw new FiddlerError(
+      'file',
+      `${file} is not valid JSON at ${position}`,
+      'correct that file or download it again',
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** Offset of the first character that makes `text` no JSON. V8 does not always report it, so search the prefixes. */
+function errorOffset(text: string): number {
+  let [valid, broken] = [0, text.length + 1]; // lengths of prefixes: could still become JSON, and could not
+  while (broken - valid > 1) {
+    const length = Math.floor((valid + broken) / 2);
+    if (length <= text.length && couldBecomeJson(text.slice(0, length))) valid = length;
+    else broken = length;
+  }
+  return valid;
+}
+
+function couldBecomeJson(prefix: string): boolean {
+  try {
+    JSON.parse(prefix);
+    return true;
+  } catch (error) {
+    const { message } = error as Error;
+    const position = /at position (\d+)/.exec(message)?.[1];
+    return position === undefined ? message.includes('end of JSON input') : Number(position) >= prefix.length;
+  }
+}
