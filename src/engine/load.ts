@@ -146,7 +146,7 @@ function placeExperts({ blueprint, machine, sizes, experts, own }: Parts, option
 function fill({ checkpoint, blueprint, machine, parameters, host, experts }: Parts, placement: Placement, onProgress?: LoadOptions['onProgress']): void {
   const { total, bytes } = expertTotals(blueprint);
   const resident = placement.reduce((sum, of) => sum + of.length, 0);
-  const copied = parameters.storedBytes + (blueprint.upcast ? total : resident) * bytes;
+  const copied = parameters.storedBytes + (blueprint.upcast === undefined ? resident : total) * bytes;
   let done = 0;
   const onBytes = (count: number) => {
     done += count;
@@ -154,7 +154,7 @@ function fill({ checkpoint, blueprint, machine, parameters, host, experts }: Par
   };
   parameters.fill(checkpoint, machine.cpu, blueprint.embedding.name, onBytes);
   experts.resident.fill(checkpoint, new Uploader(machine.cpu), () => onBytes(bytes));
-  if (!blueprint.upcast) return;
+  if (blueprint.upcast === undefined) return;
   blueprint.expertLayers.forEach((spec, layer) => {
     for (let e = 0; e < spec.count; e++) {
       if (experts.resident.has(layer, e)) continue;

@@ -4,10 +4,11 @@ import type { TokenLogprob } from './options.js';
 
 /** Natural logarithm of the sum of exp(logits), in double precision, to 1e-12. */
 export function logSumExp(logits: Float32Array): number {
+  const { length } = logits;
   let best = -Infinity;
-  for (let i = 0; i < logits.length; i++) if (logits[i]! > best) best = logits[i]!;
+  for (let i = 0; i < length; i++) if (logits[i]! > best) best = logits[i]!;
   let sum = 0;
-  for (let i = 0; i < logits.length; i++) {
+  for (let i = 0; i < length; i++) {
     const y = (best - logits[i]!) * STEPS;
     if (y < STEP_LIMIT) sum += expSteps(y);
   }

@@ -53,6 +53,9 @@ export function createSampler(options: SamplingOptions): Sampler {
   // The largest factor is finite, so that temperatures near 0 are greedy: 0 × ∞ would be NaN.
   const scale = Math.min(STEPS / temperature, Number.MAX_VALUE);
 
+  /** No token of a later bin has minP of the likeliest's weight. */
+  const leastBin = Math.min(STEP_LIMIT - 1, Math.floor(-Math.log(minP) * STEPS) + 1);
+
   /** Logits after the repetition penalty. */
   function penalise(logits: Float32Array, seen: Iterable<number>): Float32Array {
     if (repetitionPenalty === 1) return logits;
@@ -62,22 +65,32 @@ export function createSampler(options: SamplingOptions): Sampler {
     return penalised;
   }
 
-  /** Leaves in `kept` the tokens that top-k, top-p and min-p leave. */
-  function truncate(kept: Candidates, logits: Float32Array, best: number): void {
-    const leastBin = Math.min(STEP_LIMIT - 1, Math.floor(-Math.log(minP) * STEPS) + 1);
+  /** Draws from what top-k, top-p and min-p leave. */
+  function draw(logits: Float32Array, best: number): number {
     if (topK > 0) {
-      kept.countBins(logits, best, scale);
-      kept.gather(logits, best, scale, 0, kept.binAt(topK).bin);
-      kept.keepCount(topK);
-      if (topP < 1) kept.keepMass(topP * kept.total());
+      candidates.countBins(logits, best, scale);
+      candidates.gather(logits, best, scale, 0, candidates.binAt(topK).bin);
+      candidates.keepCount(topK);
+      if (topP < 1) candidates.keepMass(topP * candidates.total());
     } else if (topP < 1) {
-      const goal = topP * kept.weighBins(logits, best, scale);
-      kept.gather(logits, best, scale, 0, kept.binAt(goal).bin);
-      kept.keepMass(goal);
+      const goal = topP * candidates.weighBins(logits, best, scale);
+      candidates.gather(logits, best, scale, 0, candidates.binAt(goal).bin);
+      candidates.keepMass(goal);
+    } else if (minP > 0) {
+      candidates.gather(logits, best, scale, 0, leastBin);
     } else {
-      kept.gather(logits, best, scale, 0, leastBin);
+      return drawFromAll(logits, best);
     }
-    if (minP > 0) kept.keepWeight(minP);
+    if (minP > 0) candidates.keepWeight(minP);
+    return candidates.at(random.nextDouble() * candidates.total());
+  }
+
+  /** Draws a bin and then one of its tokens, so that only those are gathered. */
+  function drawFromAll(logits: Float32Array, best: number): number {
+    const point = random.nextDouble() * candidates.weighBins(logits, best, scale);
+    const { bin, before } = candidates.binAt(point);
+    candidates.gather(logits, best, scale, bin, bin);
+    return candidates.at(point - before);
   }
 
   return {
@@ -87,8 +100,7 @@ export function createSampler(options: SamplingOptions): Sampler {
       const likeliest = argmax(scores);
       if (temperature === 0) return likeliest;
       if (candidates.vocabulary !== scores.length) candidates = new Candidates(scores.length);
-      truncate(candidates, scores, scores[likeliest]!);
-      return candidates.at(random.nextDouble() * candidates.total());
+      return draw(scores, scores[likeliest]!);
     },
   };
 }

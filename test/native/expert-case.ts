@@ -52,6 +52,7 @@ export class ExpertCase {
   readonly experts: Expert[];
   readonly rows: [number, number];
   private readonly activation: ExpertActivation;
+  private computed?: Float64Array;
 
   constructor(private readonly options: CaseOptions) {
     const { hidden, ff, tokens, seed = 1 } = options;
@@ -108,6 +109,11 @@ export class ExpertCase {
 
   /** What run adds to y, in float64. */
   reference(): Float64Array {
+    this.computed ??= this.compute();
+    return this.computed;
+  }
+
+  private compute(): Float64Array {
     const { hidden, ff, tokens } = this.options;
     const y = new Float64Array(tokens * hidden);
     const [a, b] = this.rows;
@@ -146,6 +152,16 @@ export class ExpertCase {
     }
     return { bytes: memory, address: koffi.address(memory) + 1n, stride, values };
   }
+}
+
+const cases = new Map<string, ExpertCase>();
+
+/** The case of these options, made once for all kernels. */
+export function expertCase(options: CaseOptions): ExpertCase {
+  const key = JSON.stringify(options);
+  const made = cases.get(key) ?? new ExpertCase(options);
+  cases.set(key, made);
+  return made;
 }
 
 /** Σ (a - b)² / Σ b², where a is y less what it held before. */

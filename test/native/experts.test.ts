@@ -8,17 +8,17 @@ import {
   type ExpertType,
   loadExpertKernels,
 } from '../../src/ggml/experts.js';
-import { type CaseOptions, ExpertCase, normalisedError } from './expert-case.js';
+import { type CaseOptions, type ExpertCase, expertCase, normalisedError } from './expert-case.js';
 
 const kernels = loadExpertKernels();
 const names = kernels ? [...kernels.available, 'amx-emulated'] : ['not built'];
 const types = Object.keys(EXPERT_TYPES) as ExpertType[];
 const activations = Object.keys(EXPERT_ACTIVATIONS) as ExpertActivation[];
 
-// Normalised squared errors: of sums in f32, and of operands rounded to bf16 (a relative error up to 2^-9, of which
-// the mean square is about 1e-6 for x, for the activations and for the weights each).
+// Normalised squared errors: of sums in f32, and of operands rounded to bf16 (a relative error up to 2^-8, whose mean
+// square is about 2.5e-6, for x at gate and at up, for the activations, and for the weights that are not bf16).
 const F32_ERROR = 1e-11;
-const BF16_ERROR = 1e-5;
+const BF16_ERROR = 3e-5;
 
 /** No multiple of anything, but for Q8_0's blocks. */
 const odd = (type: ExpertType) => (type === 'Q8_0' ? { hidden: 96, ff: 160 } : { hidden: 77, ff: 141 });
@@ -43,19 +43,19 @@ describe.skipIf(!kernels).each(names)('CPU expert kernel %s', (name) => {
 
   it.each(types)('agrees with float64 for %s weights and 1 to 600 tokens', (type) => {
     for (const tokens of [1, 2, 3, 5, 8, 9, 15, 16, 17, 33, 64, 70, 600])
-      expectRight(new ExpertCase({ ...odd(type), type, tokens, seed: tokens }));
+      expectRight(expertCase({ ...odd(type), type, tokens, seed: tokens }));
   });
 
   it.each(activations)('applies %s, gated and ungated, with and without biases', (activation) => {
     for (const tokens of [3, 20])
       for (const gated of activation === 'swiglu-clamped' ? [true] : [true, false])
         for (const bias of [true, false])
-          expectRight(new ExpertCase({ hidden: 45, ff: 83, type: 'BF16', activation, gated, bias, tokens }));
+          expectRight(expertCase({ hidden: 45, ff: 83, type: 'BF16', activation, gated, bias, tokens }));
   });
 
   it('crosses its own blocks: several stretches of k, panels and blocks of tokens', () => {
     for (const type of types)
-      for (const tokens of [1, 50]) expectRight(new ExpertCase({ hidden: 1088, ff: 672, type, tokens }));
+      for (const tokens of [1, 50]) expectRight(expertCase({ hidden: 1088, ff: 672, type, tokens }));
   });
 
   it.each(types)('computes rows a to b of %s, and parts add up to the whole', (type) => {
@@ -63,8 +63,8 @@ describe.skipIf(!kernels).each(names)('CPU expert kernel %s', (name) => {
     const cuts = type === 'Q8_0' ? [0, 32, 128, ff] : [0, 3, 64, ff];
     for (const tokens of [1, 30]) {
       const options: CaseOptions = { hidden, ff, type, tokens, bias: true };
-      expectRight(new ExpertCase({ ...options, rows: [cuts[1]!, cuts[2]!] }));
-      const whole = new ExpertCase(options);
+      expectRight(expertCase({ ...options, rows: [cuts[1]!, cuts[2]!] }));
+      const whole = expertCase(options);
       const y = new Float32Array(tokens * hidden);
       for (let i = 0; i + 1 < cuts.length; i++) {
         const rows: [number, number] = [cuts[i]!, cuts[i + 1]!];
@@ -80,7 +80,7 @@ describe.skipIf(!kernels).each(names)('CPU expert kernel %s', (name) => {
   it('lets experts share tokens, with few and many each, and touches no other token', () => {
     const many = Array.from({ length: 30 }, (_, i) => 37 - i);
     const routes = [[3], many, [], [3, 5, 3], [20, 3, 21]];
-    const test = new ExpertCase({ hidden: 77, ff: 50, type: 'BF16', tokens: 40, routes, bias: true });
+    const test = expertCase({ hidden: 77, ff: 50, type: 'BF16', tokens: 40, routes, bias: true });
     expectRight(test);
     const y = test.run(pool);
     for (const token of [0, 1, 2, 4, 6, 7, 38, 39])
@@ -89,7 +89,7 @@ describe.skipIf(!kernels).each(names)('CPU expert kernel %s', (name) => {
 
   it('gives the same bits again and with other numbers of threads', () => {
     const routes = [[0, 1, 2], [2, 1], Array.from({ length: 20 }, (_, i) => i)];
-    const test = new ExpertCase({ hidden: 130, ff: 200, type: 'BF16', tokens: 20, routes });
+    const test = expertCase({ hidden: 130, ff: 200, type: 'BF16', tokens: 20, routes });
     const first = test.run(pool);
     for (const threads of [1, 2, 5]) {
       const other = kernels!.pool(threads);
@@ -110,7 +110,7 @@ describe.skipIf(!kernels).each(names)('CPU expert kernel %s', (name) => {
     fc.assert(
       fc.property(shape, ({ blocks, hidden, ff, ...rest }) => {
         const sizes = rest.type === 'Q8_0' ? { hidden: 32 * blocks[0], ff: 32 * blocks[1] } : { hidden, ff };
-        expectRight(new ExpertCase({ ...sizes, ...rest }));
+        expectRight(expertCase({ ...sizes, ...rest }));
       }),
       { numRuns: 40, seed: 7 },
     );

@@ -1,0 +1,133 @@
+import { createInterface, type Interface } from 'node:readline';
+import type { Command } from 'commander';
+import pc from 'picocolors';
+import { FiddlerError } from '../errors.js';
+import type { Conversation, Model } from '../index.js';
+import { Ending } from './ending.js';
+import { openModel } from './open.js';
+import {
+  addCommon,
+  addModelOptions,
+  addSamplingOptions,
+  generateOptions,
+  type ModelFlags,
+  type SamplingFlags,
+} from './options.js';
+import { plural, rate } from './report.js';
+
+const COMMANDS = '/reset starts a new conversation, /exit ends, Ctrl-C stops an answer';
+
+const EXAMPLES = `
+fiddler chat --model ~/models/Mixtral-8x7B-Instruct-v0.1
+fiddler chat --system "Answer in one sentence." --temperature 0.3
+printf 'Hello!\\nWho are you?\\n' | fiddler chat --model DIR`;
+
+interface ChatFlags extends ModelFlags, SamplingFlags {
+  system?: string;
+}
+
+export function addChat(program: Command): void {
+  const command = program
+    .command('chat')
+    .summary('hold a conversation')
+    .description(
+      `A conversation in the model's own chat template; a model without one goes on with what was said. Each line of stdin is a turn. ${COMMANDS}.`,
+    )
+    .option('--system <text>', 'a system message');
+  addSamplingOptions(addModelOptions(command));
+  addCommon(command, EXAMPLES).action(chat);
+}
+
+async function chat(flags: ChatFlags): Promise<void> {
+  const ending = new Ending();
+  const model = await openModel(flags, ending.signal);
+  try {
+    const conversation = await model.chat({ ...generateOptions(flags), system: flags.system });
+    await new Dialogue(model, conversation, ending).run();
+  } finally {
+    await model.close();
+  }
+  ending.throwIfEnded();
+}
+
+/** A conversation at the terminal, or with the lines of a pipe. */
+class Dialogue {
+  readonly #interactive = process.stdin.isTTY === true && process.stderr.isTTY === true;
+
+  constructor(
+    private readonly model: Model,
+    private readonly conversation: Conversation,
+    private readonly ending: Ending,
+  ) {}
+
+  async run(): Promise<void> {
+    const { signal } = this.ending;
+    // Prompts go to stderr: standard output has nothing but answers.
+    const terminal = createInterface({ input: process.stdin, output: process.stderr, terminal: this.#interactive });
+    const close = () => terminal.close();
+    signal.addEventListener('abort', close);
+    terminal.on('SIGINT', () => this.ending.interrupt());
+    try {
+      if (this.#interactive) note(`${this.model.info.name}: ${COMMANDS}`);
+      for await (const line of this.#lines(terminal)) {
+        if (line === '/exit') break;
+        if (line === '/reset') this.conversation.reset();
+        else if (line === '/help') note(COMMANDS);
+        else if (line.startsWith('/')) note(`there is no command ${line}; ${COMMANDS}`);
+        else if (line !== '') await this.#turn(line);
+        if (signal.aborted) break;
+      }
+    } finally {
+      signal.removeEventListener('abort', close);
+      close();
+    }
+  }
+
+  async *#lines(terminal: Interface): AsyncGenerator<string> {
+    const lines = terminal[Symbol.asyncIterator]();
+    for (;;) {
+      if (this.#interactive) terminal.prompt();
+      const { value, done } = await lines.next();
+      if (done) return;
+      yield value.trim();
+    }
+  }
+
+  /** One answer. At a terminal Ctrl-C stops it and nothing else. */
+  async #turn(text: string): Promise<void> {
+    const stopped = new AbortController();
+    if (this.#interactive) this.ending.onInterrupt = () => stopped.abort();
+    try {
+      await this.#answer(text, AbortSignal.any([stopped.signal, this.ending.signal]));
+    } catch (error) {
+      if (!(this.#interactive && error instanceof FiddlerError && error.code === 'context')) throw error;
+      note(`the context is full: ${error.problem}; nothing was dropped, /reset starts a new conversation`);
+    } finally {
+      this.ending.onInterrupt = undefined;
+    }
+  }
+
+  async #answer(text: string, signal: AbortSignal): Promise<void> {
+    const generation = this.conversation.send(text, { signal });
+    let begun = false;
+    for await (const piece of generation) {
+      process.stdout.write(begun ? piece : piece.trimStart());
+      begun ||= piece.trim() !== '';
+    }
+    process.stdout.write('\n');
+    const { generatedTokens, promptTokens, cachedTokens, decodeRate, finish } = await generation.report;
+    if (this.ending.outputClosed) return;
+    const { context } = this.model.info;
+    const used = Math.min(promptTokens + generatedTokens, context);
+    note(
+      `${plural(generatedTokens, 'token')}, ${rate(decodeRate)}; context ${used} of ${context}, ${cachedTokens} reused`,
+    );
+    if (finish === 'length' && used === context)
+      note('the context is full, the answer ends here; /reset starts a new conversation');
+  }
+}
+
+function note(line: string): void {
+  const { dim } = pc.createColors(pc.isColorSupported && process.stderr.isTTY === true);
+  process.stderr.write(`${dim(line)}\n`);
+}

@@ -1,0 +1,53 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from 'commander';
+import { FiddlerError } from '../errors.js';
+import { addChat } from './chat.js';
+import { Ended } from './ending.js';
+import { addCommon } from './options.js';
+import { addRun } from './run.js';
+import { addScore } from './score.js';
+
+const EXAMPLES = `
+fiddler run
+fiddler run "The old house stood" --max-tokens 100
+fiddler chat --model ~/models/Mixtral-8x7B-Instruct-v0.1
+fiddler run --help`;
+
+const program = new Command('fiddler')
+  .description(
+    'Runs Mixture-of-Experts language models larger than the GPU, divided between the GPU, the CPU and the link between them.',
+  )
+  .exitOverride()
+  .configureOutput({ outputError: () => {} }); // errors are printed below, all in one form
+addCommon(program, EXAMPLES);
+addRun(program);
+addChat(program);
+addScore(program);
+
+process.on('uncaughtException', (error) => process.exit(report(error)));
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}
+
+/** Prints an error as one line and gives the exit code. */
+function report(error: unknown): number {
+  if (error instanceof Ended) return error.exitCode;
+  if (error instanceof CommanderError) return reportUsage(error);
+  const known = error instanceof FiddlerError;
+  const message = error instanceof Error ? error.message : String(error);
+  const line = known ? message : `internal error: ${message}; run again with --debug and report what it prints`;
+  process.stderr.write(`fiddler: ${line.replaceAll(/\s*\n\s*/g, ' ')}\n`);
+  if (process.argv.includes('--debug') && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  return known && error.code === 'usage' ? 2 : 1;
+}
+
+function reportUsage({ code, exitCode, message }: CommanderError): number {
+  if (exitCode === 0) return 0; // --help and --version
+  if (code !== 'commander.help') {
+    const line = message.replace(/^error: /, '').replaceAll('\n', ' ');
+    process.stderr.write(`fiddler: ${line}; see --help\n`);
+  }
+  return 2;
+}

@@ -1,0 +1,81 @@
+import { type Command, Option } from 'commander';
+import { GENERATE_DEFAULTS } from '../engine/sampling.js';
+import { POLICIES } from '../experts/policies/index.js';
+import type { GenerateOptions, LoadOptions } from '../index.js';
+import { BUNDLED_MODEL, VERSION } from './package.js';
+import { bytes, integer, number, several, share } from './parse.js';
+
+/** Options of every command that loads a model. */
+export interface ModelFlags extends Omit<LoadOptions, 'onProgress' | 'onWarning'> {
+  model: string;
+}
+
+/** Options of every command that generates. */
+export type SamplingFlags = Omit<GenerateOptions, 'logprobs' | 'signal'>;
+
+const ACCELERATORS: readonly LoadOptions['accelerator'][] = ['auto', 'cuda', 'vulkan', 'host', 'none'];
+
+/** What belongs to every command: `--version`, and examples at the end of its help. */
+export function addCommon(command: Command, examples: string): Command {
+  return command
+    .version(VERSION, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .addHelpText('after', `\nExamples:\n${examples.replaceAll(/^/gm, '  ')}`);
+}
+
+export function addModelOptions(command: Command): Command {
+  const { name: policy } = POLICIES[0]!;
+  const policies = POLICIES.map(({ name, summary }) => `${name}: ${summary}`).join('; ');
+  return command
+    .addOption(new Option('--model <dir>', 'folder of the model').default(BUNDLED_MODEL, 'the bundled mini-mixtral'))
+    .addOption(
+      new Option('--accelerator <name>', 'where all but the missing experts is computed; auto takes a GPU that works')
+        .choices(ACCELERATORS as string[])
+        .default('auto'),
+    )
+    .option('--gpu-memory <size>', 'accelerator memory to take, e.g. 24GiB (default: what is free)', bytes)
+    .option(
+      '--experts-resident <share>',
+      'share of all experts kept on the accelerator, e.g. 25% (default: as many as fit)',
+      share,
+    )
+    .addOption(
+      new Option('--policy <name>', `how missing experts are computed (${policies})`)
+        .choices(POLICIES.map(({ name }) => name))
+        .default(policy),
+    )
+    .option('--threads <n>', 'CPU threads (default: the cores this process may use)', integer(1))
+    .addOption(new Option('--dtype <type>', 'f32 upcasts everything').choices(['auto', 'f32']).default('auto'))
+    .option('--ctx <tokens>', "context length (default: the model's own, up to 4096)", integer(1))
+    .option('--debug', 'print what the libraries log, and stack traces of errors');
+}
+
+export function addSamplingOptions(command: Command): Command {
+  const defaults = GENERATE_DEFAULTS;
+  return command
+    .option('--max-tokens <n>', 'most tokens to generate', integer(1), defaults.maxTokens)
+    .option('--temperature <t>', '0 always takes the likeliest token', number(0), defaults.temperature)
+    .option('--top-k <k>', 'keep the k likeliest tokens, 0 keeps all', integer(0), defaults.topK)
+    .option('--top-p <p>', 'keep the likeliest tokens that reach this probability', number(0, 1, false), defaults.topP)
+    .option('--min-p <p>', 'keep tokens this likely, relative to the likeliest', number(0, 1), defaults.minP)
+    .option(
+      '--repetition-penalty <r>',
+      'above 1 makes tokens less likely that were there before',
+      number(0, undefined, false),
+      defaults.repetitionPenalty,
+    )
+    .option('--seed <n>', 'same seed, same text (default: random, printed in the report)', integer(0))
+    .option('--stop <text>', 'stop before this text; may be given several times', several);
+}
+
+/** The options of `load` among all flags. */
+export function loadOptions(flags: ModelFlags): LoadOptions {
+  const { accelerator, gpuMemory, expertsResident, policy, threads, dtype, ctx, debug } = flags;
+  return { accelerator, gpuMemory, expertsResident, policy, threads, dtype, ctx, debug };
+}
+
+/** The options of `generate` among all flags. */
+export function generateOptions(flags: SamplingFlags): GenerateOptions {
+  const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, stop } = flags;
+  return { maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, stop };
+}

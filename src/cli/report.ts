@@ -1,0 +1,63 @@
+import pc from 'picocolors';
+import type { LaneReport, Report } from '../index.js';
+
+const LANE_NAMES = { resident: 'resident', streamed: 'streamed', cpu: 'CPU' } as const;
+
+const FINISHES: Readonly<Record<Report['finish'], string>> = {
+  end: 'the model ended it',
+  stop: 'a stop text came',
+  length: 'no more was asked for',
+  aborted: 'it was interrupted',
+};
+
+/** The report as a table of lines, each with its newline. */
+export function formatReport(report: Report): string {
+  const { experts, lanes, memory } = report;
+  const { dim } = pc.createColors(pc.isColorSupported && process.stderr.isTTY === true);
+  const cached = report.cachedTokens > 0 ? `, ${report.cachedTokens} of them cached` : '';
+  const rows: [string, string][] = [
+    ['model', `${report.model} on ${report.accelerator}, policy ${report.policy}, ${plural(report.threads, 'thread')}`],
+    ['prefill', `${plural(report.promptTokens, 'token')}${cached}, ${rate(report.prefillRate)}`],
+  ];
+  if (report.seed !== undefined) {
+    rows.push(
+      ['first token', `after ${seconds(report.ttft)}`],
+      ['decode', `${plural(report.generatedTokens, 'token')}, ${rate(report.decodeRate)}; ${FINISHES[report.finish]}`],
+      ['seed', `${report.seed}`],
+    );
+  }
+  rows.push(['experts', `${experts.resident} of ${experts.total} resident, hit rate ${percent(experts.hitRate)}`]);
+  for (const name of ['resident', 'streamed', 'cpu'] as const) rows.push([`  ${LANE_NAMES[name]}`, lane(lanes[name])]);
+  rows.push([
+    'memory',
+    `accelerator ${formatBytes(memory.accelerator)}, weights in RAM ${formatBytes(memory.ram)}, peak resident set ${formatBytes(memory.peakRss)}`,
+  ]);
+  return rows.map(([name, value]) => `${dim(name.padEnd(12))} ${value}\n`).join('');
+}
+
+/** Bytes in the largest decimal unit that gives at least 1. */
+export function formatBytes(bytes: number): string {
+  const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
+  const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log10(bytes) / 3), units.length - 1);
+  return power === 0 ? `${bytes} bytes` : `${(bytes / 1000 ** power).toFixed(1)} ${units[power]}`;
+}
+
+export function rate(tokensPerSecond: number): string {
+  return `${tokensPerSecond.toFixed(tokensPerSecond < 100 ? 2 : 0)} tokens/s`;
+}
+
+export function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+function lane({ experts, bytes, ms }: LaneReport): string {
+  return `${`${experts}`.padStart(7)} experts ${formatBytes(bytes).padStart(10)} ${ms.toFixed(1).padStart(9)} ms`;
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)}%`;
+}
+
+function seconds(value: number): string {
+  return value < 1 ? `${(1000 * value).toFixed(0)} ms` : `${value.toFixed(2)} s`;
+}
