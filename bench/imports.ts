@@ -12,8 +12,10 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['thread'],
   ['text'],
   ['engine'],
-  ['models', 'experts'],
-  ['weights', 'devices'],
+  ['models'],
+  ['experts'],
+  ['devices'],
+  ['weights'],
   ['ggml'],
   ['errors'],
 ];

@@ -160,26 +160,26 @@ FK_API double fk_measure_read(fk_pool *pool, const void *address, size_t bytes) 
 FK_API double fk_measure_peak(fk_pool *pool, int type) {
   if (!pool || type < 0 || type > FK_Q8_0 || pool->pool.busy()) return FK_INVALID;
   const auto peak = kernel().arithmetic[FK_AUTO][type].peak;
-  int64_t rounds = 1 << 10;
+  const int threads = pool->pool.threads();
+  std::vector<double> rates(threads), seconds(threads);
   try {
-    // Every thread does the same; rounds are doubled until a run takes 20 ms.
-    for (;; rounds *= 2) {
+    // All threads at once, each on its own clock; rounds are doubled until every thread took 20 ms.
+    for (int64_t rounds = 1 << 10; *std::min_element(seconds.begin(), seconds.end()) < 0.02; rounds *= 2) {
       std::atomic<int> arrived{0};
-      const int threads = pool->pool.threads();
-      std::vector<double> flops(threads);
-      const auto start = std::chrono::steady_clock::now();
       pool->pool.start({{threads, [&](int chunk, int) {
+                           const auto called = std::chrono::steady_clock::now();
                            arrived++;
-                           while (arrived < threads && seconds_since(start) < 0.01) continue;
-                           flops[chunk] = peak(rounds);
+                           while (arrived < threads && seconds_since(called) < 0.01) continue;
+                           const auto start = std::chrono::steady_clock::now();
+                           const double flops = peak(rounds);
+                           seconds[chunk] = seconds_since(start);
+                           rates[chunk] = flops / seconds[chunk];
                          }}});
       pool->pool.wait();
-      const double seconds = seconds_since(start);
-      if (seconds < 0.02) continue;
-      double total = 0;
-      for (double f : flops) total += f;
-      return total / seconds;
     }
+    double total = 0;
+    for (double rate : rates) total += rate;
+    return total;
   } catch (...) {
     return FK_NO_MEMORY;
   }

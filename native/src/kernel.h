@@ -37,7 +37,7 @@ struct Task {
   int act_k;    // rows, padded to kStep
   int vectors;  // ceil(routes / kVector); tile form only
   void *packed; // tile form: x as [vectors][hidden_k / pair][16][pair] elements, pair = 2 for bf16 and 1 for f32
-  void *act;    // dot form: [routes][act_k] elements; tile form: as packed, over act_k
+  void *act;    // dot form: [routes] rows over act_k; tile form: as packed, over act_k
 };
 
 // One call.
@@ -46,7 +46,7 @@ struct Job {
   int hidden_k; // layer.hidden, padded to kStep
   const float *x;
   float *y;
-  void *rows_x; // dot form: x as [tokens][hidden_k] elements
+  void *rows_x; // dot form: x as [tokens] rows over hidden_k
 };
 
 // Scratch of one thread, aligned to 64 bytes.
@@ -57,15 +57,16 @@ struct Scratch {
 constexpr size_t kPanelBytes = size_t(kPanelRows) * 1280;
 constexpr size_t kSumsBytes = size_t(kTokenBlock) * kPanelRows * sizeof(float);
 
-// The functions for one type of weights at one precision. Elements of x and act are floats (4 bytes) or bf16 (2).
+// The functions for one type of weights at one precision.
 struct Arithmetic {
-  int dot_element, tile_element; // bytes
-  int dot_tokens;                // tokens up to which the dot form is the faster one
+  int dot_step;     // bytes that kStep elements of x or act take in the dot form
+  int tile_element; // bytes of one in the tile form: 4 (float) or 2 (bf16)
+  int dot_tokens;   // tokens up to which the dot form is the faster one
   // One token of x into rows_x.
   void (*convert_row)(const Job &, int token);
   // k in [k0, k1), multiples of kStep, of one vector of a task's tokens into packed.
   void (*pack)(const Job &, const Task &, int vector, int k0, int k1);
-  // act rows [r0, r1), counted from row_begin, for a task of either form; r0 is a multiple of 16.
+  // act rows [r0, r1), counted from row_begin, for a task of either form; r0 is a multiple of kStep.
   void (*gate_up)(const Job &, const Task &, const Scratch &, int r0, int r1);
   // y[..., c0 .. c1) += of one task. Only one thread at a time holds a column.
   void (*down)(const Job &, const Task &, const Scratch &, int c0, int c1);
@@ -84,8 +85,9 @@ struct Kernel {
 // Largest dot_tokens of any arithmetic.
 constexpr int kMaxDotTokens = 16;
 
-// Four each, by fk_type, all f32 inside; kernels with faster units share those of the instruction set below them.
+// Four each, by fk_type; kernels with faster units share FK_FULL_F32 with the instruction set below them.
 extern const Arithmetic kPortableFull[4], kAvx2Full[4], kAvx512Full[4];
+extern const Arithmetic kPortableFast[4], kAvx2Fast[4], kAvx512Fast[4];
 extern const Arithmetic kAvx512Bf16Fast[4], kAmxBf16Fast[4], kAmxEmulatedFast[4];
 uint64_t read_portable(const void *, size_t), read_avx2(const void *, size_t), read_avx512(const void *, size_t);
 

@@ -12,12 +12,12 @@ const Kernel kAmxBf16 = {"amx-bf16", has_amx_bf16, true, {kAmxBf16Fast, kAvx512F
 const Kernel kAvx512Bf16 = {"avx512-bf16", has_avx512_bf16, true, {kAvx512Bf16Fast, kAvx512Full}, read_avx512};
 #endif
 #ifdef FK_HAVE_AVX512
-const Kernel kAvx512 = {"avx512", has_avx512, true, {kAvx512Full, kAvx512Full}, read_avx512};
+const Kernel kAvx512 = {"avx512", has_avx512, true, {kAvx512Fast, kAvx512Full}, read_avx512};
 #endif
 #ifdef FK_HAVE_AVX2
-const Kernel kAvx2 = {"avx2", has_avx2, true, {kAvx2Full, kAvx2Full}, read_avx2};
+const Kernel kAvx2 = {"avx2", has_avx2, true, {kAvx2Fast, kAvx2Full}, read_avx2};
 #endif
-const Kernel kPortable = {"portable", always, true, {kPortableFull, kPortableFull}, read_portable};
+const Kernel kPortable = {"portable", always, true, {kPortableFast, kPortableFull}, read_portable};
 const Kernel kAmxEmulated = {"amx-emulated", always, false, {kAmxEmulatedFast, kPortableFull}, read_portable};
 
 } // namespace

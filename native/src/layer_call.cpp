@@ -87,9 +87,10 @@ std::vector<LayerCall::Batch> LayerCall::place_tasks(int tokens) {
     const Task &task = tasks_[i];
     const bool dot = task.form == Form::dot;
     rows |= dot;
-    const int64_t width = dot ? task.expert.routes : int64_t(task.vectors) * kVector;
-    const int element = dot ? arithmetic_->dot_element : arithmetic_->tile_element;
-    const int64_t packed = dot ? 0 : aligned(width * job_.hidden_k * element), act = aligned(width * task.act_k * element);
+    const int64_t routes = dot ? task.expert.routes : int64_t(task.vectors) * kVector;
+    const int64_t step = dot ? arithmetic_->dot_step : arithmetic_->tile_element * kStep; // bytes
+    const int64_t packed = dot ? 0 : aligned(routes * (job_.hidden_k / kStep) * step);
+    const int64_t act = aligned(routes * (task.act_k / kStep) * step);
     if (batches.empty() || used + packed + act > kBatchBytes) {
       batches.push_back({i, i});
       used = 0;
@@ -104,7 +105,7 @@ std::vector<LayerCall::Batch> LayerCall::place_tasks(int tokens) {
     tasks_[i].packed = base + places[i].first;
     tasks_[i].act = base + places[i].second;
   }
-  if (rows) job_.rows_x = rows_x_.reserve(size_t(int64_t(tokens) * job_.hidden_k * arithmetic_->dot_element));
+  if (rows) job_.rows_x = rows_x_.reserve(size_t(int64_t(tokens) * (job_.hidden_k / kStep) * arithmetic_->dot_step));
   return batches;
 }
 
@@ -146,7 +147,7 @@ void LayerCall::add_gate_up(std::vector<Stage> &stages, Batch batch) {
     const int most = task.expert.gate ? kPanelRows / 2 : kPanelRows;
     const int chunks = threads_ * (task.form == Form::dot ? kChunksPerThread : kTileChunksPerThread);
     const int fair = int(std::min<int64_t>(rows[int(task.form)] / chunks, most));
-    const int step = std::max(kVector, task.form == Form::dot ? round_up(fair, kVector) : round_up(fair, kStep));
+    const int step = std::max(kStep, round_up(fair, kStep));
     for (int r = 0; r < task.rows; r += step) pieces->push_back({i, r, std::min(r + step, task.rows)});
   }
   stages.push_back({int(pieces->size()), [this, pieces](int chunk, int thread) {

@@ -85,8 +85,12 @@ class Dialogue {
 
   async *#lines(terminal: Interface): AsyncGenerator<string> {
     const lines = terminal[Symbol.asyncIterator]();
+    let open = true;
+    terminal.once('close', () => {
+      open = false;
+    });
     for (;;) {
-      if (this.#interactive) terminal.prompt();
+      if (this.#interactive && open) terminal.prompt(); // would read stdin again once closed
       const { value, done } = await lines.next();
       if (done) return;
       yield value.trim();

@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { FiddlerError } from '../errors.js';
+import { addBench } from './bench.js';
 import { addChat } from './chat.js';
+import { addDoctor } from './doctor.js';
 import { Ended } from './ending.js';
 import { addCommon } from './options.js';
 import { addRun } from './run.js';
@@ -23,7 +25,8 @@ addCommon(program, EXAMPLES);
 addRun(program);
 addChat(program);
 addScore(program);
-
+addDoctor(program);
+addBench(program);
 process.on('uncaughtException', (error) => process.exit(report(error)));
 try {
   await program.parseAsync();

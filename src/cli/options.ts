@@ -20,7 +20,7 @@ export function addCommon(command: Command, examples: string): Command {
   return command
     .version(VERSION, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
-    .addHelpText('after', `\nExamples:\n${examples.replaceAll(/^/gm, '  ')}`);
+    .addHelpText('after', `\nExamples:\n${examples.trim().replaceAll(/^/gm, '  ')}`);
 }
 
 export function addModelOptions(command: Command): Command {
@@ -43,6 +43,11 @@ export function addModelOptions(command: Command): Command {
       new Option('--policy <name>', `how missing experts are computed (${policies})`)
         .choices(POLICIES.map(({ name }) => name))
         .default(policy),
+    )
+    .addOption(
+      new Option('--cpu-kernels <name>', 'what computes experts on the CPU')
+        .choices(['auto', 'native', 'ggml'])
+        .default('auto'),
     )
     .option('--threads <n>', 'CPU threads (default: the cores this process may use)', integer(1))
     .addOption(new Option('--dtype <type>', 'f32 upcasts everything').choices(['auto', 'f32']).default('auto'))

@@ -1,5 +1,8 @@
 import { formatBytes } from './report.js';
 
+/** A loading that takes no longer than this, in milliseconds, shows no bar. */
+const APPEARS_AFTER = 300;
+
 /** Shows how much is loaded, on stderr where that is a terminal. */
 export interface Progress {
   update(done: number, total: number): void;
@@ -13,10 +16,11 @@ export async function loadingProgress(): Promise<Progress> {
   const format = 'loading [{bar}] {percentage}% of {bytes}';
   const options = { format, stream: process.stderr, clearOnComplete: true, hideCursor: true, gracefulExit: false };
   const bar = new SingleBar(options, Presets.rect);
+  const begin = performance.now();
   return {
     update(done, total) {
-      if (!bar.isActive) bar.start(total, done, { bytes: formatBytes(total) });
-      else bar.update(done);
+      if (bar.isActive) bar.update(done);
+      else if (performance.now() - begin > APPEARS_AFTER) bar.start(total, done, { bytes: formatBytes(total) });
     },
     stop: () => bar.stop(),
   };

@@ -19,9 +19,9 @@ export function formatReport(report: Report): string {
     ['model', `${report.model} on ${report.accelerator}, policy ${report.policy}, ${plural(report.threads, 'thread')}`],
     ['prefill', `${plural(report.promptTokens, 'token')}${cached}, ${rate(report.prefillRate)}`],
   ];
+  if (report.generatedTokens > 0) rows.push(['first token', `after ${seconds(report.ttft)}`]);
   if (report.seed !== undefined) {
     rows.push(
-      ['first token', `after ${seconds(report.ttft)}`],
       ['decode', `${plural(report.generatedTokens, 'token')}, ${rate(report.decodeRate)}; ${FINISHES[report.finish]}`],
       ['seed', `${report.seed}`],
     );

@@ -32,19 +32,22 @@ export function acceleratorKind(name: string): AcceleratorKind {
   return kind;
 }
 
-/** Loads the accelerator's library and gives its device; undefined where the machine has none. */
-export function findDevice(kind: AcceleratorKind): DeviceInfo | undefined {
-  if (kind.library && !loadLibraries().paths.gpu[kind.library]) return undefined;
+/** Loads the accelerator's library and gives its devices, in ggml's order. A GPU's may abort the process: probe it first. */
+export function findDevices(kind: AcceleratorKind): DeviceInfo[] {
+  if (kind.library && !loadLibraries().paths.gpu[kind.library]) return [];
   loadBackend(kind.library);
   const all = devices();
-  if (!kind.gpu) return all.find((d) => d.kind === 'cpu');
-  return all.find((d) => d.library.toLowerCase() === kind.name && d.kind !== 'cpu');
+  if (!kind.gpu) return all.filter((d) => d.kind === 'cpu');
+  return all.filter((d) => d.library.toLowerCase() === kind.name && d.kind !== 'cpu');
 }
 
-/** Opens the accelerator. @throws FiddlerError `device` where the machine has none */
-export function openAccelerator(kind: AcceleratorKind, cpu: Device): Device {
+/**
+ * Opens the accelerator; `device` is ggml's name of one of its devices, the first by default.
+ * @throws FiddlerError `device` where the machine has none
+ */
+export function openAccelerator(kind: AcceleratorKind, cpu: Device, device?: string): Device {
   if (kind.name === cpu.name) return cpu;
-  const info = findDevice(kind);
+  const info = findDevices(kind).find((d) => device === undefined || d.name === device);
   if (!info) {
     const remedy = 'see `fiddler doctor`, or use --accelerator none';
     throw new FiddlerError('device', `no ${kind.name} device was found (${kind.summary})`, remedy);
@@ -54,6 +57,6 @@ export function openAccelerator(kind: AcceleratorKind, cpu: Device): Device {
 
 /** Opens the CPU, which is the accelerator `none` too. */
 export function openCpu(): Device {
-  const info = findDevice(acceleratorKind('none'))!;
-  return new Device('none', info.pointer, true, 1);
+  const [info] = findDevices(acceleratorKind('none'));
+  return new Device('none', info!.pointer, true, 1);
 }

@@ -29,7 +29,8 @@ export function countList(list: string): number {
 /** Bytes of RAM that this process can still take: by its control group where that has a limit, else by the system. */
 export function availableRam(): { available: number; total: number } {
   const meminfo = read('/proc/meminfo');
-  const field = (name: string) => Number(meminfo?.match(new RegExp(`^${name}:\\s+(\\d+)`, 'm'))?.[1] ?? Number.NaN) * 1024;
+  const field = (name: string) =>
+    Number(meminfo?.match(new RegExp(`^${name}:\\s+(\\d+)`, 'm'))?.[1] ?? Number.NaN) * 1024;
   const total = meminfo ? field('MemTotal') : totalmem();
   const available = meminfo ? field('MemAvailable') : freemem();
   const limit = Number(read('/sys/fs/cgroup/memory.max')?.trim());
@@ -38,5 +39,8 @@ export function availableRam(): { available: number; total: number } {
   const anonymous = Number(read('/sys/fs/cgroup/memory.stat')?.match(/^anon (\d+)$/m)?.[1] ?? 0);
   // A host whose memory grows as it is used shows less in MemTotal than its limit allows.
   const free = limit - anonymous;
-  return { available: total < limit ? Math.max(available, free) : Math.min(available, free), total: Math.max(total, limit) };
+  return {
+    available: total < limit ? Math.max(available, free) : Math.min(available, free),
+    total: Math.max(total, limit),
+  };
 }

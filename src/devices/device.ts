@@ -1,5 +1,6 @@
-import { Backend, Buffer, Event, GraphAllocator } from '../ggml/backend.js';
 import { api, type Pointer } from '../ggml/api.js';
+import { Backend, Buffer, Event, GraphAllocator } from '../ggml/backend.js';
+import { registerMemory, unregisterMemory } from '../ggml/pinned.js';
 import { Graph } from '../ggml/graph.js';
 import { view } from '../ggml/memory.js';
 import { type Tensor, TensorContext } from '../ggml/tensor.js';
@@ -12,6 +13,7 @@ export class Device {
   readonly bufferType: Pointer;
   private readonly allocator: GraphAllocator;
   private readonly buffers: Buffer[] = [];
+  private readonly pinned: Pointer[] = [];
   private allocated = 0;
 
   constructor(
@@ -32,9 +34,9 @@ export class Device {
     return this.allocated + this.allocator.bytes;
   }
 
-  /** Allocates every tensor of `context` on this device. @throws FiddlerError `memory` */
-  allocate(context: TensorContext, what: string): Buffer {
-    return this.keep(Buffer.allocate(context, this.bufferType, `${what} on ${this.name}`));
+  /** Allocates every tensor of `context` on this device; `type` may be another kind of its memory. @throws FiddlerError `memory` */
+  allocate(context: TensorContext, what: string, type = this.bufferType): Buffer {
+    return this.keep(Buffer.allocate(context, type, `${what} on ${this.name}`));
   }
 
   private keep(buffer: Buffer): Buffer {
@@ -71,11 +73,22 @@ export class Device {
     graph.free();
   }
 
+  /**
+   * Pins memory of the host, so that copies from it run at the link's full speed beside computation.
+   * @returns false where this device or its driver cannot
+   */
+  pin(address: Pointer, bytes: number): boolean {
+    const pinned = registerMemory(this.pointer, address, bytes);
+    if (pinned) this.pinned.push(address);
+    return pinned;
+  }
+
   event(): Event | undefined {
     return this.copies === this.compute ? undefined : Event.create(this.pointer);
   }
 
   free(): void {
+    for (const address of this.pinned) unregisterMemory(this.pointer, address);
     this.allocator.free();
     for (const buffer of this.buffers) buffer.free();
     if (this.copies !== this.compute) this.copies.free();

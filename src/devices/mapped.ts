@@ -1,10 +1,8 @@
 import type { Pointer } from '../ggml/api.js';
 import { Buffer } from '../ggml/backend.js';
-import { type Tensor, TensorContext, Type } from '../ggml/tensor.js';
-import type { Checkpoint, DType, StoredTensor } from '../weights/checkpoint.js';
-
-/** ggml's number for a stored element type. */
-export const STORED_TYPE: Readonly<Record<DType, Type>> = { F32: Type.F32, F16: Type.F16, BF16: Type.BF16 };
+import { type Tensor, TensorContext, type Type } from '../ggml/tensor.js';
+import type { Checkpoint, StoredTensor } from '../weights/checkpoint.js';
+import { typeInPlace } from '../weights/source.js';
 
 interface Region {
   address: Pointer;
@@ -25,11 +23,16 @@ export class MappedTensors {
     }));
   }
 
+  /** A stored matrix [rows, columns] (PyTorch's order). @throws FiddlerError `unsupported` */
+  matrix(stored: StoredTensor, rows: number, columns: number): Tensor {
+    return this.at(stored.address, typeInPlace(stored), rows, columns);
+  }
+
   /** A matrix [rows, columns] (PyTorch's order) at `address` inside the checkpoint. */
-  matrix(stored: StoredTensor, address: Pointer, rows: number, columns: number): Tensor {
+  at(address: Pointer, type: Type, rows: number, columns: number): Tensor {
     const context = new TensorContext(1);
     this.contexts.push(context);
-    const tensor = context.tensor(STORED_TYPE[stored.dtype], columns, rows);
+    const tensor = context.tensor(type, columns, rows);
     const region = this.regions.find((r) => address >= r.address && address < r.end)!;
     region.buffer.place(tensor, address);
     return tensor;

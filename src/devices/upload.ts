@@ -1,12 +1,14 @@
 import { api, type Pointer } from '../ggml/api.js';
 import { Buffer } from '../ggml/backend.js';
+import { view } from '../ggml/memory.js';
 import { rowBytes, type Tensor, TensorContext, type Type } from '../ggml/tensor.js';
+import type { Source } from '../weights/source.js';
 import type { Device } from './device.js';
 
 const CHUNK_ELEMENTS = 4 << 20;
 
 /** Numbers in the host's memory. */
-export interface Source {
+interface InMemory {
   address: Pointer;
   type: Type;
   elements: number;
@@ -18,26 +20,42 @@ export class Uploader {
 
   /** Writes `source` into `target` from byte `offset` on; done when this returns. */
   upload(target: Tensor, source: Source, offset = 0): void {
-    const { address, type, elements } = source;
+    const { type, elements } = source;
+    if ('address' in source) this.write(target, source, offset);
+    else {
+      this.withScratch(type, elements, (made) => {
+        source.make(view(made.address, made.bytes));
+        this.write(target, { address: made.address, type, elements }, offset);
+      });
+    }
+  }
+
+  private write(target: Tensor, { address, type, elements }: InMemory, offset: number): void {
     if (type === target.type) {
       api().tensorSet(target.pointer, address, offset, rowBytes(type, elements));
       return;
     }
     const longest = Math.min(CHUNK_ELEMENTS, elements);
+    this.withScratch(target.type, longest, (scratch) => {
+      for (let done = 0; done < elements; done += longest) {
+        const count = Math.min(longest, elements - done);
+        this.convert({ address: address + BigInt(rowBytes(type, done)), type, elements: count }, scratch);
+        const at = offset + rowBytes(target.type, done);
+        api().tensorSet(target.pointer, scratch.address, at, rowBytes(target.type, count));
+      }
+    });
+  }
+
+  private withScratch(type: Type, elements: number, use: (scratch: Tensor) => void): void {
     const context = new TensorContext(1);
-    const scratch = context.tensor(target.type, longest);
+    const scratch = context.tensor(type, elements);
     const memory = Buffer.allocate(context, this.cpu.bufferType, 'memory to convert weights');
-    for (let done = 0; done < elements; done += longest) {
-      const count = Math.min(longest, elements - done);
-      this.convert({ address: address + BigInt(rowBytes(type, done)), type, elements: count }, scratch);
-      const at = offset + rowBytes(target.type, done);
-      api().tensorSet(target.pointer, scratch.address, at, rowBytes(target.type, count));
-    }
+    use(scratch);
     memory.free();
     context.free();
   }
 
-  private convert({ address, type, elements }: Source, target: Tensor): void {
+  private convert({ address, type, elements }: InMemory, target: Tensor): void {
     // ggml takes a buffer from an aligned address only; the tensor in it may lie anywhere.
     const base = address - (address % 64n);
     const context = new TensorContext(1);

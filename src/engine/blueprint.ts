@@ -1,22 +1,22 @@
-import { STORED_TYPE } from '../devices/mapped.js';
 import { FiddlerError } from '../errors.js';
 import { MATRICES } from '../experts/expert.js';
 import { expertBytes, type ExpertsSpec } from '../experts/spec.js';
-import { checkShape, findExpert } from '../experts/stored.js';
+import { findExpert } from '../experts/stored.js';
 import { Type } from '../ggml/tensor.js';
 import { familyOf } from '../models/index.js';
 import type { ModelSpec } from '../models/model.js';
 import { Declarations } from '../models/parameters.js';
 import type { Checkpoint, StoredTensor } from '../weights/checkpoint.js';
-import { endTokens, readJson } from '../weights/config.js';
+import { endTokens } from '../weights/config.js';
+import { checkShape, typeInPlace } from '../weights/source.js';
 import { type FoundParameter, findParameters } from './parameters.js';
+import { type FoundVector, findVectors } from './vectors.js';
+import type { ModelSource } from './source.js';
 
 /** A model as its folder describes it, checked against its weights; nothing is loaded yet. */
-export interface Blueprint {
-  family: string;
-  spec: ModelSpec;
-  declarations: Declarations;
+export interface Blueprint extends Description {
   parameters: FoundParameter[];
+  hostVectors: FoundVector[];
   embedding: StoredTensor;
   /** The layers with routed experts. */
   expertLayers: ExpertsSpec[];
@@ -25,50 +25,61 @@ export interface Blueprint {
   /** Computed type of all matrices where it is not the stored one. */
   upcast: Type | undefined;
   cacheType: Type;
+}
+
+/** A model as its config describes it. */
+export interface Description {
+  family: string;
+  spec: ModelSpec;
+  declarations: Declarations;
   endTokens: ReadonlySet<number>;
 }
 
-/** Reads and checks a model's folder. @throws FiddlerError `file` or `unsupported` */
-export function readBlueprint(dir: string, checkpoint: Checkpoint, dtype: 'auto' | 'f32'): Blueprint {
-  const config = readJson(dir, 'config.json', { required: true });
-  const generation = readJson(dir, 'generation_config.json', { required: false });
+/** Reads a model's config. @throws FiddlerError `file` or `unsupported`, naming the key */
+export function describe({ config, generationConfig }: ModelSource): Description {
   const family = familyOf(config);
   const declarations = new Declarations();
   const spec = family.describe(config, declarations);
+  return { family: family.modelType, spec, declarations, endTokens: endTokens(config, generationConfig) };
+}
+
+/** Checks a description against the weights. @throws FiddlerError `file` or `unsupported`, naming the tensor */
+export function drawBlueprint(description: Description, checkpoint: Checkpoint, dtype: 'auto' | 'f32'): Blueprint {
+  const { spec, declarations } = description;
   const upcast = dtype === 'f32' ? Type.F32 : undefined;
   const embedding = checkpoint.get(spec.embedding.name);
   checkShape(embedding, [spec.vocabulary, spec.hidden]);
+  typeInPlace(embedding);
   const expertLayers = spec.layers.flatMap(({ moe }) => (moe ? [moe.experts] : []));
   return {
-    family: family.modelType,
-    spec,
-    declarations,
+    ...description,
     parameters: findParameters(checkpoint, declarations.parameters, upcast),
+    hostVectors: findVectors(checkpoint, declarations.hostVectors),
     embedding,
     expertLayers,
     expertType: computedExpertType(checkpoint, expertLayers, upcast),
     upcast,
     cacheType: dtype === 'f32' ? Type.F32 : Type.F16,
-    endTokens: endTokens(config, generation),
   };
 }
 
 /** Checks every matrix of every expert and gives the one type in which they are computed. */
 function computedExpertType(checkpoint: Checkpoint, layers: readonly ExpertsSpec[], upcast?: Type): Type {
-  const types = new Set<string>();
+  const types = new Set<Type>();
   for (const spec of layers) {
     for (let e = 0; e < spec.count; e++) {
       const found = findExpert(checkpoint, spec, e);
-      for (const name of MATRICES) types.add(found[name].stored.dtype);
+      for (const name of MATRICES) types.add(found[name].type);
     }
   }
   if (upcast !== undefined) return upcast;
-  const [type, other] = types as Set<keyof typeof STORED_TYPE>;
-  if (other) {
-    const problem = `experts are stored in different types (${[...types].join(', ')})`;
+  const [type, other] = types;
+  if (other !== undefined) {
+    const names = [...types].map((t) => Object.entries(Type).find(([, number]) => number === t)![0]);
+    const problem = `experts are stored in different types (${names.join(', ')})`;
     throw new FiddlerError('unsupported', problem, 'use --dtype f32');
   }
-  return STORED_TYPE[type!];
+  return type!;
 }
 
 /** Experts in all, and the bytes of one in the computed type. */

@@ -1,10 +1,10 @@
 import { expSteps, partOfStep, STEP_LIMIT, WHOLE_STEPS } from './exponential.js';
 
-/** Bits of a key per pass of the radix select: 11 + 11 + 10. */
-const DIGITS = [
-  { shift: 21, size: 2048 },
-  { shift: 10, size: 2048 },
-  { shift: 0, size: 1024 },
+/** Passes of the radix select: where a key's next digit lies, how many values it has, and where the digits before it end. */
+const PASSES = [
+  { shift: 21, size: 2048, before: 32 },
+  { shift: 10, size: 2048, before: 21 },
+  { shift: 0, size: 1024, before: 10 },
 ] as const;
 
 /**
@@ -32,29 +32,38 @@ export class Candidates {
     this.#bits = new Int32Array(this.#logits.buffer);
   }
 
-  /** Fills the bins with the numbers of their tokens; gives the sum. */
-  countBins(logits: Float32Array, best: number, scale: number): number {
+  /** Their ids, ascending; valid until the next change. */
+  get tokens(): Int32Array {
+    return this.#ids.subarray(0, this.count);
+  }
+
+  /** Fills the bins with the numbers of their tokens. */
+  countBins(logits: Float32Array, best: number, scale: number): void {
     const bins = this.#bins.fill(0);
-    const { length } = logits; // read once: half the loop's time
+    const [length, limit] = [logits.length, STEP_LIMIT]; // read once: half the loop's time
     for (let id = 0; id < length; id++) {
       const y = (best - logits[id]!) * scale;
-      if (y < STEP_LIMIT) bins[y | 0]! += 1;
+      if (y < limit) bins[y | 0]! += 1;
     }
-    return sum(bins, bins.length);
   }
 
   /** Fills the bins with the weights of their tokens; gives the sum. */
   weighBins(logits: Float32Array, best: number, scale: number): number {
     const bins = this.#bins.fill(0);
-    const { length } = logits; // read once: half the loop's time
+    const [length, limit] = [logits.length, STEP_LIMIT]; // read once: half the loop's time
     for (let id = 0; id < length; id++) {
       const y = (best - logits[id]!) * scale;
-      if (!(y < STEP_LIMIT)) continue; // NaN too: a ruled-out token at an infinite temperature
+      if (!(y < limit)) continue; // NaN too: a ruled-out token at an infinite temperature
       const bin = y | 0;
       bins[bin]! += partOfStep(y - bin);
     }
-    for (let bin = 0; bin < STEP_LIMIT; bin++) bins[bin]! *= WHOLE_STEPS[bin]!;
-    return sum(bins, bins.length);
+    let total = 0;
+    for (let bin = 0; bin < limit; bin++) {
+      const weight = bins[bin]! * WHOLE_STEPS[bin]!;
+      bins[bin] = weight;
+      total += weight;
+    }
+    return total;
   }
 
   /** The bin with which all bins so far reach `goal`, and the sum of those before it. */
@@ -136,8 +145,9 @@ export class Candidates {
   #limit(goal: number, measure: Float64Array): { key: number; above: number } {
     let key = 0;
     let above = 0;
-    for (const { shift, size } of DIGITS) {
-      this.#fillDigits(key, shift, size, measure);
+    for (const pass of PASSES) {
+      const { size } = pass;
+      this.#fillDigits(key, pass, measure);
       let lowest: number = size;
       for (let digit = size - 1; digit >= 0; digit--) {
         const sum = this.#digits[digit]!;
@@ -152,13 +162,13 @@ export class Candidates {
   }
 
   /** Sums by the next digit of those keys that begin with `prefix`. */
-  #fillDigits(prefix: number, shift: number, size: number, measure: Float64Array): void {
+  #fillDigits(prefix: number, { shift, size, before }: (typeof PASSES)[number], measure: Float64Array): void {
     const digits = this.#digits.fill(0);
     const each = measure === ONE ? 0 : 1;
     for (let i = 0; i < this.count; i++) {
-      const rest = sortable(this.#bits[i]!) >>> shift;
-      const digit = rest & (size - 1);
-      if (shift === DIGITS[0].shift || (rest - digit) / size === prefix) digits[digit]! += measure[i * each]!;
+      const key = sortable(this.#bits[i]!);
+      if (before < 32 && key >>> before !== prefix) continue;
+      digits[(key >>> shift) & (size - 1)]! += measure[i * each]!;
     }
   }
 

@@ -1,17 +1,22 @@
-import { basename, resolve } from 'node:path';
 import { availableRam } from '../devices/cores.js';
 import { MappedTensors } from '../devices/mapped.js';
 import { Uploader } from '../devices/upload.js';
+import { FiddlerError } from '../errors.js';
 import { Experts } from '../experts/experts.js';
+import { measureCosts } from '../experts/measure.js';
 import { HostExperts } from '../experts/host-experts.js';
+import { nativeComputes } from '../experts/lanes/native.js';
 import { STREAM_SLOTS, StreamSlots } from '../experts/lanes/slots.js';
 import { type Placement, residentCount, spread } from '../experts/placement.js';
+import { pinExperts } from '../experts/pinning.js';
 import { POLICIES, policyNamed } from '../experts/policies/index.js';
 import type { Policy } from '../experts/policy.js';
 import { ResidentExperts } from '../experts/resident-experts.js';
+import type { ExpertsSpec } from '../experts/spec.js';
+import { loadExpertKernels } from '../ggml/experts.js';
+import type { Type } from '../ggml/tensor.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
-import { openCheckpoint } from '../weights/index.js';
-import { type Blueprint, expertTotals, readBlueprint } from './blueprint.js';
+import { type Blueprint, describe, drawBlueprint, expertTotals } from './blueprint.js';
 import { checkBudget, checkRam, chunkSize } from './fitting.js';
 import { cacheRows } from './inputs.js';
 import { Machine } from './machine.js';
@@ -19,12 +24,19 @@ import { Network } from './network.js';
 import type { LoadOptions } from './options.js';
 import { KvCache, Parameters } from './parameters.js';
 import { Session } from './session.js';
+import { Constants, readVectors } from './vectors.js';
+import { folderSource, type ModelSource } from './source.js';
 
 /** The default of `--ctx`, where the model's own context is longer. */
 export const DEFAULT_CONTEXT = 4096;
 
-/** Loads the model in `dir` and divides it between the devices; blocks. @throws FiddlerError */
+/** Loads the model in the folder `dir`; blocks. @throws FiddlerError */
 export function loadEngine(dir: string, options: LoadOptions): Session {
+  return loadSource(folderSource(dir), options);
+}
+
+/** Loads a model and divides it between the devices; blocks. @throws FiddlerError */
+export function loadSource(source: ModelSource, options: LoadOptions): Session {
   const begin = performance.now();
   const undo: (() => void)[] = [];
   const own: Own = (thing, free) => {
@@ -35,17 +47,19 @@ export function loadEngine(dir: string, options: LoadOptions): Session {
     while (undo.length > 0) undo.pop()!();
   };
   try {
-    const checkpoint = own(openCheckpoint(dir), (c) => c.close());
-    const blueprint = readBlueprint(dir, checkpoint, options.dtype ?? 'auto');
+    const description = describe(source);
+    const checkpoint = own(source.open(description.spec, description.declarations), (c) => c.close());
+    const blueprint = drawBlueprint(description, checkpoint, options.dtype ?? 'auto');
     const policy = policyNamed(options.policy ?? POLICIES[0]!.name);
-    const machine = own(new Machine(options.accelerator ?? 'none', options.threads, options.debug), (m) => m.free());
-    const sizes = planSizes(blueprint, machine, policy, options);
-    const parts = build({ checkpoint, blueprint, machine, policy, sizes, own });
+    const machine = own(new Machine(options.accelerator ?? 'auto', options), (m) => m.free());
+    const sizes = planSizes(source, blueprint, machine, policy, options);
+    const parts = build({ checkpoint, blueprint, machine, policy, sizes, cpuKernels: options.cpuKernels, own });
     const placement = placeExperts(parts, options);
     fill(parts, placement, options.onProgress);
-    if (policy.byCost && machine.accelerator !== machine.cpu) measureCosts(parts, placement);
+    if (sizes.streams && machine.kind.gpu) pinMissing(parts, placement);
+    if (policy.byCost) measureCosts(parts.experts, blueprint.expertLayers, sizes);
     const seconds = (performance.now() - begin) / 1000;
-    return new Session({ ...parts, name: basename(resolve(dir)), seconds, ram: servedBytes(parts, placement), close });
+    return new Session({ ...parts, name: source.name, seconds, ram: servedBytes(parts, placement), close });
   } catch (error) {
     close();
     throw error;
@@ -64,7 +78,13 @@ interface Sizes {
 }
 
 /** Decides what depends on sizes alone, and refuses what cannot fit before anything is loaded. */
-function planSizes(blueprint: Blueprint, machine: Machine, policy: Policy, options: LoadOptions): Sizes {
+function planSizes(
+  source: ModelSource,
+  blueprint: Blueprint,
+  machine: Machine,
+  policy: Policy,
+  options: LoadOptions,
+): Sizes {
   const { spec, declarations, parameters, cacheType } = blueprint;
   const context = options.ctx ?? Math.min(spec.context, DEFAULT_CONTEXT);
   const { total, bytes } = expertTotals(blueprint);
@@ -80,7 +100,7 @@ function planSizes(blueprint: Blueprint, machine: Machine, policy: Policy, optio
   const resident = !offloads ? 0 : (options.expertsResident ?? 0) * total;
   const onCpu = (total - resident) * bytes + blueprint.embedding.bytes;
   const inRam = machine.kind.gpu ? onCpu : onCpu + fixed + resident * bytes;
-  checkRam(inRam, availableRam().available);
+  if (!source.inMemory) checkRam(inRam, availableRam().available);
   return { context, chunk, budget, streams };
 }
 
@@ -90,6 +110,7 @@ interface Parts {
   machine: Machine;
   policy: Policy;
   sizes: Sizes;
+  cpuKernels: LoadOptions['cpuKernels'];
   parameters: Parameters;
   network: Network;
   host: HostExperts;
@@ -98,33 +119,50 @@ interface Parts {
 }
 
 /** Allocates everything but the experts. */
-function build(given: Pick<Parts, 'checkpoint' | 'blueprint' | 'machine' | 'policy' | 'sizes' | 'own'>): Parts {
+function build(given: Pick<Parts, 'checkpoint' | 'blueprint' | 'machine' | 'policy' | 'sizes' | 'own' | 'cpuKernels'>): Parts {
   const { checkpoint, blueprint, machine, policy, sizes, own } = given;
   const { cpu, accelerator, hostType } = machine;
   const { spec, declarations, expertLayers } = blueprint;
   const { chunk, context } = sizes;
   const mapped = own(new MappedTensors(checkpoint), (m) => m.free());
   const parameters = own(new Parameters(accelerator, mapped, blueprint.parameters), (p) => p.free());
+  own(new Constants(accelerator, declarations.constants), (c) => c.free());
+  readVectors(blueprint.hostVectors, cpu);
   const rows = cacheRows(context);
   own(new KvCache(accelerator, declarations.caches, rows, blueprint.cacheType), (c) => c.free());
+  const { extendedBeyond } = declarations;
   const windows = [...declarations.windows];
   const { embedding } = blueprint;
   const network = own(
-    new Network({ cpu, accelerator, spec, embedding, mapped, chunk, context, windows, hostType }),
+    new Network({ cpu, accelerator, spec, embedding, mapped, chunk, context, windows, extendedBeyond, hostType }),
     (n) => n.free(),
   );
-  const host = own(new HostExperts(checkpoint, cpu, expertLayers, blueprint.upcast), (h) => h.free());
+  const host = own(new HostExperts(checkpoint, cpu, expertLayers, blueprint.upcast, hostType), (h) => h.free());
   const slots = sizes.streams
     ? own(new StreamSlots(accelerator, expertLayers[0]!, blueprint.expertType), (s) => s.free())
     : undefined;
+  const pool = nativePool(machine, expertLayers, blueprint.expertType, given.cpuKernels);
   const { hidden, expertInput: input, hostExpertInput: hostInput } = network;
   const experts = own(
-    new Experts({ cpu, accelerator, layers: expertLayers, chunk, hidden, input, hostInput, host, slots, policy, hostType }),
+    new Experts({ cpu, accelerator, layers: expertLayers, chunk, hidden, input, hostInput, host, slots, pool, policy, hostType }),
     (e) => e.free(),
   );
   network.reserve();
   experts.reserve();
   return { ...given, parameters, network, host, experts };
+}
+
+/** Threads with the native kernels, where those compute these experts. @throws FiddlerError `unsupported` where asked for in vain */
+function nativePool(machine: Machine, layers: readonly ExpertsSpec[], type: Type, asked: LoadOptions['cpuKernels'] = 'auto') {
+  const kernels = asked === 'ggml' ? null : loadExpertKernels();
+  const computes = kernels && layers.length > 0 && layers.every((spec) => nativeComputes(spec, type));
+  // Beside ggml's pool, which computes the rest where there is no GPU, a second one would fight for the cores.
+  if (computes && (machine.kind.gpu || asked === 'native')) {
+    return { name: kernels.name, pool: kernels.pool(machine.threads) };
+  }
+  if (asked !== 'native') return undefined;
+  const problem = kernels ? 'the native CPU kernels do not compute this model' : 'the native CPU kernels were not built';
+  throw new FiddlerError('unsupported', problem, 'use --cpu-kernels ggml, or build them with a C++ compiler (npm run build)');
 }
 
 /** Chooses which experts are resident and makes room for them. */
@@ -146,7 +184,8 @@ function placeExperts({ blueprint, machine, sizes, experts, own }: Parts, option
 function fill({ checkpoint, blueprint, machine, parameters, host, experts }: Parts, placement: Placement, onProgress?: LoadOptions['onProgress']): void {
   const { total, bytes } = expertTotals(blueprint);
   const resident = placement.reduce((sum, of) => sum + of.length, 0);
-  const copied = parameters.storedBytes + (blueprint.upcast === undefined ? resident : total) * bytes;
+  const copies = blueprint.expertLayers.map((_, layer) => host.mustCopy(layer));
+  const copied = parameters.storedBytes + (copies.includes(true) ? total : resident) * bytes;
   let done = 0;
   const onBytes = (count: number) => {
     done += count;
@@ -154,22 +193,24 @@ function fill({ checkpoint, blueprint, machine, parameters, host, experts }: Par
   };
   parameters.fill(checkpoint, machine.cpu, blueprint.embedding.name, onBytes);
   experts.resident.fill(checkpoint, new Uploader(machine.cpu), () => onBytes(bytes));
-  if (blueprint.upcast === undefined) return;
   blueprint.expertLayers.forEach((spec, layer) => {
     for (let e = 0; e < spec.count; e++) {
-      if (experts.resident.has(layer, e)) continue;
-      host.upcast(layer, e);
+      if (!copies[layer] || experts.resident.has(layer, e)) continue;
+      host.copy(layer, e);
       onBytes(bytes);
     }
   });
 }
 
-/** Measures a missing expert in each lane, where there is one. */
-function measureCosts({ blueprint, experts }: Parts, placement: Placement): void {
-  const layer = placement.findIndex((of, l) => of.length < blueprint.expertLayers[l]!.count);
-  if (layer < 0) return;
-  const missing = blueprint.expertLayers[layer]!.count - 1;
-  experts.costs = experts.measure(layer, missing);
+/** Pins the experts that are not resident: in place, or where the driver refuses that, in copies. */
+function pinMissing({ blueprint, machine, host }: Parts, placement: Placement): void {
+  const missing = blueprint.expertLayers.map(({ count }, layer) =>
+    [...Array(count).keys()].filter((e) => !placement[layer]!.includes(e)),
+  );
+  if (pinExperts(machine.accelerator, host, missing)) return;
+  missing.forEach((experts, layer) => {
+    for (const e of experts) if (host.isInPlace(layer, e)) host.copy(layer, e);
+  });
 }
 
 /** Bytes of weights that the CPU serves, in the type in which they are computed. */

@@ -1,12 +1,21 @@
-import { type AcceleratorKind, acceleratorKind, openAccelerator, openCpu } from '../devices/accelerators.js';
+import { type AcceleratorKind, openAccelerator, openCpu } from '../devices/accelerators.js';
+import { resolveAccelerator } from '../devices/choice.js';
 import { usableCores } from '../devices/cores.js';
 import type { Device } from '../devices/device.js';
 import type { Pointer } from '../ggml/api.js';
 import { deviceMemory, silenceLog } from '../ggml/backend.js';
 import { Threadpool } from '../ggml/threadpool.js';
+import type { LoadOptions } from './options.js';
 
 /** Kept free on an accelerator for what ggml and the driver take beside our own buffers. */
 const RESERVE_BYTES = 512 * 2 ** 20;
+
+type MachineOptions = Pick<LoadOptions, 'threads' | 'debug' | 'onWarning'>;
+
+/** One thread a core; where a GPU is fed beside them, the thread that does so keeps a core. */
+export function defaultThreads({ gpu }: AcceleratorKind, cores: number): number {
+  return gpu && cores > 2 ? cores - 1 : cores;
+}
 
 /** The devices that a model is divided between. */
 export class Machine {
@@ -18,14 +27,18 @@ export class Machine {
   readonly hostType: Pointer;
   private readonly pool: Threadpool;
 
-  /** @param threads default: one for each core this process may use @throws FiddlerError `device` */
-  constructor(accelerator: string, threads = usableCores(), debug = false) {
+  /**
+   * @param accelerator a name in the registry, or `auto`
+   * @throws FiddlerError `usage` (no such accelerator), `device` (asked for by name, and not there or not working)
+   */
+  constructor(accelerator: string, { threads, debug, onWarning }: MachineOptions = {}) {
+    const choice = resolveAccelerator(accelerator, onWarning);
     if (!debug) silenceLog();
-    this.kind = acceleratorKind(accelerator);
+    this.kind = choice.kind;
     this.cpu = openCpu();
-    this.accelerator = openAccelerator(this.kind, this.cpu);
+    this.accelerator = openAccelerator(this.kind, this.cpu, choice.device);
     this.hostType = this.kind.gpu ? this.accelerator.hostBufferType(this.cpu.bufferType) : this.cpu.bufferType;
-    this.pool = new Threadpool(this.cpu.pointer, threads);
+    this.pool = new Threadpool(this.cpu.pointer, threads ?? defaultThreads(this.kind, usableCores()));
     this.pool.attach(this.cpu.compute);
     if (!this.kind.gpu && this.accelerator !== this.cpu) this.pool.attach(this.accelerator.compute);
   }

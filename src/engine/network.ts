@@ -24,6 +24,7 @@ export interface NetworkParts {
   chunk: number;
   context: number;
   windows: readonly number[];
+  extendedBeyond?: number;
   hostType: Pointer;
 }
 
@@ -47,15 +48,17 @@ export class Network {
   private readonly embedded: Tensor;
   private readonly wanted: Tensor;
   private readonly hostWanted: Tensor;
-  private readonly kept: { rows: number; graphs: (Graph | undefined)[] } = { rows: 0, graphs: [] };
+  private readonly kept: { rows: number; extended: boolean; graphs: (Graph | undefined)[] };
+  private extended = false;
 
   constructor(private readonly parts: NetworkParts) {
     const { accelerator, spec, chunk, embedding, mapped, hostType } = parts;
     const unified = accelerator.unified;
     this.layers = spec.layers;
+    this.kept = { rows: 0, extended: false, graphs: [] };
     let ordinal = 0;
     this.ordinals = spec.layers.map(({ moe }) => (moe ? ordinal++ : -1));
-    this.table = mapped.matrix(embedding, embedding.address, spec.vocabulary, spec.hidden);
+    this.table = mapped.matrix(embedding, spec.vocabulary, spec.hidden);
     this.ids = this.memory.tensor(Type.I32, chunk);
     this.hostWanted = this.memory.tensor(Type.I32, LOGIT_ROWS);
     this.embedded = this.memory.tensor(Type.F32, spec.hidden, chunk);
@@ -72,10 +75,22 @@ export class Network {
   /** Makes room on the devices for the largest graphs of this network. */
   reserve(): void {
     const { accelerator, cpu, chunk, context } = this.parts;
-    const shape = { tokens: chunk, rows: cacheRows(context) };
+    const shape = { tokens: chunk, rows: cacheRows(context), extended: false };
     for (const l of this.layers.keys()) accelerator.reserve(LAYER_CAPACITY, (g) => this.buildLayer(g, l, shape));
     accelerator.reserve(32, (g) => this.buildHead(g, LOGIT_ROWS));
     cpu.reserve(8, (g) => this.buildEmbedding(g, chunk));
+  }
+
+  /**
+   * Says how many tokens the sequence will have.
+   * @returns whether it is computed otherwise than before, so that what the KV cache holds is of no use
+   */
+  resize(length: number): boolean {
+    const { extendedBeyond } = this.parts;
+    const extended = extendedBeyond !== undefined && length > extendedBeyond;
+    const changed = extended !== this.extended;
+    this.extended = extended;
+    return changed;
   }
 
   /** Embeds `tokens`, which follow `past` ones in the KV cache, and tells the graphs their positions. */
@@ -87,11 +102,13 @@ export class Network {
       accelerator.compute.write(this.hidden, this.embedded.address, 0, tokens.length * spec.hidden * 4);
     }
     this.inputs.send(past, tokens.length);
-    return { tokens: tokens.length, rows: cacheRows(past + tokens.length) };
+    return { tokens: tokens.length, rows: cacheRows(past + tokens.length), extended: this.extended };
   }
 
   private buildEmbedding(g: Graph, count: number): void {
-    g.compute(g.copy(g.getRows(this.table, g.slice(this.ids, 0, count)), g.rows(this.embedded, 0, count)));
+    const { scale = 1 } = this.parts.spec.embedding;
+    const rows = g.getRows(this.table, g.slice(this.ids, 0, count));
+    g.compute(g.copy(scale === 1 ? rows : g.scale(rows, scale), g.rows(this.embedded, 0, count)));
   }
 
   /** Computes a layer up to its experts, and what its router says of each token; undefined in a dense layer. */
@@ -116,19 +133,21 @@ export class Network {
 
   /** Graphs for one token are built once for a number of cache rows, and reused until that changes. */
   private keptLayer(l: number, shape: Shape): Graph {
-    if (this.kept.rows !== shape.rows) {
+    if (this.kept.rows !== shape.rows || this.kept.extended !== shape.extended) {
       for (const graph of this.kept.graphs) graph?.free();
       this.kept.graphs = [];
       this.kept.rows = shape.rows;
+      this.kept.extended = shape.extended;
     }
     return (this.kept.graphs[l] ??= this.layerGraph(l, shape));
   }
 
-  private buildLayer(g: Graph, l: number, { tokens, rows }: Shape): void {
+  private buildLayer(g: Graph, l: number, { tokens, rows, extended }: Shape): void {
     const { attentionNorm, attention, feedForwardNorm, dense, moe } = this.layers[l]!;
     const step: Step = {
       tokens,
       cacheRows: rows,
+      extended,
       positions: this.inputs.positionsOf(g, tokens),
       mask: (window) => this.inputs.maskOf(g, rows, tokens, window),
       supports: (operation) => this.parts.accelerator.compute.supports(operation),
@@ -162,7 +181,7 @@ export class Network {
   private buildHead(g: Graph, count: number): Tensor {
     const { norm, head } = this.parts.spec;
     const rows = g.getRows(this.hidden, g.slice(this.wanted, 0, count));
-    return g.output(g.matmul(head.tensor, norm(g, rows)));
+    return g.output(head(g, norm(g, rows)));
   }
 
   free(): void {
@@ -179,4 +198,6 @@ export interface Shape {
   tokens: number;
   /** Rows of the KV cache that attention reads. */
   rows: number;
+  /** The sequence is longer than the model's `extendedBeyond`. */
+  extended: boolean;
 }

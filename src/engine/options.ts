@@ -12,6 +12,8 @@ export interface LoadOptions {
   policy?: string;
   /** CPU threads. Default: the cores this process may use. */
   threads?: number;
+  /** Which kernels compute experts on the CPU; `auto` takes the native ones where they were built and pay. */
+  cpuKernels?: 'auto' | 'native' | 'ggml';
   /** `auto` computes in the stored type, `f32` upcasts everything. */
   dtype?: 'auto' | 'f32';
   /** Context length in tokens. Default: the model's own, up to 4096. */

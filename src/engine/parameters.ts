@@ -1,15 +1,15 @@
 import type { Device } from '../devices/device.js';
-import { type MappedTensors, STORED_TYPE } from '../devices/mapped.js';
+import type { MappedTensors } from '../devices/mapped.js';
 import { Uploader } from '../devices/upload.js';
-import { checkShape } from '../experts/stored.js';
 import { rowBytes, TensorContext, Type } from '../ggml/tensor.js';
-import type { CacheRows, Parameter } from '../models/parameters.js';
-import type { Checkpoint, StoredTensor } from '../weights/checkpoint.js';
+import type { CacheRows, Parameter, RowGroups } from '../models/parameters.js';
+import type { Checkpoint } from '../weights/checkpoint.js';
+import { findSource, type Layout, rearranged, type StoredSource } from '../weights/source.js';
 
 /** Where one parameter comes from and in which type it is held. */
 export interface FoundParameter {
   parameter: Parameter;
-  stored: StoredTensor;
+  source: StoredSource;
   type: Type;
   bytes: number;
 }
@@ -17,17 +17,30 @@ export interface FoundParameter {
 /**
  * Finds every parameter in the checkpoint.
  * @param type the computed type of matrices; undefined is the stored one
- * @throws FiddlerError `file`: missing, or of another shape than config.json implies
+ * @throws FiddlerError `file` or `unsupported`: missing, or of another shape or type than the model takes
  */
 export function findParameters(checkpoint: Checkpoint, parameters: readonly Parameter[], type?: Type): FoundParameter[] {
   return parameters.map((parameter) => {
-    const stored = checkpoint.get(parameter.name);
-    checkShape(stored, parameter.shape);
-    const held = parameter.precision === 'exact' ? Type.F32 : (type ?? STORED_TYPE[stored.dtype]);
-    const columns = parameter.shape.at(-1)!;
-    const rows = parameter.shape.slice(0, -1).reduce((a, b) => a * b, 1);
-    return { parameter, stored, type: held, bytes: rowBytes(held, columns) * rows };
+    const { name, shape, precision, groups } = parameter;
+    const whole = findSource(checkpoint, name, shape);
+    const source = groups ? rearranged(whole, groupLayout(shape, groups)) : whole;
+    const held = precision === 'exact' ? Type.F32 : (type ?? source.type);
+    return { parameter, source, type: held, bytes: rowBytes(held, source.elements) };
   });
+}
+
+function groupLayout([out, input]: readonly number[], { count, from, rows, transposed }: RowGroups): Layout {
+  const layout = { offset: from * input!, group: (out! / count) * input! };
+  return transposed
+    ? { shape: [count, input!, rows], offset: layout.offset, strides: [layout.group, 1, input!] }
+    : { shape: [count, rows, input!], offset: layout.offset, strides: [layout.group, input!, 1] };
+}
+
+/** Sizes in which a parameter is held, innermost first. */
+function sizes({ shape, groups }: Parameter): [columns: number, rows: number, groups: number] {
+  const [columns, rows = 1] = [...shape].reverse() as [number, number?];
+  if (!groups) return [columns, rows, 1];
+  return groups.transposed ? [groups.rows, columns, groups.count] : [columns, groups.rows, groups.count];
 }
 
 /** Places parameters on a device: in the mapped file where the device computes in RAM and the type is the stored one. */
@@ -42,12 +55,12 @@ export class Parameters {
   ) {
     this.context = new TensorContext(found.length);
     for (const each of found) {
-      const { parameter, stored, type } = each;
-      const [columns, rows = 1] = [...parameter.shape].reverse() as [number, number?];
-      if (device.unified && type === STORED_TYPE[stored.dtype]) {
-        parameter.tensor = mapped.matrix(stored, stored.address, rows, columns);
+      const { parameter, source, type } = each;
+      const [columns, rows, groups] = sizes(parameter);
+      if (device.unified && 'address' in source && type === source.type && groups === 1) {
+        parameter.tensor = mapped.at(source.address, type, rows, columns);
       } else {
-        parameter.tensor = this.context.tensor(type, columns, rows);
+        parameter.tensor = this.context.tensor(type, columns, rows, groups);
         this.copied.push(each);
       }
     }
@@ -57,11 +70,12 @@ export class Parameters {
   /** Copies the weights over and lets their pages in RAM go, but for the tensor `keep`, which the CPU reads too. */
   fill(checkpoint: Checkpoint, cpu: Device, keep: string, onBytes: (bytes: number) => void): void {
     const uploader = new Uploader(cpu);
-    for (const { parameter, stored } of this.copied) {
-      const elements = parameter.shape.reduce((a, b) => a * b, 1);
-      uploader.upload(parameter.tensor, { address: stored.address, type: STORED_TYPE[stored.dtype], elements });
-      if (stored.name !== keep) checkpoint.release(stored.address, stored.bytes);
-      onBytes(stored.bytes);
+    for (const { parameter, source } of this.copied) {
+      uploader.upload(parameter.tensor, source);
+      for (const { address, bytes } of source.reads) {
+        if (parameter.name !== keep) checkpoint.release(address, bytes);
+        onBytes(bytes);
+      }
     }
   }
 
@@ -72,7 +86,7 @@ export class Parameters {
 
   /** Bytes that `fill` reads. */
   get storedBytes(): number {
-    return this.copied.reduce((sum, f) => sum + f.stored.bytes, 0);
+    return this.copied.reduce((sum, f) => sum + f.source.reads.reduce((bytes, read) => bytes + read.bytes, 0), 0);
   }
 
   free(): void {

@@ -31,7 +31,7 @@ export interface Sampler {
   /**
    * Chooses a token.
    * @param logits (vocabulary), checked by `checkFinite`; left as they are
-   * @param seen ids that the repetition penalty applies to: those of the prompt and of the text so far, in any order; an id counts once
+   * @param seen ids of the prompt and of the text so far, for the repetition penalty; an id counts once
    */
   sample(logits: Float32Array, seen: Iterable<number>): number;
 }
@@ -50,11 +50,7 @@ export function createSampler(options: SamplingOptions): Sampler {
   let candidates = new Candidates(0);
   let penalised = new Float32Array(0);
 
-  // The largest factor is finite, so that temperatures near 0 are greedy: 0 × ∞ would be NaN.
-  const scale = Math.min(STEPS / temperature, Number.MAX_VALUE);
-
-  /** No token of a later bin has minP of the likeliest's weight. */
-  const leastBin = Math.min(STEP_LIMIT - 1, Math.floor(-Math.log(minP) * STEPS) + 1);
+  const limits = { scale: binsPerLogit(temperature), topK, topP, minP };
 
   /** Logits after the repetition penalty. */
   function penalise(logits: Float32Array, seen: Iterable<number>): Float32Array {
@@ -65,31 +61,17 @@ export function createSampler(options: SamplingOptions): Sampler {
     return penalised;
   }
 
-  /** Draws from what top-k, top-p and min-p leave. */
   function draw(logits: Float32Array, best: number): number {
-    if (topK > 0) {
-      candidates.countBins(logits, best, scale);
-      candidates.gather(logits, best, scale, 0, candidates.binAt(topK).bin);
-      candidates.keepCount(topK);
-      if (topP < 1) candidates.keepMass(topP * candidates.total());
-    } else if (topP < 1) {
-      const goal = topP * candidates.weighBins(logits, best, scale);
-      candidates.gather(logits, best, scale, 0, candidates.binAt(goal).bin);
-      candidates.keepMass(goal);
-    } else if (minP > 0) {
-      candidates.gather(logits, best, scale, 0, leastBin);
-    } else {
-      return drawFromAll(logits, best);
-    }
-    if (minP > 0) candidates.keepWeight(minP);
+    if (topK === 0 && topP >= 1 && minP === 0) return drawFromAll(logits, best);
+    truncate(candidates, logits, best, limits);
     return candidates.at(random.nextDouble() * candidates.total());
   }
 
   /** Draws a bin and then one of its tokens, so that only those are gathered. */
   function drawFromAll(logits: Float32Array, best: number): number {
-    const point = random.nextDouble() * candidates.weighBins(logits, best, scale);
+    const point = random.nextDouble() * candidates.weighBins(logits, best, limits.scale);
     const { bin, before } = candidates.binAt(point);
-    candidates.gather(logits, best, scale, bin, bin);
+    candidates.gather(logits, best, limits.scale, bin, bin);
     return candidates.at(point - before);
   }
 
@@ -103,6 +85,39 @@ export function createSampler(options: SamplingOptions): Sampler {
       return draw(scores, scores[likeliest]!);
     },
   };
+}
+
+/** What {@link truncate} leaves out; `scale` is `binsPerLogit` of the temperature. */
+export interface Limits {
+  scale: number;
+  topK: number;
+  topP: number;
+  minP: number;
+}
+
+/** Bins in a unit of a logit. Finite, so that temperatures near 0 are greedy: 0 × ∞ would be NaN. */
+export function binsPerLogit(temperature: number): number {
+  return Math.min(STEPS / temperature, Number.MAX_VALUE);
+}
+
+/** Leaves in `candidates` what top-k, top-p and min-p, at least one of them in use, leave of `logits`. */
+export function truncate(candidates: Candidates, logits: Float32Array, best: number, limits: Limits): void {
+  const { scale, topK, topP, minP } = limits;
+  if (topK > 0) {
+    candidates.countBins(logits, best, scale);
+    candidates.gather(logits, best, scale, 0, candidates.binAt(topK).bin);
+    candidates.keepCount(topK);
+    if (topP < 1) candidates.keepMass(topP * candidates.total());
+  } else if (topP < 1) {
+    const goal = topP * candidates.weighBins(logits, best, scale);
+    candidates.gather(logits, best, scale, 0, candidates.binAt(goal).bin);
+    candidates.keepMass(goal);
+  } else {
+    // No token of a later bin has minP of the likeliest's weight.
+    const last = Math.min(STEP_LIMIT - 1, Math.floor(-Math.log(minP) * STEPS) + 1);
+    candidates.gather(logits, best, scale, 0, last);
+  }
+  if (minP > 0) candidates.keepWeight(minP);
 }
 
 /** The id of the largest logit, the lowest of equal ones as torch.argmax gives it. */

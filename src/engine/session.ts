@@ -1,8 +1,8 @@
 import { FiddlerError } from '../errors.js';
 import type { Experts } from '../experts/experts.js';
-import type { Policy } from '../experts/policy.js';
+import type { Costs, Policy } from '../experts/policy.js';
 import type { Statistics } from '../experts/statistics.js';
-import type { Blueprint } from './blueprint.js';
+import { type Blueprint, expertTotals } from './blueprint.js';
 import type { Engine } from './engine.js';
 import { forward } from './forward.js';
 import type { Machine } from './machine.js';
@@ -34,6 +34,60 @@ export class Session implements Engine {
   readonly endTokens: ReadonlySet<number>;
   /** The tokens whose keys and values are in the KV cache. */
   private cached: number[] = [];
+
+  /** Decides by another policy and other costs from now on; for comparisons within one load. */
+  use(policy: Policy, costs?: Costs): void {
+    this.parts.experts.policy = policy;
+    if (costs) this.parts.experts.costs = costs;
+    this.info.policy = policy.name;
+  }
+
+  /** Bytes of the largest expert in the computed type. */
+  get expertBytes(): number {
+    return expertTotals(this.parts.blueprint).bytes;
+  }
+
+  /** The costs by which policies decide. */
+  get costs(): Costs {
+    return this.parts.experts.costs;
+  }
+
+  /**
+   * Computes `tokens` behind `past` made-up ones, and the logits after the last: the work of a call without what came
+   * before it. The KV cache holds nothing of use afterwards.
+   */
+  step(tokens: readonly number[], past: number): Float32Array {
+    this.cached = [];
+    forward(this.parts.network, this.parts.experts, tokens, past, () => false);
+    return this.parts.network.logits([tokens.length - 1]);
+  }
+
+  /** The work of `step` in as many calls as a prompt of these tokens takes. */
+  prefill(tokens: readonly number[], past: number): Float32Array {
+    const { chunk } = this.parts.sizes;
+    const last = Math.floor((tokens.length - 1) / chunk) * chunk;
+    for (let from = 0; from < last; from += chunk) {
+      forward(this.parts.network, this.parts.experts, tokens.slice(from, from + chunk), past + from, () => false);
+    }
+    return this.step(tokens.slice(last), past + last);
+  }
+
+  /** The work of a call but for its routed experts. */
+  stepWithoutExperts(tokens: readonly number[], past: number): void {
+    this.cached = [];
+    const { network } = this.parts;
+    const shape = network.begin(tokens, past);
+    for (const l of network.layers.keys()) network.attend(l, shape);
+  }
+
+  /** What the lanes did since the last call of `generate`, `score` or `resetStatistics`. */
+  get lanes(): Statistics['lanes'] {
+    return this.parts.experts.statistics.lanes;
+  }
+
+  resetStatistics(): void {
+    this.parts.experts.statistics.reset();
+  }
 
   /** How often each expert was chosen since loading. */
   get usage(): Pick<Statistics, 'popularity' | 'executions'> {
@@ -145,11 +199,17 @@ export class Session implements Engine {
 
   /** Keeps what the KV cache has of the prompt; gives how many of its tokens need not be computed. */
   private reuse(prompt: readonly number[]): number {
+    this.resize(prompt.length);
     let same = 0;
     while (same < this.cached.length && this.cached[same] === prompt[same]) same++;
     // The last token is always computed: its logits are what generation starts from.
     this.cached.length = Math.min(same, prompt.length - 1);
     return this.cached.length;
+  }
+
+  /** Drops the KV cache where a sequence of this many tokens is computed otherwise than the one before. */
+  private resize(length: number): void {
+    if (this.parts.network.resize(length)) this.cached = [];
   }
 
   /** Computes the tokens that are not in the KV cache yet; gives the logits after the last, or undefined where cancelled. */
@@ -168,6 +228,7 @@ export class Session implements Engine {
     onChunk: (first: number, count: number) => void,
   ): boolean {
     const { network, experts, sizes } = this.parts;
+    this.resize(tokens.length);
     while (this.cached.length < tokens.length) {
       const past = this.cached.length;
       const chunk = tokens.slice(past, past + sizes.chunk);

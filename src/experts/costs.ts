@@ -1,7 +1,7 @@
 import type { Costs } from './policy.js';
 
 /** For policies that do not ask. */
-export const NO_COSTS: Costs = { cpu: () => 0, copy: 0, accelerator: () => 0 };
+export const NO_COSTS: Costs = { cpu: () => 0, copy: 0, accelerator: () => 0, overlap: false, contention: { cpu: 1, copy: 1 } };
 
 /** One measurement: milliseconds for an expert with this many tokens. */
 export interface Sample {
@@ -19,17 +19,4 @@ export function interpolate(samples: readonly Sample[]): (tokens: number) => num
     const slope = Math.max(0, (b.ms - a.ms) / (b.tokens - a.tokens));
     return Math.max(0, a.ms + slope * (tokens - a.tokens));
   };
-}
-
-/** Median milliseconds of `run` over a few calls, the first left out; stops early when a call is long. */
-export function medianMs(run: () => void): number {
-  run();
-  const times: number[] = [];
-  const begin = performance.now();
-  while (times.length < 5 && (times.length === 0 || performance.now() - begin < 300)) {
-    const start = performance.now();
-    run();
-    times.push(performance.now() - start);
-  }
-  return times.sort((a, b) => a - b)[times.length >> 1]!;
 }

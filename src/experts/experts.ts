@@ -1,12 +1,15 @@
 import type { Device } from '../devices/device.js';
 import type { Pointer } from '../ggml/api.js';
+import type { ExpertPool } from '../ggml/experts.js';
 import type { Tensor } from '../ggml/tensor.js';
 import { Assignments, type Routes } from './assignments.js';
-import { interpolate, medianMs, NO_COSTS } from './costs.js';
-import { buildForRows, EXPERT_GRAPH_CAPACITY, type PlacedExpert } from './expert.js';
+import { NO_COSTS } from './costs.js';
+import { buildForRows, EXPERT_GRAPH_CAPACITY } from './expert.js';
 import type { HostExperts } from './host-experts.js';
 import { RoutingInputs } from './io.js';
 import { ExpertCompute } from './lanes/compute.js';
+import { type CpuExperts, GgmlExperts } from './lanes/cpu.js';
+import { NativeExperts } from './lanes/native.js';
 import type { StreamSlots } from './lanes/slots.js';
 import { CpuSums } from './lanes/sums.js';
 import { type Costs, type Demand, LANES, type LaneName, type Policy, type Share } from './policy.js';
@@ -31,6 +34,8 @@ export interface ExpertsParts {
   hostInput: Tensor;
   host: HostExperts;
   slots?: StreamSlots;
+  /** Native CPU kernels and their threads, where they compute these experts; else ggml's kernels do. */
+  pool?: { name: string; pool: ExpertPool };
   policy: Policy;
   /** Type of buffers in the host's memory that the accelerator copies from and to. */
   hostType: Pointer;
@@ -39,6 +44,7 @@ export interface ExpertsParts {
 /** The routed experts of a model: decides where each is computed, runs the three lanes at once, and adds up. */
 export class Experts {
   costs: Costs = NO_COSTS;
+  policy: Policy;
   /** Set once it is known how much room there is for them. */
   resident!: ResidentExperts;
   readonly statistics: Statistics;
@@ -46,17 +52,19 @@ export class Experts {
   private readonly inputs: RoutingInputs[];
   private readonly sums?: CpuSums;
   private readonly onAccelerator: ExpertCompute;
-  private readonly onCpu: ExpertCompute;
+  private readonly onCpu: CpuExperts;
+  private readonly cpuGraphs: ExpertCompute;
   /** In a call of one token, the place of the first streamed expert's weight: behind those of all experts. */
   private readonly streamedPlaces: number;
   /** The accelerator computes and copies while the CPU computes. */
-  private readonly overlaps: boolean;
+  readonly overlaps: boolean;
   /** Bytes of one expert of each layer. */
   private readonly bytes: readonly number[];
   private calls = 0;
 
   constructor(private readonly parts: ExpertsParts) {
     const { cpu, accelerator, layers, chunk, hidden, input, hostInput, hostType } = parts;
+    this.policy = parts.policy;
     const count = Math.max(...layers.map((l) => l.count));
     const chosen = Math.max(...layers.map((l) => l.chosen));
     const capacity = chunk * chosen;
@@ -72,13 +80,19 @@ export class Experts {
     if (accelerator !== cpu) this.sums = new CpuSums(accelerator, hidden, hostType);
     const io = ({ rows, weights }: RoutingInputs) => ({ rows, weights });
     this.onAccelerator = new ExpertCompute(accelerator, { input, output: hidden, ...io(forAccelerator) });
-    this.onCpu = new ExpertCompute(cpu, { input: hostInput, output: this.sums?.host ?? hidden, ...io(forCpu) });
+    const output = this.sums?.host ?? hidden;
+    const graphs = new ExpertCompute(cpu, { input: hostInput, output, ...io(forCpu) });
+    this.cpuGraphs = graphs;
+    const { host, pool } = parts;
+    this.onCpu = pool
+      ? new NativeExperts(pool, host, layers, host.typeOf(0), hostInput, output)
+      : new GgmlExperts(graphs, host, layers);
   }
 
   /** Makes room on the devices for an expert's graph with as many tokens as a call can have. */
   reserve(): void {
     const { layers, host, chunk } = this.parts;
-    for (const { device, io } of new Set([this.onAccelerator, this.onCpu])) {
+    for (const { device, io } of new Set([this.onAccelerator, this.cpuGraphs])) {
       device.reserve(EXPERT_GRAPH_CAPACITY, (g) =>
         buildForRows(g, host.expert(0, 0), layers[0]!.activation, io, 0, chunk),
       );
@@ -87,27 +101,45 @@ export class Experts {
 
   /** Adds each token's routed experts to the hidden states; the accelerator may still be computing when this returns. */
   run(routes: Routes): void {
-    const { resident } = this;
-    const { policy } = this.parts;
     const { layer } = routes;
+    const demand = this.assignments.group(routes, (e) => this.resident.has(layer, e));
+    for (const { expert, tokens } of demand) this.statistics.chosen(layer, expert, tokens);
+    this.execute(routes, this.sums ? this.policy.decide(demand, this.costs, this.parts.layers[layer]!.width) : inPlace(demand));
+  }
+
+  /** Runs a plan for routes, which `measureCosts` makes up. */
+  measure(routes: Routes, plan: readonly Share[]): void {
+    this.assignments.group(routes, () => false);
+    this.execute(routes, plan);
+  }
+
+  private execute(routes: Routes, plan: readonly Share[]): void {
+    const { layer } = routes;
+    const lanes = byLane(plan);
     this.onAccelerator.release();
-    this.onCpu.release();
-    const demand = this.assignments.group(routes, (e) => resident.has(layer, e));
-    const lanes = byLane(this.sums ? policy.decide(demand, this.costs) : inPlace(demand));
-    const single = routes.tokens === 1;
+    const { tokens } = routes;
+    const single = tokens === 1;
     this.send(lanes, single);
     const begin = performance.now();
-    for (const { expert } of lanes.resident) this.runResident(layer, expert, single);
-    const residentIssued = performance.now();
-    lanes.streamed.forEach(({ expert }, i) => this.runStreamed(layer, expert, single, i));
+    if (lanes.cpu.length > 0) {
+      this.sums?.clear(tokens);
+      this.onCpu.start({ layer, shares: lanes.cpu, assignments: this.assignments, tokens });
+    }
+    const cpuStarted = performance.now();
+    lanes.streamed.forEach((share, i) => this.runStreamed(layer, share, single, i));
     const streamedIssued = performance.now();
-    this.runCpu(layer, lanes.cpu, routes.tokens);
+    for (const share of lanes.resident) this.runResident(layer, share, single);
+    const residentIssued = performance.now();
+    if (lanes.cpu.length > 0) {
+      this.onCpu.finish();
+      this.sums?.add(tokens);
+    }
     const end = performance.now();
-    const waited = this.wait(begin);
-    this.count(layer, demand, lanes, {
-      resident: waited?.resident ?? (this.overlaps ? undefined : residentIssued - begin),
-      streamed: waited?.streamed ?? (this.overlaps ? undefined : streamedIssued - residentIssued),
-      cpu: end - streamedIssued,
+    const waited = this.timeLanes(begin);
+    this.count(layer, lanes, {
+      resident: waited?.resident ?? (this.overlaps ? undefined : residentIssued - streamedIssued),
+      streamed: waited?.streamed ?? (this.overlaps ? undefined : streamedIssued - cpuStarted),
+      cpu: end - (this.overlaps ? begin : residentIssued),
     });
   }
 
@@ -126,37 +158,35 @@ export class Experts {
     for (const inputs of this.inputs) inputs.sendPlaced(placed);
   }
 
-  private runResident(layer: number, expert: number, single: boolean): void {
-    this.compute(this.onAccelerator, layer, expert, this.resident.expert(layer, expert), single);
+  private runResident(layer: number, share: Share, single: boolean): void {
+    const placed = this.resident.expert(layer, share.expert);
+    this.onAccelerator.run(layer, share, placed, this.parts.layers[layer]!.activation, this.assignments, single);
   }
 
-  private runStreamed(layer: number, expert: number, single: boolean, order: number): void {
+  private runStreamed(layer: number, { expert, range }: Share, single: boolean, order: number): void {
     const { host, slots, layers } = this.parts;
     const { activation } = layers[layer]!;
-    slots!.run(host.expert(layer, expert), (copied, slot) => {
+    slots!.run(host.expert(layer, expert), range, (copied, slot) => {
+      const rows = range ? `${range.from}-${range.to}` : 'all';
       if (single) {
-        this.onAccelerator.forOne(`slot ${slot}.${order}`, copied, activation, this.streamedPlaces + order);
+        this.onAccelerator.forOne(`slot ${slot}.${order} ${rows}`, copied, activation, this.streamedPlaces + order);
       } else this.onAccelerator.forRows(copied, activation, this.assignments, expert);
     });
   }
 
-  private runCpu(layer: number, shares: readonly Share[], tokens: number): void {
-    if (shares.length === 0) return;
-    this.sums?.clear(tokens);
-    for (const { expert } of shares) {
-      this.compute(this.onCpu, layer, expert, this.parts.host.expert(layer, expert), tokens === 1);
-    }
-    this.sums?.add(tokens);
+  /** Some experts may be on another device than the CPU. */
+  get offloads(): boolean {
+    return this.sums !== undefined;
   }
 
-  private compute(on: ExpertCompute, layer: number, expert: number, placed: PlacedExpert, single: boolean): void {
-    const { activation } = this.parts.layers[layer]!;
-    if (single) on.forOne(`${layer}.${expert}`, placed, activation, expert);
-    else on.forRows(placed, activation, this.assignments, expert);
+  /** Returns once the accelerator has nothing left to do. */
+  wait(): void {
+    this.parts.accelerator.copies.synchronize();
+    this.parts.accelerator.compute.synchronize();
   }
 
   /** Where lanes overlap, waits at some calls until each is done, and gives their milliseconds since `begin`. */
-  private wait(begin: number): { resident: number; streamed: number } | undefined {
+  private timeLanes(begin: number): { resident: number; streamed: number } | undefined {
     if (!this.overlaps || this.calls++ % TIMED_CALLS !== 0) return undefined;
     const { accelerator } = this.parts;
     accelerator.copies.synchronize();
@@ -167,54 +197,16 @@ export class Experts {
 
   private count(
     layer: number,
-    demand: readonly Demand[],
     lanes: Record<LaneName, Share[]>,
     ms: Record<LaneName, number | undefined>,
   ): void {
     const bytes = this.bytes[layer]!;
-    for (const { expert, tokens } of demand) this.statistics.chosen(layer, expert, tokens);
+    const { width } = this.parts.layers[layer]!;
     for (const lane of LANES) {
-      const { length } = lanes[lane];
-      if (length > 0) this.statistics.add(lane, length, length * bytes, ms[lane]);
+      if (lanes[lane].length === 0) continue;
+      const part = lanes[lane].reduce((sum, { range }) => sum + (range ? (range.to - range.from) / width : 1), 0);
+      this.statistics.add(lane, part, part * bytes, ms[lane]);
     }
-  }
-
-  /** Milliseconds of one missing expert in each lane, measured here and now; it is of the first layer that has one. */
-  measure(layer: number, expert: number): Costs {
-    const { accelerator, chunk, host, slots } = this.parts;
-    const { chosen } = this.parts.layers[layer]!;
-    const sizes = [1, 8, 32, 128].filter((n) => n <= chunk);
-    const wait = () => {
-      accelerator.copies.synchronize();
-      accelerator.compute.synchronize();
-    };
-    const samples = (on: ExpertCompute, placed: PlacedExpert) =>
-      interpolate(
-        sizes.map((tokens) => {
-          this.assignments.group(allTo(layer, expert, tokens, chosen), () => false);
-          for (const inputs of this.inputs) inputs.send(this.assignments, this.assignments.total);
-          const ms = medianMs(() => {
-            this.compute(on, layer, expert, placed, tokens === 1);
-            wait();
-          });
-          on.release();
-          return { tokens, ms };
-        }),
-      );
-    const source = host.expert(layer, expert);
-    const cpu = samples(this.onCpu, source);
-    if (!slots) return { ...NO_COSTS, cpu };
-    let copied = source;
-    const copy = medianMs(() => {
-      slots.run(source, (inSlot) => {
-        copied = inSlot;
-      });
-      wait();
-    });
-    const onAccelerator = new ExpertCompute(accelerator, this.onAccelerator.io);
-    const costs = { cpu, copy, accelerator: samples(onAccelerator, copied) };
-    onAccelerator.free();
-    return costs;
   }
 
   free(): void {
@@ -233,15 +225,4 @@ function inPlace(demand: readonly Demand[]): Share[] {
 function byLane(plan: readonly Share[]): Record<LaneName, Share[]> {
   const of = (lane: LaneName) => plan.filter((share) => share.lane === lane);
   return { resident: of('resident'), streamed: of('streamed'), cpu: of('cpu') };
-}
-
-/** Routes that send every token of a call to one expert. */
-function allTo(layer: number, expert: number, tokens: number, chosen: number): Routes {
-  const experts = new Int32Array(tokens * chosen).fill(-1);
-  const weights = new Float32Array(tokens * chosen);
-  for (let t = 0; t < tokens; t++) {
-    experts[t * chosen] = expert;
-    weights[t * chosen] = 1;
-  }
-  return { layer, tokens, chosen, experts, weights };
 }

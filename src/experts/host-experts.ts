@@ -1,16 +1,22 @@
 import type { Device } from '../devices/device.js';
 import { MappedTensors } from '../devices/mapped.js';
 import { Uploader } from '../devices/upload.js';
-import { TensorContext, type Type } from '../ggml/tensor.js';
+import type { Pointer } from '../ggml/api.js';
+import { TensorContext, Type } from '../ggml/tensor.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
-import { MATRICES, type MatrixName, type PlacedExpert } from './expert.js';
-import { expertBytes as bytesOf, type ExpertsSpec } from './spec.js';
-import { findExpert, findMatrix, type StoredMatrix } from './stored.js';
+import { biasLayout, MATRICES, type PlacedExpert } from './expert.js';
+import { expertBytes as bytesOf, type ExpertsSpec, matrixShape } from './spec.js';
+import { each, findExpert, type StoredExpert } from './stored.js';
+import { releaseExpert, writeExpert } from './writing.js';
 
-/** Experts in the host's memory: in place in the mapped files, or upcast copies where another type is computed. */
+/** Experts in the host's memory: in place in the mapped files, or copies where that does not serve. */
 export class HostExperts {
   private readonly mapped: MappedTensors;
   private readonly experts: (PlacedExpert | undefined)[][];
+  /** Experts that are in memory of their own. */
+  private readonly copies: Set<number>[];
+  private readonly types: readonly Type[];
+  private readonly copied: readonly boolean[];
   private readonly contexts: TensorContext[] = [];
 
   /** @param type computed type; undefined computes in the stored one */
@@ -18,15 +24,21 @@ export class HostExperts {
     private readonly checkpoint: Checkpoint,
     private readonly cpu: Device,
     private readonly layers: readonly ExpertsSpec[],
-    private readonly type: Type | undefined,
+    type: Type | undefined,
+    /** Type of the buffers for copies: memory that the accelerator copies from fast. */
+    private readonly copyType: Pointer,
   ) {
     this.mapped = new MappedTensors(checkpoint);
     this.experts = layers.map(() => []);
+    this.copies = layers.map(() => new Set());
+    const first = layers.map((spec) => findExpert(checkpoint, spec, 0));
+    this.types = first.map(({ up }) => type ?? up.type);
+    this.copied = first.map((found, layer) => !liesInPlace(found, this.types[layer]!));
   }
 
   /** The type in which a layer's experts are computed; all of a layer are stored alike. */
   typeOf(layer: number): Type {
-    return this.type ?? findMatrix(this.checkpoint, this.layers[layer]!, 0, 'up').type;
+    return this.types[layer]!;
   }
 
   /** Bytes of one expert of a layer in the computed type. */
@@ -34,38 +46,65 @@ export class HostExperts {
     return bytesOf(this.layers[layer]!, this.typeOf(layer));
   }
 
-  /** The expert's matrices, placed at first use. */
+  /** The expert, placed at first use; one that must be copied holds nothing until `copy`. */
   expert(layer: number, expert: number): PlacedExpert {
-    return (this.experts[layer]![expert] ??= this.place(layer, expert));
+    return (this.experts[layer]![expert] ??= this.mustCopy(layer)
+      ? this.allocate(layer, expert)
+      : this.inPlace(this.find(layer, expert)));
   }
 
-  private place(layer: number, expert: number): PlacedExpert {
-    const found = findExpert(this.checkpoint, this.layers[layer]!, expert);
-    const inPlace = (m: StoredMatrix) => ({ tensor: this.mapped.matrix(m.stored, m.address, m.rows, m.columns) });
-    return { gate: inPlace(found.gate), up: inPlace(found.up), down: inPlace(found.down) };
+  /** Whether a layer's experts cannot be computed as they lie in the files. */
+  mustCopy(layer: number): boolean {
+    return this.copied[layer]!;
   }
 
-  /** Copies the expert into memory where its computed type is not the stored one, and lets its pages go. */
-  upcast(layer: number, expert: number): void {
-    const found = findExpert(this.checkpoint, this.layers[layer]!, expert);
-    if (this.type === undefined || MATRICES.every((name) => found[name].type === this.type)) return;
-    const context = new TensorContext(MATRICES.length);
-    this.contexts.push(context);
-    const target = (name: MatrixName) => ({
-      tensor: context.tensor(this.type!, found[name].columns, found[name].rows),
+  private inPlace(found: StoredExpert): PlacedExpert {
+    return each((name) => {
+      const m = found[name];
+      return { tensor: this.mapped.at((m as { address: Pointer }).address, m.type, m.rows, m.columns) };
     });
-    const placed = { gate: target('gate'), up: target('up'), down: target('down') };
-    this.cpu.allocate(context, 'memory for experts').markWeights();
-    const uploader = new Uploader(this.cpu);
-    for (const name of MATRICES) {
-      uploader.upload(placed[name].tensor, found[name]);
-      this.checkpoint.release(found[name].address, found[name].bytes);
-    }
+  }
+
+  private find(layer: number, expert: number): StoredExpert {
+    return findExpert(this.checkpoint, this.layers[layer]!, expert);
+  }
+
+  /** The expert is computed from the mapped files, where it lies. */
+  isInPlace(layer: number, expert: number): boolean {
+    return !this.mustCopy(layer) && !this.copies[layer]!.has(expert);
+  }
+
+  /** Copies the expert into memory of its own in the computed type, and lets its pages go. */
+  copy(layer: number, expert: number): void {
+    const found = this.find(layer, expert);
+    const placed = this.copies[layer]!.has(expert) ? this.expert(layer, expert) : this.allocate(layer, expert);
+    writeExpert(new Uploader(this.cpu), found, placed);
+    releaseExpert(this.checkpoint, found);
     this.experts[layer]![expert] = placed;
+  }
+
+  /** Memory for a copy. */
+  private allocate(layer: number, expert: number): PlacedExpert {
+    const spec = this.layers[layer]!;
+    const context = new TensorContext(MATRICES.length + 1);
+    this.contexts.push(context);
+    const matrices = each((name) => {
+      const [rows, columns] = matrixShape(spec, name);
+      return { tensor: context.tensor(this.typeOf(layer), columns, rows) };
+    });
+    const biases = spec.biases && { tensor: context.tensor(Type.F32, biasLayout(spec).size) };
+    this.cpu.allocate(context, 'memory for experts', this.copyType).markWeights();
+    this.copies[layer]!.add(expert);
+    return { ...matrices, biases };
   }
 
   free(): void {
     this.mapped.free();
     for (const context of this.contexts) context.free();
   }
+}
+
+/** Whether an expert is computed as it lies in the files: in that type and order, with nothing to be made. */
+function liesInPlace(found: StoredExpert, type: Type): boolean {
+  return !found.biases && MATRICES.every((name) => 'address' in found[name] && found[name].type === type);
 }

@@ -1,3 +1,5 @@
+import type { RowRange } from './expert.js';
+
 /** Where an expert can be computed: on the accelerator from its memory, there after a copy, or on the CPU. */
 export const LANES = ['resident', 'streamed', 'cpu'] as const;
 export type LaneName = (typeof LANES)[number];
@@ -7,14 +9,17 @@ export interface Demand {
   expert: number;
   /** Tokens routed to it, at least 1. */
   tokens: number;
+  /** Its weights are on the accelerator. */
   resident: boolean;
 }
 
-/** One expert's work, given to a lane. */
+/** One expert's work, or part of it, given to a lane. */
 export interface Share {
   expert: number;
   tokens: number;
   lane: LaneName;
+  /** The inner rows that this lane computes; undefined is all of them. */
+  range?: RowRange;
 }
 
 /** What one expert costs on this machine, in milliseconds. */
@@ -25,6 +30,10 @@ export interface Costs {
   copy: number;
   /** Computing it on the accelerator for n tokens. */
   accelerator(tokens: number): number;
+  /** Copies run while the CPU computes. */
+  overlap: boolean;
+  /** How many times longer the CPU and a copy take while both run: they share the memory bus. */
+  contention: { cpu: number; copy: number };
 }
 
 /** Decides where each missing expert is computed; pure, so that it can be tested and simulated. */
@@ -36,7 +45,8 @@ export interface Policy {
   streams: boolean;
   /** It decides by costs, which are then measured when the model is loaded. */
   byCost: boolean;
-  decide(demand: readonly Demand[], costs: Costs): Share[];
+  /** @param width inner rows of an expert */
+  decide(demand: readonly Demand[], costs: Costs, width: number): Share[];
 }
 
 /** A policy that decides each missing expert alone; resident ones are computed where they are. */

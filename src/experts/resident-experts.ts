@@ -1,32 +1,38 @@
 import type { Device } from '../devices/device.js';
 import type { Uploader } from '../devices/upload.js';
-import { type Tensor, TensorContext, type Type } from '../ggml/tensor.js';
+import { type Tensor, TensorContext, Type } from '../ggml/tensor.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
-import { MATRICES, type MatrixName, type PlacedExpert } from './expert.js';
+import { biasLayout, MATRICES, type MatrixName, type PlacedExpert } from './expert.js';
 import type { Placement } from './placement.js';
 import { type ExpertsSpec, matrixShape } from './spec.js';
-import { findExpert } from './stored.js';
+import { each, findExpert } from './stored.js';
+import { releaseExpert, writeExpert } from './writing.js';
 
-type Matrices = Record<MatrixName, Tensor>;
+/** Experts of one shape: three-dimensional tensors [count, out, in] (PyTorch's order), biases [count, size]. */
+export type Slab = Record<MatrixName, Tensor> & { biases?: Tensor };
 
-/** Three-dimensional tensors [count, out, in] (PyTorch's order) for `count` experts of one shape. */
-export function slab(context: TensorContext, spec: ExpertsSpec, type: Type, count: number): Matrices {
-  const tensors = MATRICES.map((name) => {
+/** Most tensors of a slab. */
+export const SLAB_TENSORS = MATRICES.length + 1;
+
+/** A slab for `count` experts. */
+export function slab(context: TensorContext, spec: ExpertsSpec, type: Type, count: number): Slab {
+  const matrices = each((name) => {
     const [rows, columns] = matrixShape(spec, name);
-    return [name, context.tensor(type, columns, rows, count)] as const;
+    return context.tensor(type, columns, rows, count);
   });
-  return Object.fromEntries(tensors) as Matrices;
+  return spec.biases ? { ...matrices, biases: context.tensor(Type.F32, biasLayout(spec).size, count) } : matrices;
 }
 
 /** The expert at `index` of a slab. */
-export function inSlab({ gate, up, down }: Matrices, index: number): PlacedExpert {
-  return { gate: { tensor: gate, index }, up: { tensor: up, index }, down: { tensor: down, index } };
+export function inSlab({ gate, up, down, biases }: Slab, index: number): PlacedExpert {
+  const at = (tensor: Tensor) => ({ tensor, index });
+  return { gate: at(gate), up: at(up), down: at(down), biases: biases && at(biases) };
 }
 
 /** Experts that stay on the accelerator; those of one layer lie in one slab. */
 export class ResidentExperts {
   private readonly context: TensorContext;
-  private readonly slabs: (Matrices | undefined)[];
+  private readonly slabs: (Slab | undefined)[];
   private readonly slots: Map<number, number>[];
   readonly count: number;
 
@@ -37,7 +43,7 @@ export class ResidentExperts {
     private readonly placement: Placement,
     type: Type,
   ) {
-    this.context = new TensorContext(layers.length * MATRICES.length);
+    this.context = new TensorContext(layers.length * SLAB_TENSORS);
     this.slots = placement.map((experts) => new Map(experts.map((expert, slot) => [expert, slot])));
     this.count = placement.reduce((sum, experts) => sum + experts.length, 0);
     this.slabs = layers.map((spec, layer) => {
@@ -60,11 +66,8 @@ export class ResidentExperts {
     this.placement.forEach((experts, layer) => {
       experts.forEach((expert, slot) => {
         const found = findExpert(checkpoint, this.layers[layer]!, expert);
-        for (const name of MATRICES) {
-          const target = this.slabs[layer]![name];
-          uploader.upload(target, found[name], slot * target.strides[2]);
-          checkpoint.release(found[name].address, found[name].bytes);
-        }
+        writeExpert(uploader, found, inSlab(this.slabs[layer]!, slot));
+        releaseExpert(checkpoint, found);
         onExpert();
       });
     });

@@ -1,11 +1,17 @@
 import { rowBytes, type Type } from '../ggml/tensor.js';
-import { type ActivationName, MATRICES, type MatrixName } from './expert.js';
+import { type ActivationName, biasLayout, MATRICES, type MatrixName } from './expert.js';
 
-/** Where an expert's matrix lies in the checkpoint: a tensor of its own, or one of a tensor that holds all. */
+/** Where an expert's matrix lies in the checkpoint: a tensor of its own, or part of one that holds those of all. */
 export interface ExpertMatrix {
   name: string;
   /** Index along the tensor's first dimension, which then counts the experts. */
   index?: number;
+  /** The rows from, from + step, from + 2 · step, … of `of` rows; all of them by default. `step` is 1 by default. */
+  rows?: { from: number; of: number; step?: number };
+  /** It is stored as [in, out]: "rows" are then columns. */
+  transposed?: boolean;
+  /** It is packed into the tensors `${name}_blocks` and `${name}_scales`. */
+  packing?: 'mxfp4';
 }
 
 /** The routed experts of one layer. */
@@ -19,6 +25,8 @@ export interface ExpertsSpec {
   activation: ActivationName;
   /** Matrices of expert e: gate and up [width, hidden], down [hidden, width], PyTorch's order. */
   matrices(e: number): Readonly<Record<MatrixName, ExpertMatrix>>;
+  /** Biases of expert e, added to what each matrix gives; `rows` are then elements. */
+  biases?(e: number): Readonly<Record<MatrixName, ExpertMatrix>>;
 }
 
 /** PyTorch's shape of one matrix. */
@@ -26,10 +34,11 @@ export function matrixShape(spec: ExpertsSpec, name: MatrixName): readonly [out:
   return name === 'down' ? [spec.hidden, spec.width] : [spec.width, spec.hidden];
 }
 
-/** Bytes of one expert in a given type. */
+/** Bytes of one expert with matrices of a given type; biases are float32. */
 export function expertBytes(spec: ExpertsSpec, type: Type): number {
+  const biases = spec.biases ? biasLayout(spec).size * 4 : 0;
   return MATRICES.reduce((sum, name) => {
     const [rows, columns] = matrixShape(spec, name);
     return sum + rows * rowBytes(type, columns);
-  }, 0);
+  }, biases);
 }

@@ -1,6 +1,6 @@
 import { LANES, type LaneName } from './policy.js';
 
-/** What one lane did: expert executions, bytes of weights read or copied, and milliseconds. */
+/** What one lane did: expert executions (a divided expert counts by its parts), bytes of weights read or copied, and milliseconds. */
 export interface LaneWork {
   experts: number;
   bytes: number;

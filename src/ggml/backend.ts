@@ -86,6 +86,11 @@ export class Backend {
     api().tensorSetAsync(this.pointer, tensor.pointer, source, offset, bytes);
   }
 
+  /** Queues a copy of `rows` rows of `bytes` bytes each, a stride apart in the source and one behind the other in `tensor`. */
+  writeRows(tensor: Tensor, source: Pointer, offset: number, bytes: number, rows: number, stride: number): void {
+    api().tensorSet2dAsync(this.pointer, tensor.pointer, source, offset, bytes, rows, bytes, stride);
+  }
+
   /** Queues a copy of the tensor's first `bytes` bytes into host memory. */
   read(tensor: Tensor, target: Pointer, bytes: number): void {
     api().tensorGetAsync(this.pointer, tensor.pointer, target, 0, bytes);

@@ -149,6 +149,11 @@ export class Graph {
     return this.wrap(this.ggml.swiglu(this.context.pointer, gate.pointer, up.pointer), gate);
   }
 
+  /** g · sigmoid(alpha · g) · (u + 1), g = min(gate, limit), u = clamp(up, ±limit). */
+  clampedSwiglu(gate: Tensor, up: Tensor, alpha: number, limit: number): Tensor {
+    return this.wrap(this.ggml.swigluOai(this.context.pointer, gate.pointer, up.pointer, alpha, limit), gate);
+  }
+
   /** x / rms(x) · weight. */
   rmsNorm(a: Tensor, weight: Tensor, epsilon: number): Tensor {
     return this.multiply(this.wrap(this.ggml.rmsNorm(this.context.pointer, a.pointer, epsilon), a), weight);

@@ -6,9 +6,14 @@ import { check, type MemorySystem, range } from './memory-system.js';
 
 // The same on Linux and macOS (sys/mman.h).
 const PROT_READ = 1;
+const PROT_WRITE = 2;
 const MAP_PRIVATE = 2;
 const MADV_WILLNEED = 3;
 const MADV_DONTNEED = 4;
+// These differ between the two systems.
+const MAP_ANONYMOUS = process.platform === 'darwin' ? 0x1000 : 0x20;
+const MAP_NORESERVE = process.platform === 'darwin' ? 0x40 : 0x4000;
+const MADV_HUGEPAGE = 14; // Linux only
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 
 /** mmap, munmap and madvise from the C library of Linux or macOS. */
@@ -34,6 +39,13 @@ export function posixMemory(): MemorySystem {
       } finally {
         closeSync(fd);
       }
+    },
+    anonymous(bytes) {
+      const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+      const address = BigInt(mmap(0n, bytes, PROT_READ | PROT_WRITE, flags, -1, 0));
+      check(address !== MAP_FAILED, 'mmap', `${bytes} bytes of memory`, errnoText);
+      if (process.platform === 'linux') madvise(address, bytes, MADV_HUGEPAGE); // a kernel without them refuses
+      return address;
     },
     unmap: ({ file, address, bytes }) => check(munmap(address, bytes) === 0, 'munmap', file, errnoText),
     release: (address, bytes) => advise(address, bytes, MADV_DONTNEED),

@@ -5,6 +5,8 @@ export interface MemorySystem {
   readonly pageSize: number;
   /** Maps `bytes` of a file read-only and gives the address. */
   map(file: string, bytes: number): bigint;
+  /** Maps `bytes` of zeroed memory that is taken as it is written; in large pages where the system has them. */
+  anonymous(bytes: number): bigint;
   unmap(mapping: { readonly file: string; readonly address: bigint; readonly bytes: number }): void;
   release(address: bigint, bytes: number): void;
   willNeed(address: bigint, bytes: number): void;

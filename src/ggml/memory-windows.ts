@@ -6,6 +6,8 @@ const FILE_SHARE_READ = 1;
 const OPEN_EXISTING = 3;
 const FILE_ATTRIBUTE_NORMAL = 0x80;
 const PAGE_READONLY = 2;
+const MEM_RESERVE_AND_COMMIT = 0x3000;
+const PAGE_READWRITE = 4;
 const FILE_MAP_READ = 4;
 const ERROR_NOT_LOCKED = 158;
 const INVALID_HANDLE_VALUE = 0xffff_ffff_ffff_ffffn;
@@ -22,6 +24,7 @@ export function windowsMemory(): MemorySystem {
   const closeHandle = kernel32.func('CloseHandle', 'int', [word]);
   const virtualUnlock = kernel32.func('VirtualUnlock', 'int', [word, 'size_t']);
   const prefetchVirtualMemory = kernel32.func('PrefetchVirtualMemory', 'int', [word, 'size_t', 'void *', u32]);
+  const virtualAlloc = kernel32.func('VirtualAlloc', word, [word, 'size_t', u32, u32]);
   const getCurrentProcess = kernel32.func('GetCurrentProcess', word, []);
   const getLastError = kernel32.func('GetLastError', u32, []);
   const memmove = koffi.load('ucrtbase.dll').func('memmove', word, [word, word, 'size_t']);
@@ -52,6 +55,11 @@ export function windowsMemory(): MemorySystem {
       } finally {
         close(handle, file);
       }
+    },
+    anonymous(bytes) {
+      const address = BigInt(virtualAlloc(0n, bytes, MEM_RESERVE_AND_COMMIT, PAGE_READWRITE));
+      check(address !== 0n, 'VirtualAlloc', `${bytes} bytes of memory`, reason);
+      return address;
     },
     unmap: ({ file, address }) => check(unmapViewOfFile(address) !== 0, 'UnmapViewOfFile', file, reason),
     // Unlocking pages that are not locked takes them out of the working set, and fails with ERROR_NOT_LOCKED.

@@ -29,6 +29,11 @@ export function mapFile(file: string): Mapping {
   return { file, address: system.map(file, bytes), bytes };
 }
 
+/** Zeroed memory of this process's own, which counts as used where it was written. @param name for error messages */
+export function mapAnonymous(name: string, bytes: number): Mapping {
+  return { file: name, address: system.anonymous(bytes), bytes };
+}
+
 /** Ends a mapping; its addresses and the views of them are invalid afterwards. */
 export function unmap(mapping: Mapping): void {
   system.unmap(mapping);

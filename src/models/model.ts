@@ -11,6 +11,8 @@ export interface Step {
   tokens: number;
   /** Rows of the KV cache that attention reads: at least what is filled, padded to few sizes. */
   cacheRows: number;
+  /** The sequence is longer than {@link Declarations.extendedBeyond}. */
+  extended: boolean;
   /** I32 [tokens]: each token's position, which is also its row in the KV cache. */
   positions: Tensor;
   /** F16 [cacheRows, tokens]: 0 where a token may look, −∞ elsewhere; with a sliding window, only the last `window`. */
@@ -49,12 +51,12 @@ export interface ModelSpec {
   hidden: number;
   /** Longest context in tokens that the model was made for. */
   context: number;
-  /** Token embeddings [vocabulary, hidden]. */
-  embedding: { name: string };
+  /** Token embeddings [vocabulary, hidden], multiplied by `scale` (1 by default). */
+  embedding: { name: string; scale?: number };
   layers: LayerSpec[];
   norm: Block;
-  /** Output weight [vocabulary, hidden]. */
-  head: Parameter;
+  /** Normalised hidden states → logits [vocabulary, n]. */
+  head: Block;
 }
 
 /** A family of models: one file under models/, one line in the registry. */

@@ -1,3 +1,5 @@
+import type { HostVector } from './parameters.js';
+
 /** Chooses experts from a router's logits; pure, so that each kind is tested alone. */
 export interface Router {
   /** Experts chosen for a token. */
@@ -10,20 +12,38 @@ export interface Router {
 }
 
 /**
- * Softmax over the chosen logits: equal to softmax over all, then top-k, then division by their sum.
+ * The best logits, then softmax over those: equal to softmax over all, then top-k, then division by their sum.
  * Mixtral (arXiv 2401.04088, section 2.1).
+ * @param bias added to the logits
  */
-export function softmaxOverChosen(chosen: number): Router {
+export function softmaxOverChosen(
+  chosen: number,
+  { scale = 1, bias }: { scale?: number; bias?: HostVector } = {},
+): Router {
+  let biased = new Float32Array();
   return {
     chosen,
-    choose(logits, ids, weights) {
+    choose(given, ids, weights) {
+      if (bias) biased = sized(biased, given);
+      const logits = bias ? sumInto(biased, given, bias.values) : given;
       topK(logits, ids);
       const best = logits[ids[0]!]!;
       let sum = 0;
       for (let i = 0; i < chosen; i++) sum += weights[i] = Math.exp(logits[ids[i]!]! - best);
-      for (let i = 0; i < chosen; i++) weights[i]! /= sum;
+      for (let i = 0; i < chosen; i++) weights[i]! *= scale / sum;
     },
   };
+}
+
+/** An array of the length of `like`: `array` itself where it fits, so that routers allocate once. */
+export function sized(array: Float32Array<ArrayBuffer>, like: Float32Array): Float32Array<ArrayBuffer> {
+  return array.length === like.length ? array : new Float32Array(like.length);
+}
+
+/** target = a + b. */
+export function sumInto(target: Float32Array, a: Float32Array, b: Float32Array): Float32Array {
+  for (let i = 0; i < target.length; i++) target[i] = a[i]! + b[i]!;
+  return target;
 }
 
 /** Fills `ids` with the indices of the largest values, largest first; the lower index wins a tie, as in torch.topk. */

@@ -19,7 +19,7 @@ export interface ChatTemplate {
    * The text of `messages`, special tokens included: encode it without adding any.
    * @param options.addGenerationPrompt whether it ends where the assistant's answer begins; default true
    * @param options.variables more for the template, such as `enable_thinking`
-   * @throws FiddlerError `unsupported`: the template refuses these messages; `file`: it is broken
+   * @throws FiddlerError `unsupported`: the template refuses these messages, or uses what @huggingface/jinja does not know
    */
   render(
     messages: readonly ChatMessage[],
@@ -30,7 +30,8 @@ export interface ChatTemplate {
 /**
  * Loads the chat template in the folder `dir`: chat_template.jinja, else `chat_template` of tokenizer_config.json (of
  * several the one named default), else chat_template.json. Templates see what Hugging Face's `apply_chat_template`
- * gives them: `messages`, `add_generation_prompt`, the special tokens by name, `raise_exception`, `strftime_now`.
+ * gives them: `messages`, `add_generation_prompt`, `tools` and `documents` (none), the special tokens by name,
+ * `raise_exception` and `strftime_now`.
  * @returns undefined where there is none
  * @throws FiddlerError `file`: a template that does not parse, or a broken file
  */
@@ -39,18 +40,22 @@ export function loadChatTemplate(dir: string): ChatTemplate | undefined {
   const found = findTemplate(dir, config);
   if (found === undefined) return undefined;
   const { file, source } = found;
-  const template = attempt(file, () => new Template(source));
+  const template = parse(file, source);
   return {
-    render: (messages, { addGenerationPrompt = true, variables = {} } = {}) =>
-      attempt(file, () =>
-        template.render({
+    render(messages, { addGenerationPrompt = true, variables = {} } = {}) {
+      try {
+        return template.render({
           ...namedTokens(config),
-          raise_exception: refuse,
+          tools: null, // defined and none, as templates expect that ask for either
+          documents: null,
           ...variables,
           messages,
           add_generation_prompt: addGenerationPrompt,
-        }),
-      ),
+        });
+      } catch (error) {
+        throw refused(file, error as Error);
+      }
+    },
   };
 }
 
@@ -81,20 +86,10 @@ function readText(file: string): string | undefined {
   }
 }
 
-/** What templates call as `raise_exception`. */
-function refuse(reason: unknown): never {
-  throw new FiddlerError(
-    'unsupported',
-    `the model's chat template refuses these messages: ${oneLine(String(reason))}`,
-    'change the roles: some models take no system message, and most want user and assistant in turn',
-  );
-}
-
-function attempt<T>(file: string, action: () => T): T {
+function parse(file: string, source: string): Template {
   try {
-    return action();
+    return new Template(source);
   } catch (error) {
-    if (error instanceof FiddlerError) throw error;
     throw new FiddlerError(
       'file',
       `the chat template in ${file} is broken: ${oneLine((error as Error).message)}`,
@@ -102,6 +97,16 @@ function attempt<T>(file: string, action: () => T): T {
       { cause: error },
     );
   }
+}
+
+/** The library's `raise_exception` and its own failures throw the same kind of error. */
+function refused(file: string, error: Error): FiddlerError {
+  return new FiddlerError(
+    'unsupported',
+    `the chat template in ${file} refuses these messages: ${oneLine(error.message)}`,
+    'change the roles: some models take no system message, and most want user and assistant in turn',
+    { cause: error },
+  );
 }
 
 function oneLine(text: string): string {

@@ -6,6 +6,7 @@ import { Generation, Scoring } from './generation.js';
 import type { LoadEvent, Prompt } from './protocol.js';
 import {
   checkChatOptions,
+  checkFolder,
   checkGenerateOptions,
   checkLoadOptions,
   checkPrompt,
@@ -22,6 +23,7 @@ const LOADING_GRACE = 1000;
  * does not run), `memory` (it does not fit), `device` (the accelerator does not work)
  */
 export async function load(dir: string, options: LoadOptions & { signal?: AbortSignal } = {}): Promise<Model> {
+  const folder = checkFolder(dir);
   const { signal, onProgress, onWarning, ...plain } = checkLoadOptions(options);
   signal?.throwIfAborted();
   prepareEnvironment(plain);
@@ -29,9 +31,9 @@ export async function load(dir: string, options: LoadOptions & { signal?: AbortS
   const kill = () => setTimeout(() => thread.kill(), LOADING_GRACE).unref();
   signal?.addEventListener('abort', kill);
   try {
-    const info = await thread.call('load', { dir, options: plain }, { onItem: report, signal });
+    const info = await thread.call('load', { dir: folder, options: plain }, { onItem: report, signal });
     signal?.throwIfAborted();
-    return new Model(dir, thread, info);
+    return new Model(folder, thread, info);
   } catch (error) {
     thread.kill();
     throw signal?.aborted ? signal.reason : error;

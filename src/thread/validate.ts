@@ -11,6 +11,7 @@ const number = (rule: string, fits: (value: number) => boolean) => z.number(rule
 const share = number('must be a number from 0 to 1', (value) => value >= 0 && value <= 1);
 const callback = z.custom((value) => typeof value === 'function', 'must be a function').optional();
 const signal = z.instanceof(AbortSignal, { error: 'must be an AbortSignal' }).optional();
+const stops = 'must be a list of texts that are not empty';
 const accelerators = ['auto', 'cuda', 'vulkan', 'host', 'none'] as const;
 
 const loadOptions = z.strictObject({
@@ -20,6 +21,7 @@ const loadOptions = z.strictObject({
   policy: z.string('must be the name of a policy').optional(),
   threads: integer(1),
   dtype: z.enum(['auto', 'f32'], 'must be auto or f32').optional(),
+  cpuKernels: z.enum(['auto', 'native', 'ggml']).optional(),
   ctx: integer(1),
   debug: z.boolean('must be true or false').optional(),
   onProgress: callback,
@@ -35,7 +37,7 @@ const generateOptions = z.strictObject({
   minP: share,
   repetitionPenalty: number('must be a number above 0', (value) => value > 0),
   seed: integer(0),
-  stop: z.array(z.string().min(1), 'must be a list of texts that are not empty').optional(),
+  stop: z.array(z.string(stops).min(1, stops), stops).optional(),
   logprobs: integer(0),
   signal,
 } satisfies Record<keyof GenerateOptions, z.ZodType>);
@@ -43,13 +45,19 @@ const generateOptions = z.strictObject({
 const scoreOptions = generateOptions.pick({ logprobs: true, signal: true });
 const chatOptions = generateOptions.extend({ system: z.string('must be a text').optional() });
 
-const prompt = z.union([z.string(), z.array(z.int().min(0)).readonly()], 'must be a text or a list of token ids');
+const folder = z.object({ dir: z.string('must be the path of a folder').min(1, 'must be the path of a folder') });
+const isTokenId = (id: unknown) => Number.isSafeInteger(id) && (id as number) >= 0;
+const prompt = z.custom<Prompt>(
+  (value) => typeof value === 'string' || (Array.isArray(value) && value.every(isTokenId)),
+  'must be a text or a list of token ids',
+);
 
 /** Options and prompts as they come from outside; each throws a FiddlerError `usage` that names what is wrong. */
 export const checkLoadOptions = (value: LoadOptions & { signal?: AbortSignal }) => check(loadOptions, value);
 export const checkGenerateOptions = (value: GenerateOptions) => check(generateOptions, value);
 export const checkScoreOptions = (value: { logprobs?: number; signal?: AbortSignal }) => check(scoreOptions, value);
 export const checkChatOptions = (value: GenerateOptions & { system?: string }) => check(chatOptions, value);
+export const checkFolder = (value: string) => check(folder, { dir: value }).dir;
 export const checkPrompt = (value: Prompt) => check(z.object({ prompt }), { prompt: value }).prompt;
 
 /** `value` itself, once it fits. */

@@ -1,13 +1,17 @@
-/** Element types a checkpoint may hold, by their safetensors names. */
+/** Element types that are computed with as they are stored, by their safetensors names. */
 export type DType = 'F32' | 'F16' | 'BF16';
+
+/** Every element type a checkpoint may hold: these, FP8 (arXiv 2209.05433), and bytes of whatever is packed in them. */
+export type StoredDType = DType | 'F8_E4M3' | 'U8';
 
 /** Bytes of one element of each type. */
 export const DTYPE_BYTES: Readonly<Record<DType, number>> = { F32: 4, F16: 2, BF16: 2 };
+export const STORED_BYTES: Readonly<Record<StoredDType, number>> = { ...DTYPE_BYTES, F8_E4M3: 1, U8: 1 };
 
 /** One tensor as it lies in the mapped file, row-major, outermost dimension first as in PyTorch. */
 export interface StoredTensor {
   readonly name: string;
-  readonly dtype: DType;
+  readonly dtype: StoredDType;
   readonly shape: readonly number[];
   /** Address of the first byte in this process's mapping of the file. */
   readonly address: bigint;
@@ -17,15 +21,25 @@ export interface StoredTensor {
   readonly file: string;
 }
 
+/** Bytes of the mapped files. */
+export interface Region {
+  readonly address: bigint;
+  readonly bytes: number;
+}
+
+export type ScaleBlock = readonly [rows: number, columns: number];
+
 /** A model's weights: mapped into memory, every header field checked. The same for every file format. */
 export interface Checkpoint {
   /** The mapped memory in which all tensors lie, page-aligned. */
-  readonly regions: readonly { address: bigint; bytes: number }[];
-  /** Every tensor of a type in {@link DType}; one of another type is known to `get` alone. */
+  readonly regions: readonly Region[];
+  /** Rows and columns of the blocks in which an FP8 matrix has one scale. */
+  readonly scaleBlock?: ScaleBlock;
+  /** Every tensor of a type in {@link StoredDType}; one of another type is known to `get` alone. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   /**
    * The tensor of that name.
-   * @throws FiddlerError `file` (the checkpoint has none), `unsupported` (it is of a type that is not in {@link DType})
+   * @throws FiddlerError `file` (the checkpoint has none), `unsupported` (it is of a type that is not in {@link StoredDType})
    */
   get(name: string): StoredTensor;
   /** Gives the physical pages wholly inside [address, address + bytes) back to the system; reading them maps them in again. */

@@ -1,6 +1,6 @@
 import { FiddlerError } from '../errors.js';
 import { type Mapping, release, unmap } from '../ggml/memory.js';
-import { type Checkpoint, DTYPE_BYTES, type StoredTensor } from './checkpoint.js';
+import { type Checkpoint, type ScaleBlock, STORED_BYTES, type StoredTensor } from './checkpoint.js';
 
 /** A tensor whose element type this engine does not compute with. */
 export interface UnsupportedTensor {
@@ -18,6 +18,7 @@ export class MappedCheckpoint implements Checkpoint {
     mappings: readonly Mapping[],
     readonly tensors: ReadonlyMap<string, StoredTensor>,
     private readonly unsupported: ReadonlyMap<string, UnsupportedTensor>,
+    readonly scaleBlock?: ScaleBlock,
   ) {
     this.#mappings = mappings;
   }
@@ -30,7 +31,7 @@ export class MappedCheckpoint implements Checkpoint {
       throw new FiddlerError(
         'unsupported',
         `tensor ${quote(name)} in ${other.file} has type ${quote(other.dtype)}`,
-        `use a checkpoint whose tensors are ${Object.keys(DTYPE_BYTES).join(', ')}`,
+        `use a checkpoint whose tensors are ${Object.keys(STORED_BYTES).join(', ')}`,
       );
     }
     throw new FiddlerError(

@@ -1,6 +1,6 @@
 import { FiddlerError } from '../errors.js';
 import { type Mapping, view } from '../ggml/memory.js';
-import { DTYPE_BYTES, type DType, type StoredTensor } from './checkpoint.js';
+import { STORED_BYTES, type StoredDType, type StoredTensor } from './checkpoint.js';
 import { quote, type UnsupportedTensor } from './mapped.js';
 
 /** The reference implementation's limit on a header, in bytes (safetensors/src/tensor.rs, MAX_HEADER_SIZE). */
@@ -76,7 +76,7 @@ function checkEntry(file: string, name: string, value: unknown, dataBytes: numbe
   if (begin > end) throw fail(`ends at byte ${end}, before its beginning at ${begin}`);
   if (end > dataBytes) throw fail(`ends at byte ${end} of the data, but the file has only ${dataBytes} there`);
   if (isSupported(dtype)) {
-    if (shapeBytes(shape, DTYPE_BYTES[dtype]) !== end - begin) {
+    if (shapeBytes(shape, STORED_BYTES[dtype]) !== end - begin) {
       throw fail(`of shape [${shape.slice(0, 8)}] and type ${dtype} does not fill its ${end - begin} bytes`);
     }
   }
@@ -101,7 +101,7 @@ function checkOverlaps(file: string, entries: readonly Entry[]): void {
   }
 }
 
-const isSupported = (dtype: string): dtype is DType => Object.hasOwn(DTYPE_BYTES, dtype);
+const isSupported = (dtype: string): dtype is StoredDType => Object.hasOwn(STORED_BYTES, dtype);
 
 const isObject = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -6,6 +6,7 @@ import { type Mapping, mapFile, unmap } from '../ggml/memory.js';
 import type { Checkpoint, StoredTensor } from './checkpoint.js';
 import { readJson, validate } from './config.js';
 import { MappedCheckpoint, quote, type UnsupportedTensor } from './mapped.js';
+import { readQuantization } from './quantization.js';
 import { readHeader } from './safetensors-header.js';
 
 export const SINGLE_FILE = 'model.safetensors';
@@ -20,7 +21,8 @@ type WeightMap = Readonly<Record<string, string>>;
  * Maps the safetensors files of a model's folder: `model.safetensors`, or the shards that
  * `model.safetensors.index.json` names. Every header field is checked here; no weight is read.
  * Format: https://github.com/huggingface/safetensors#format
- * @throws FiddlerError `file`: a file is missing, truncated, or contradicts itself or the index
+ * @throws FiddlerError `file`: a file is missing, truncated, or contradicts itself or the index; `unsupported`: a
+ * quantization that config.json names
  */
 export function openSafetensors(dir: string): Checkpoint {
   const weightMap = existsSync(join(dir, SINGLE_FILE)) ? undefined : readIndex(dir);
@@ -41,7 +43,7 @@ export function openSafetensors(dir: string): Checkpoint {
     }
     const find = (name: string) => tensors.get(name) ?? unsupported.get(name);
     if (weightMap) checkIndex(dir, weightMap, (name) => find(name)?.file);
-    return new MappedCheckpoint(dir, mappings, tensors, unsupported);
+    return new MappedCheckpoint(dir, mappings, tensors, unsupported, readQuantization(dir).scaleBlock);
   } catch (error) {
     for (const mapping of mappings) unmap(mapping);
     throw error;

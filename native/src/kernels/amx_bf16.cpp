@@ -13,7 +13,7 @@ constexpr Arithmetic kAmxBf16Fast[4] = {
     arithmetic<F32Weights, float, F32Tile, 8>(),
     arithmetic<F16Weights, float, AmxTile, 8>(),
     arithmetic<Bf16Weights, bf16, AmxTile, 8>(),
-    arithmetic<Q8Weights, float, AmxTile, 8>(),
+    arithmetic<Q8Weights, int16, AmxTile, 8>(),
 };
 
 } // namespace fk

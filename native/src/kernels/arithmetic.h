@@ -10,7 +10,7 @@ namespace {
 template <class W, class X, class Tile, int DotTokens> constexpr Arithmetic arithmetic() {
   static_assert(DotTokens <= kMaxDotTokens, "");
   Arithmetic a = {};
-  a.dot_element = sizeof(X);
+  a.dot_step = int(token_elements<X>(kStep) * sizeof(X));
   a.tile_element = sizeof(typename Tile::Element);
   a.dot_tokens = DotTokens;
   a.convert_row = convert_row<X>;

@@ -10,6 +10,13 @@ constexpr Arithmetic kAvx512Full[4] = {
     arithmetic<Q8Weights, float, F32Tile, 8>(),
 };
 
+constexpr Arithmetic kAvx512Fast[4] = {
+    kAvx512Full[FK_F32],
+    kAvx512Full[FK_F16],
+    kAvx512Full[FK_BF16],
+    arithmetic<Q8Weights, int16, F32Tile, 8>(),
+};
+
 uint64_t read_avx512(const void *address, size_t bytes) { return read(address, bytes); }
 
 } // namespace fk

@@ -10,6 +10,13 @@ constexpr Arithmetic kPortableFull[4] = {
     arithmetic<Q8Weights, float, F32Tile, 8>(),
 };
 
+constexpr Arithmetic kPortableFast[4] = {
+    kPortableFull[FK_F32],
+    kPortableFull[FK_F16],
+    kPortableFull[FK_BF16],
+    arithmetic<Q8Weights, int16, F32Tile, 8>(),
+};
+
 uint64_t read_portable(const void *address, size_t bytes) { return read(address, bytes); }
 
 } // namespace fk

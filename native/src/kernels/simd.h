@@ -24,13 +24,22 @@ constexpr int kLanes = 4;
 typedef float Floats __attribute__((vector_size(kLanes * 4)));
 typedef uint16_t bf16;
 
-FK_INLINE Floats load(const float *p) {
+FK_INLINE Floats load_f32(const uint8_t *p) {
   Floats v;
   memcpy(&v, p, sizeof v);
   return v;
 }
+FK_INLINE Floats load(const float *p) { return load_f32((const uint8_t *)p); }
 FK_INLINE void store(float *p, Floats v) { memcpy(p, &v, sizeof v); }
-FK_INLINE Floats splat(float f) { return Floats{} + f; }
+FK_INLINE Floats splat(float f) {
+#if defined(__AVX512F__)
+  return _mm512_set1_ps(f);
+#elif defined(__AVX2__)
+  return _mm256_set1_ps(f);
+#else
+  return Floats{f, f, f, f};
+#endif
+}
 
 FK_INLINE float sum(Floats v) {
 #if defined(__AVX512F__)

@@ -10,7 +10,7 @@ constexpr int kRegisters = kStep / kLanes; // of 32 floats
 struct F32Weights {
   static constexpr int bytes = 4 * kStep; // of one step
   static FK_INLINE void load(const uint8_t *p, Floats (&w)[kRegisters]) {
-    for (int i = 0; i < kRegisters; i++) memcpy(&w[i], p + 4 * kLanes * i, sizeof w[i]);
+    for (int i = 0; i < kRegisters; i++) w[i] = load_f32(p + 4 * kLanes * i);
   }
 };
 
@@ -30,15 +30,18 @@ struct Bf16Weights {
 
 struct Q8Weights {
   static constexpr int bytes = 34;
-  static FK_INLINE void load(const uint8_t *p, Floats (&w)[kRegisters]) {
+  static FK_INLINE float scale(const uint8_t *p) {
     uint16_t half;
     memcpy(&half, p, sizeof half);
 #ifdef __F16C__
-    const Floats scale = splat(_cvtsh_ss(half));
+    return _cvtsh_ss(half);
 #else
-    const Floats scale = splat(half_to_float(half));
+    return half_to_float(half);
 #endif
-    for (int i = 0; i < kRegisters; i++) w[i] = scale * load_int8(p + 2 + kLanes * i);
+  }
+  static FK_INLINE void load(const uint8_t *p, Floats (&w)[kRegisters]) {
+    const Floats factor = splat(scale(p));
+    for (int i = 0; i < kRegisters; i++) w[i] = factor * load_int8(p + 2 + kLanes * i);
   }
 };
 

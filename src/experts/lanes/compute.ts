@@ -8,7 +8,9 @@ import {
   EXPERT_GRAPH_CAPACITY,
   type ExpertIo,
   type PlacedExpert,
+  type RowRange,
 } from '../expert.js';
+import type { Share } from '../policy.js';
 
 /** Computes experts on one device; graphs for calls of one token are built once and kept. */
 export class ExpertCompute {
@@ -25,23 +27,42 @@ export class ExpertCompute {
    * @param key names the matrices, which must be the same at every call
    * @param place where its weight lies
    */
-  forOne(key: string, expert: PlacedExpert, activation: ActivationName, place: number): void {
+  forOne(key: string, expert: PlacedExpert, activation: ActivationName, place: number, range?: RowRange): void {
     let graph = this.kept.get(key);
     if (!graph) {
-      graph = this.device.graph(EXPERT_GRAPH_CAPACITY, (g) => buildForOne(g, expert, activation, this.io, place));
+      graph = this.device.graph(EXPERT_GRAPH_CAPACITY, (g) => buildForOne(g, expert, activation, this.io, place, range));
       this.kept.set(key, graph);
     }
     this.device.compute.computeAsync(graph);
   }
 
   /** Queues the expert for all tokens assigned to it. */
-  forRows(expert: PlacedExpert, activation: ActivationName, assignments: Assignments, id: number): void {
+  forRows(
+    expert: PlacedExpert,
+    activation: ActivationName,
+    assignments: Assignments,
+    id: number,
+    range?: RowRange,
+  ): void {
     const [start, count] = [assignments.start(id), assignments.count(id)];
     const graph = this.device.graph(EXPERT_GRAPH_CAPACITY, (g) =>
-      buildForRows(g, expert, activation, this.io, start, count),
+      buildForRows(g, expert, activation, this.io, start, count, range),
     );
     this.device.compute.computeAsync(graph);
     this.used.push(graph);
+  }
+
+  /** Queues a share of an expert that stays where it is. */
+  run(
+    layer: number,
+    { expert, range }: Share,
+    placed: PlacedExpert,
+    activation: ActivationName,
+    assignments: Assignments,
+    single: boolean,
+  ): void {
+    if (single) this.forOne(`${layer}.${expert} ${range?.to ?? 'all'}`, placed, activation, expert, range);
+    else this.forRows(placed, activation, assignments, expert, range);
   }
 
   /** Frees the graphs of `forRows`; only once the device has computed them. */

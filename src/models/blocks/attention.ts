@@ -1,7 +1,11 @@
-import type { Graph, RopeParameters } from '../../ggml/graph.js';
+import type { Graph } from '../../ggml/graph.js';
 import type { Tensor } from '../../ggml/tensor.js';
-import type { AttentionBlock, Step } from '../model.js';
+import { refuseUnless } from '../config.js';
+import type { AttentionBlock, Block, Step } from '../model.js';
 import type { CacheRows, Declarations } from '../parameters.js';
+import { linear, scaled } from './linear.js';
+import { rmsNorm } from './norm.js';
+import type { RotaryBlock } from './rotary.js';
 
 export interface GroupedQueryOptions {
   hidden: number;
@@ -9,39 +13,82 @@ export interface GroupedQueryOptions {
   /** Key and value heads; each serves heads / kvHeads query heads (arXiv 2305.13245). */
   kvHeads: number;
   headSize: number;
-  rope: RopeParameters;
-  /** Tokens look at most this far back. */
+  rotate: RotaryBlock;
+  /** Query, key and value projections have biases; so has the output's. */
+  bias?: boolean;
+  outputBias?: boolean;
+  /** RMS normalisation of queries and keys before they are rotated: each head by itself, or all of a token at once. */
+  norm?: { over: 'head' | 'width'; epsilon: number };
+  /** Queries, keys and values are limited to ± this. */
+  clip?: number;
+  /** Factor of the scores, 1/√headSize by default. */
+  scale?: number;
+  /** Factor of the result, 1 by default. */
+  outputScale?: number;
+  /** Tokens look at most this far back, themselves included. */
   window?: number;
+  /** A logit a head, `${prefix}.sinks` [heads], joins each softmax and attends to nothing. */
+  sinks?: boolean;
 }
 
-/** Grouped-query attention with rotary positions; projections are named `${prefix}.{q,k,v,o}_proj.weight`. */
+/**
+ * Grouped-query attention with rotary positions; projections are named `${prefix}.{q,k,v,o}_proj`, norms
+ * `${prefix}.{q,k}_norm`.
+ * @throws FiddlerError `unsupported`
+ */
 export function groupedQueryAttention(
   declare: Declarations,
   prefix: string,
   options: GroupedQueryOptions,
 ): AttentionBlock {
-  const { hidden, heads, kvHeads, headSize, rope, window } = options;
-  const query = declare.matrix(`${prefix}.q_proj.weight`, heads * headSize, hidden);
-  const key = declare.matrix(`${prefix}.k_proj.weight`, kvHeads * headSize, hidden);
-  const value = declare.matrix(`${prefix}.v_proj.weight`, kvHeads * headSize, hidden);
-  const output = declare.matrix(`${prefix}.o_proj.weight`, hidden, heads * headSize);
+  const { hidden, heads, kvHeads, headSize, rotate, bias, window } = options;
+  refuseUnless(heads % kvHeads === 0, 'num_key_value_heads', `is ${kvHeads}, which does not divide ${heads} heads`);
+  const query = projection(declare, prefix, 'q', heads, options);
+  const key = projection(declare, prefix, 'k', kvHeads, options);
+  const value = clipped(linear(declare, `${prefix}.v_proj`, kvHeads * headSize, hidden, bias), options.clip);
+  const output = scaled(
+    linear(declare, `${prefix}.o_proj`, hidden, heads * headSize, options.outputBias),
+    options.outputScale ?? 1,
+  );
+  const sinks = options.sinks ? declare.vector(`${prefix}.sinks`, heads) : undefined;
   const keys = declare.cache(kvHeads * headSize);
   const values = declare.cache(kvHeads * headSize);
   if (window) declare.windows.add(window);
 
   return (g, x, step) => {
-    const n = step.tokens;
-    const split = (t: Tensor, count: number) => g.reshape(t, headSize, count, n);
-    const q = g.rope(split(g.matmul(query.tensor, x), heads), step.positions, rope);
-    const k = g.rope(split(g.matmul(key.tensor, x), kvHeads), step.positions, rope);
-    const v = g.matmul(value.tensor, x);
+    const q = rotate(g, query(g, x), step);
+    const k = g.reshape(rotate(g, key(g, x), step), kvHeads * headSize, step.tokens);
     const past = {
-      k: remember(g, keys, g.reshape(k, kvHeads * headSize, n), step, headSize),
-      v: remember(g, values, v, step, headSize),
+      k: remember(g, keys, k, step, headSize),
+      v: remember(g, values, value(g, x), step, headSize),
     };
-    const mixed = attend(g, q, past.k, past.v, headSize ** -0.5, step, window);
-    return g.matmul(output.tensor, mixed);
+    const scale = options.scale ?? headSize ** -0.5;
+    return output(g, attend(g, q, past.k, past.v, scale, step, window, sinks?.tensor));
   };
+}
+
+/** Queries or keys as they are rotated: x [hidden, n] → [headSize, heads, n]. */
+function projection(
+  declare: Declarations,
+  prefix: string,
+  name: 'q' | 'k',
+  heads: number,
+  { hidden, headSize, bias, norm, clip }: GroupedQueryOptions,
+): Block {
+  const project = linear(declare, `${prefix}.${name}_proj`, heads * headSize, hidden, bias);
+  const split: Block = (g, x) => g.reshape(x, headSize, heads, x.ne[1]);
+  if (!norm) return (g, x) => split(g, clipped(project, clip)(g, x));
+  const normed = `${prefix}.${name}_norm`;
+  if (norm.over === 'head') {
+    const normalise = rmsNorm(declare, normed, headSize, norm.epsilon);
+    return (g, x) => clipped(normalise, clip)(g, split(g, project(g, x)));
+  }
+  const normalise = rmsNorm(declare, normed, heads * headSize, norm.epsilon);
+  return (g, x) => split(g, clipped(normalise, clip)(g, project(g, x)));
+}
+
+function clipped(block: Block, limit?: number): Block {
+  return limit === undefined ? block : (g, x) => g.clamp(block(g, x), -limit, limit);
 }
 
 /** Writes rows [width, n] into the cache and gives the part that attention reads: [headSize, cacheRows, heads]. */
@@ -49,7 +96,12 @@ export function remember(g: Graph, cache: CacheRows, rows: Tensor, step: Step, h
   const written = g.setRows(cache.tensor, rows, step.positions);
   const [element, row] = [written.strides[0], written.strides[1]];
   const heads = cache.width / headSize;
-  return g.view(written, [headSize, step.cacheRows, heads, 1], 0, [element, row, headSize * element, row * cache.width]);
+  return g.view(written, [headSize, step.cacheRows, heads, 1], 0, [
+    element,
+    row,
+    headSize * element,
+    row * cache.width,
+  ]);
 }
 
 /**

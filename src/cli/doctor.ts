@@ -1,0 +1,84 @@
+import type { Command } from 'commander';
+import { type AcceleratorExamination, type Examination, examineMachine } from '../devices/examination.js';
+import { POLICIES } from '../experts/policies/index.js';
+import { silenceLog } from '../ggml/backend.js';
+import { addCommon } from './options.js';
+import { VERSION } from './package.js';
+import { formatBytes } from './report.js';
+
+const EXAMPLES = `
+fiddler doctor
+fiddler doctor --refresh
+fiddler doctor --json`;
+
+interface DoctorFlags {
+  json?: boolean;
+  refresh?: boolean;
+  debug?: boolean;
+}
+
+export function addDoctor(program: Command): void {
+  const command = program
+    .command('doctor')
+    .summary('show the machine as the engine sees it')
+    .description(
+      'Shows the CPU, the memory and each accelerator: whether it works, and if not, why. GPUs are tried in a process of their own, and what was found is remembered for this driver and library.',
+    )
+    .option('--json', 'one JSON object')
+    .option('--refresh', 'try every GPU again, whatever is remembered')
+    .option('--debug', "let ggml's own log lines through");
+  addCommon(command, EXAMPLES).action(doctor);
+}
+
+function doctor({ json, refresh = false, debug }: DoctorFlags): void {
+  if (!debug) silenceLog();
+  const examination = examineMachine(refresh);
+  const policies = POLICIES.map(({ name, summary }) => ({ name, summary }));
+  const found = { version: VERSION, ...examination, policies };
+  process.stdout.write(json ? `${JSON.stringify(found)}\n` : formatExamination(found));
+}
+
+function formatExamination(
+  found: Examination & { version: string; policies: { name: string; summary: string }[] },
+): string {
+  const { version, cpu, ram, accelerators, auto, libraries, ggml, policies } = found;
+  return [
+    `Fiddler ${version}, Node ${process.versions.node}, ${process.platform}-${process.arch}\n`,
+    table('CPU', [
+      ['model', cpu.model],
+      ['cores', `${cpu.cores} may be used`],
+      ['extensions', cpu.features.join(' ')],
+      ...(cpu.library ? [['kernels', cpu.library] as const] : []),
+      ['RAM', `${formatBytes(ram.available)} available of ${formatBytes(ram.total)}`],
+    ]),
+    table(`Accelerators (auto takes ${auto})`, accelerators.flatMap(acceleratorRows)),
+    table(
+      'Policies',
+      policies.map((p, i) => [p.name, `${p.summary}${i === 0 ? ' (default)' : ''}`]),
+    ),
+    table(
+      `Libraries (ggml ${ggml})`,
+      libraries.map(({ file, version }) => [version ?? '', file]),
+    ),
+  ].join('\n');
+}
+
+function acceleratorRows({ name, summary, works, fault, devices }: AcceleratorExamination): Row[] {
+  if (devices.length === 0) return [[name, works ? `works: ${summary}` : `not usable: ${fault}`]];
+  return devices.map((device, i) => {
+    const state = device.fault
+      ? `does not work: ${device.fault}`
+      : device.software
+        ? 'works, in software: not for auto'
+        : 'works';
+    const memory = `${formatBytes(device.free)} free of ${formatBytes(device.total)}`;
+    return [i === 0 ? name : '', `${state}; ${device.name}, ${device.description}, ${memory}`];
+  });
+}
+
+type Row = readonly [name: string, value: string];
+
+function table(title: string, rows: readonly Row[]): string {
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return [title, ...rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`)].join('\n').concat('\n');
+}

@@ -1,0 +1,32 @@
+// Run as a process of its own by probe.ts: ggml ends the process on CUDA errors and failed assertions.
+import { writeSync } from 'node:fs';
+import { deviceMemory } from '../ggml/backend.js';
+import { withoutCoreDumps } from '../ggml/core-dump.js';
+import { acceleratorKind, findDevices } from './accelerators.js';
+import { checkDevice } from './probe-graph.js';
+import { isSoftware, type ProbedDevice } from './probe-result.js';
+
+/** One line at once, so that what is known survives an abort. */
+function print(line: object): void {
+  writeSync(1, `${JSON.stringify(line)}\n`);
+}
+
+/** Prints the devices, then a line for each as it was checked. */
+function probe(name: string): void {
+  withoutCoreDumps();
+  const found = findDevices(acceleratorKind(name));
+  const devices = found.map(({ pointer, name, description, kind }): ProbedDevice => {
+    const type = kind === 'cpu' ? 'other' : kind;
+    return { name, description, kind: type, software: isSoftware(description), ...deviceMemory(pointer) };
+  });
+  print({ devices });
+  for (const { pointer, description } of found) print({ fault: checkDevice(pointer, isSoftware(description)) });
+}
+
+try {
+  probe(process.argv[2]!);
+  process.exit(0);
+} catch (error) {
+  writeSync(2, `${error instanceof Error ? error.message : error}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,42 @@
+import type { Device } from '../devices/device.js';
+import { pageSize } from '../ggml/memory.js';
+import type { HostExperts } from './host-experts.js';
+import { MATRICES } from './expert.js';
+
+interface Range {
+  from: bigint;
+  to: bigint;
+}
+
+/**
+ * Pins experts that may be streamed, where they lie in the mapped files.
+ * @returns false where the device's driver does not pin such memory
+ */
+export function pinExperts(accelerator: Device, host: HostExperts, missing: readonly (readonly number[])[]): boolean {
+  const ranges: Range[] = [];
+  missing.forEach((experts, layer) => {
+    for (const expert of experts) {
+      if (!host.isInPlace(layer, expert)) continue;
+      const placed = host.expert(layer, expert);
+      for (const name of MATRICES) ranges.push(pagesOf(placed[name].tensor.address, placed[name].tensor.bytes));
+    }
+  });
+  return merge(ranges).every(({ from, to }) => accelerator.pin(from, Number(to - from)));
+}
+
+function pagesOf(address: bigint, bytes: number): Range {
+  const page = BigInt(pageSize);
+  return { from: (address / page) * page, to: ((address + BigInt(bytes) + page - 1n) / page) * page };
+}
+
+/** Ranges in order, those that touch made one: a page can be pinned only once. */
+export function merge(ranges: readonly Range[]): Range[] {
+  const sorted = [...ranges].sort((a, b) => (a.from < b.from ? -1 : 1));
+  const merged: Range[] = [];
+  for (const range of sorted) {
+    const last = merged.at(-1);
+    if (last && range.from <= last.to) last.to = range.to > last.to ? range.to : last.to;
+    else merged.push({ ...range });
+  }
+  return merged;
+}

@@ -1,0 +1,87 @@
+import type { Costs, Demand, Policy, Share } from '../policy.js';
+
+/** An expert is divided at multiples of this many inner rows, and of 1/32 of them, so that few shapes of graphs occur. */
+const CUT_ROWS = 64;
+const CUTS = 32;
+
+/**
+ * Divides a layer's missing experts over CPU and stream so that the later of the two ends earliest: the experts with
+ * most tokens are streamed, those with fewest are computed on the CPU, and the one between is divided by rows.
+ */
+export const lanesPolicy: Policy = {
+  name: 'lanes',
+  summary: 'all lanes at once: missing experts divided between CPU and stream so that both end together',
+  streams: true,
+  byCost: true,
+  decide(demand, costs, width) {
+    const resident = demand.filter((d) => d.resident).map((d) => whole(d, 'resident'));
+    const missing = demand.filter((d) => !d.resident).sort((a, b) => a.tokens - b.tokens);
+    return [...resident, ...divide(missing, costs, width)];
+  },
+};
+
+function whole({ expert, tokens }: Demand, lane: Share['lane']): Share {
+  return { expert, tokens, lane };
+}
+
+/** The best of: all on the CPU, all streamed, or divided. `missing` has the fewest tokens first. */
+function divide(missing: readonly Demand[], costs: Costs, width: number): Share[] {
+  const onCpu = missing.map((d) => whole(d, 'cpu'));
+  const streamed = missing.map((d) => whole(d, 'streamed'));
+  const plans = [onCpu, streamed, costs.overlap ? balanced(missing, costs, width) : cheaper(missing, costs)];
+  const times = plans.map((plan) => makespan(plan, costs, width));
+  return plans[times.indexOf(Math.min(...times))]!;
+}
+
+/** Milliseconds until the last missing expert of a plan is computed, under the cost model. */
+export function makespan(plan: readonly Share[], costs: Costs, width: number): number {
+  const part = ({ range }: Share) => (range ? (range.to - range.from) / width : 1);
+  const sum = (lane: Share['lane'], cost: (share: Share) => number) =>
+    plan.reduce((total, share) => total + (share.lane === lane ? part(share) * cost(share) : 0), 0);
+  const cpu = sum('cpu', (share) => costs.cpu(share.tokens));
+  const copy = sum('streamed', () => costs.copy);
+  const compute = sum('streamed', (share) => costs.accelerator(share.tokens));
+  if (!costs.overlap) return cpu + copy + compute;
+  const both = cpu > 0 && copy > 0;
+  const { contention } = costs;
+  const stream = Math.max(copy * (both ? contention.copy : 1), compute);
+  return Math.max(cpu * (both ? contention.cpu : 1), stream);
+}
+
+/** Where lanes wait for each other, each expert goes where it costs least. */
+function cheaper(missing: readonly Demand[], costs: Costs): Share[] {
+  return missing.map((d) =>
+    whole(d, costs.cpu(d.tokens) <= costs.copy + costs.accelerator(d.tokens) ? 'cpu' : 'streamed'),
+  );
+}
+
+function balanced(missing: readonly Demand[], costs: Costs, width: number): Share[] {
+  const cpu = missing.map((d) => costs.cpu(d.tokens) * costs.contention.cpu);
+  const stream = missing.map((d) => Math.max(costs.copy * costs.contention.copy, costs.accelerator(d.tokens)));
+  let before = 0;
+  let after = stream.reduce((sum, ms) => sum + ms, 0);
+  let at = 0;
+  // The first expert with which the CPU would end later than the stream that has the rest.
+  while (at < missing.length && before + cpu[at]! <= after - stream[at]!) {
+    before += cpu[at]!;
+    after -= stream[at]!;
+    at++;
+  }
+  const shares = missing.map((d, i) => whole(d, i < at ? 'cpu' : 'streamed'));
+  if (at === missing.length) return shares;
+  const fraction = (after - before) / (cpu[at]! + stream[at]!);
+  shares.splice(at, 1, ...cut(missing[at]!, fraction, width));
+  return shares;
+}
+
+/** The CPU takes the first `fraction` of the rows. */
+function cut(demand: Demand, fraction: number, width: number): Share[] {
+  const unit = Math.max(CUT_ROWS, Math.round(width / CUTS / CUT_ROWS) * CUT_ROWS);
+  const rows = Math.min(width, Math.max(0, Math.round((fraction * width) / unit) * unit));
+  if (rows === 0) return [whole(demand, 'streamed')];
+  if (rows >= width) return [whole(demand, 'cpu')];
+  return [
+    { ...whole(demand, 'cpu'), range: { from: 0, to: rows } },
+    { ...whole(demand, 'streamed'), range: { from: rows, to: width } },
+  ];
+}

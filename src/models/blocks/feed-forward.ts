@@ -1,0 +1,20 @@
+import type { Block } from '../model.js';
+import type { Declarations } from '../parameters.js';
+import { linear } from './linear.js';
+
+/**
+ * down(silu(gate(x)) · up(x)) (SwiGLU, arXiv 2002.05202), for every token: a dense layer's, or shared experts.
+ * Projections are named `${prefix}.{gate,up,down}_proj`.
+ */
+export function gatedFeedForward(declare: Declarations, prefix: string, hidden: number, width: number): Block {
+  const gate = linear(declare, `${prefix}.gate_proj`, width, hidden);
+  const up = linear(declare, `${prefix}.up_proj`, width, hidden);
+  const down = linear(declare, `${prefix}.down_proj`, hidden, width);
+  return (g, x) => down(g, g.swiglu(gate(g, x), up(g, x)));
+}
+
+/** block(x) · sigmoid(gate · x): a block that each token takes to its own degree; the gate is `${name}.weight` [1, hidden]. */
+export function sigmoidGated(declare: Declarations, name: string, hidden: number, block: Block): Block {
+  const gate = linear(declare, name, 1, hidden);
+  return (g, x) => g.multiply(block(g, x), g.sigmoid(gate(g, x)));
+}

@@ -1,0 +1,87 @@
+import type { Graph } from '../../ggml/graph.js';
+import type { Tensor } from '../../ggml/tensor.js';
+import type { AttentionBlock, Block } from '../model.js';
+import type { Declarations } from '../parameters.js';
+import { attend, remember } from './attention.js';
+import { linear } from './linear.js';
+import { rmsNorm } from './norm.js';
+import type { RotaryBlock } from './rotary.js';
+
+export interface LatentAttentionOptions {
+  hidden: number;
+  heads: number;
+  /** Width of the latent that stands for a token's keys and values. */
+  rank: number;
+  /** Width of the queries' latent; undefined projects queries from the hidden states at once. */
+  queryRank?: number;
+  /** Sizes of a head's query: the part without positions, and the one that is rotated. */
+  unrotated: number;
+  rotated: number;
+  /** Size of a head's value. */
+  valueSize: number;
+  rotate: RotaryBlock;
+  /** Factor of the scores. */
+  scale: number;
+  /** The projections from and to hidden states have biases, but for that of queries without a latent. */
+  bias: boolean;
+}
+
+/** The reference normalises latents with its own default, whatever rms_norm_eps is. */
+const LATENT_EPSILON = 1e-6;
+
+/**
+ * Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1). The cache holds a row [rank + rotated] for
+ * each token: its latent and its rotated key, which all heads share. What makes keys and values of a latent is absorbed
+ * into queries and outputs, so that attention has one key and value head whose values are the latents themselves.
+ */
+export function latentAttention(declare: Declarations, prefix: string, options: LatentAttentionOptions): AttentionBlock {
+  const { hidden, heads, rank, unrotated, rotated, valueSize, rotate, bias } = options;
+  const query = queries(declare, prefix, options);
+  const compress = linear(declare, `${prefix}.kv_a_proj_with_mqa`, rank + rotated, hidden, bias);
+  const normalise = rmsNorm(declare, `${prefix}.kv_a_layernorm`, rank, LATENT_EPSILON);
+  const expand = (part: { from: number; rows: number; transposed: boolean }) =>
+    declare.rowGroups(`${prefix}.kv_b_proj.weight`, heads * (unrotated + valueSize), rank, { count: heads, ...part });
+  const toKeys = expand({ from: 0, rows: unrotated, transposed: true });
+  const toValues = expand({ from: unrotated, rows: valueSize, transposed: false });
+  const output = linear(declare, `${prefix}.o_proj`, hidden, heads * valueSize, bias);
+  const latents = declare.cache(rank + rotated);
+
+  return (g, x, step) => {
+    const n = step.tokens;
+    const q = g.reshape(query(g, x), unrotated + rotated, heads, n);
+    const inLatents = perHead(g, toKeys.tensor, columns(g, q, 0, unrotated));
+    const turned = rotate(g, columns(g, q, unrotated, rotated), step);
+
+    const compressed = g.reshape(compress(g, x), rank + rotated, 1, n);
+    const latent = normalise(g, columns(g, compressed, 0, rank));
+    const row = g.concat(latent, rotate(g, columns(g, compressed, rank, rotated), step), 0);
+    const keys = remember(g, latents, g.reshape(row, rank + rotated, n), step, rank + rotated);
+    const values = columns(g, keys, 0, rank);
+
+    const mixed = attend(g, g.concat(inLatents, turned, 0), keys, values, options.scale, step);
+    const byHead = perHead(g, toValues.tensor, g.reshape(mixed, rank, heads, n));
+    return output(g, g.reshape(byHead, heads * valueSize, n));
+  };
+}
+
+/** x [hidden, n] → [(unrotated + rotated) · heads, n]. */
+function queries(declare: Declarations, prefix: string, options: LatentAttentionOptions): Block {
+  const { hidden, heads, queryRank, unrotated, rotated, bias } = options;
+  const width = heads * (unrotated + rotated);
+  if (queryRank === undefined) return linear(declare, `${prefix}.q_proj`, width, hidden);
+  const down = linear(declare, `${prefix}.q_a_proj`, queryRank, hidden, bias);
+  const normalise = rmsNorm(declare, `${prefix}.q_a_layernorm`, queryRank, LATENT_EPSILON);
+  const up = linear(declare, `${prefix}.q_b_proj`, width, queryRank);
+  return (g, x) => up(g, normalise(g, down(g, x)));
+}
+
+/** Elements [from, from + count) of the innermost dimension. */
+function columns(g: Graph, a: Tensor, from: number, count: number): Tensor {
+  return g.view(a, [count, a.ne[1], a.ne[2], a.ne[3]], from * a.strides[0]);
+}
+
+/** Each head's own weight [in, out, heads] times x [in, heads, n] → [out, heads, n]. */
+function perHead(g: Graph, weight: Tensor, x: Tensor): Tensor {
+  const product = g.matmul(weight, g.permute(x, [0, 2, 1, 3]));
+  return g.contiguous(g.permute(product, [0, 2, 1, 3]));
+}

@@ -1,0 +1,57 @@
+import type { ExpertsSpec } from '../../experts/spec.js';
+import { refuseUnless } from '../config.js';
+import type { MoeSpec } from '../model.js';
+import type { Declarations } from '../parameters.js';
+import type { Router } from '../router.js';
+
+export interface MoeOptions {
+  hidden: number;
+  /** Inner width of an expert. */
+  width: number;
+  /** Number of experts. */
+  count: number;
+  router: Router;
+  /** Name of the router's weight [count, hidden]. */
+  gate: string;
+  matrices: ExpertsSpec['matrices'];
+  biases?: ExpertsSpec['biases'];
+  /** `silu` by default. */
+  activation?: ExpertsSpec['activation'];
+}
+
+/** Routed experts that compute down(activation(gate(x), up(x))). @throws FiddlerError `unsupported` */
+export function mixtureOfExperts(declare: Declarations, options: MoeOptions): MoeSpec {
+  const { hidden, width, count, router, matrices, biases, activation = 'silu' } = options;
+  const { chosen } = router;
+  refuseUnless(
+    chosen <= count,
+    'the number of experts chosen for a token',
+    `is ${chosen}, but there are only ${count}`,
+  );
+  return {
+    gate: declare.exactMatrix(options.gate, count, hidden),
+    router,
+    experts: { count, chosen, hidden, width, activation, matrices, biases },
+  };
+}
+
+/** Experts stored one by one, as `${prefix}.${e}.${projection}.weight`. */
+export function separateExperts(
+  prefix: string,
+  [gate, up, down]: readonly [string, string, string] = ['gate_proj', 'up_proj', 'down_proj'],
+): MoeOptions['matrices'] {
+  const of = (e: number, projection: string) => ({ name: `${prefix}.${e}.${projection}.weight` });
+  return (e) => ({ gate: of(e, gate), up: of(e, up), down: of(e, down) });
+}
+
+/**
+ * Experts stored as two tensors: `input` [count, 2 · width, hidden], of each expert first the rows of gate, then those
+ * of up; and `output` [count, hidden, width].
+ */
+export function fusedExperts(input: string, output: string, width: number): MoeOptions['matrices'] {
+  return (e) => ({
+    gate: { name: input, index: e, rows: { from: 0, of: 2 * width } },
+    up: { name: input, index: e, rows: { from: width, of: 2 * width } },
+    down: { name: output, index: e },
+  });
+}

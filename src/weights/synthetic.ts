@@ -1,0 +1,66 @@
+import { Worker } from 'node:worker_threads';
+import { mapAnonymous, view } from '../ggml/memory.js';
+import { type Checkpoint, DTYPE_BYTES, type DType, type StoredTensor } from './checkpoint.js';
+import { MappedCheckpoint } from './mapped.js';
+
+/** Tensors begin at multiples of this many bytes. */
+const ALIGNMENT = 4096;
+
+/** A tensor of a model without files. */
+export interface SyntheticTensor {
+  name: string;
+  shape: readonly number[];
+  dtype: DType;
+}
+
+/** Where a worker writes what; see fill-worker.ts. */
+export interface FillTask {
+  from: bigint;
+  bytes: number;
+  seed: number;
+  /** Int32 counter of finished workers. */
+  done: SharedArrayBuffer;
+}
+
+/**
+ * A checkpoint without files: matrices hold random numbers of deviation 0.02, vectors hold ones. Blocks until every
+ * page is written, by `threads` workers at once.
+ */
+export function openSynthetic(name: string, tensors: readonly SyntheticTensor[], threads: number): Checkpoint {
+  const placed: { tensor: SyntheticTensor; offset: number; bytes: number }[] = [];
+  let total = 0;
+  for (const tensor of tensors) {
+    const bytes = tensor.shape.reduce((a, b) => a * b, DTYPE_BYTES[tensor.dtype]);
+    placed.push({ tensor, offset: total, bytes });
+    total += Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+  }
+  const mapping = mapAnonymous(name, total);
+  fill(mapping.address, total, threads);
+  const stored = new Map<string, StoredTensor>();
+  for (const { tensor, offset, bytes } of placed) {
+    const address = mapping.address + BigInt(offset);
+    if (tensor.shape.length === 1) writeOnes(address, bytes, tensor.dtype);
+    stored.set(tensor.name, { ...tensor, address, bytes, file: name });
+  }
+  return new MappedCheckpoint(name, [mapping], stored, new Map());
+}
+
+/** Fills memory with random bf16 numbers, in parallel. */
+function fill(address: bigint, bytes: number, threads: number): void {
+  const done = new SharedArrayBuffer(4);
+  const counter = new Int32Array(done);
+  const share = Math.ceil(bytes / threads / ALIGNMENT) * ALIGNMENT;
+  let started = 0;
+  for (let from = 0; from < bytes; from += share) {
+    const task: FillTask = { from: address + BigInt(from), bytes: Math.min(share, bytes - from), seed: ++started, done };
+    new Worker(new URL('./fill-worker.js', import.meta.url), { workerData: task });
+  }
+  for (let finished = 0; finished < started; finished = Atomics.load(counter, 0)) Atomics.wait(counter, 0, finished);
+}
+
+const ONE: Readonly<Record<DType, number>> = { BF16: 0x3f80, F16: 0x3c00, F32: 0x3f80_0000 };
+
+function writeOnes(address: bigint, bytes: number, dtype: DType): void {
+  const memory = view(address, bytes);
+  (dtype === 'F32' ? new Uint32Array(memory) : new Uint16Array(memory)).fill(ONE[dtype]);
+}

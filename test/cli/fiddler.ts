@@ -1,0 +1,58 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { onTestFinished } from 'vitest';
+
+/** A process of the built command. */
+export interface Running {
+  child: ChildProcessWithoutNullStreams;
+  /** What it wrote to stdout, a buffer for each time. */
+  chunks: Buffer[];
+  /** Resolves once something arrived on stdout. */
+  started: Promise<void>;
+  ended: Promise<Ended>;
+}
+
+/** What it did until it ended. */
+export interface Ended {
+  /** Exit code; null where a signal ended it. */
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Starts `fiddler` with these arguments; stdin is a pipe that stays open. */
+export function start(args: readonly string[]): Running {
+  const child = spawn(process.execPath, ['dist/cli/main.js', ...args]);
+  onTestFinished(() => void child.kill('SIGKILL')); // a test that failed leaves none behind
+  const chunks: Buffer[] = [];
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+  child.stdin.on('error', () => {}); // it may end without reading
+  const started = new Promise<void>((resolve) => child.stdout.once('data', () => resolve()));
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      resolve({ code, signal, stdout: Buffer.concat(chunks).toString('utf8'), stderr });
+    });
+  });
+  return { child, chunks, started, ended };
+}
+
+/** Runs `fiddler` to its end with `input` on stdin. */
+export function fiddler(args: readonly string[], input = ''): Promise<Ended> {
+  const { child, ended } = start(args);
+  child.stdin.end(input);
+  return ended;
+}
+
+/** The objects of an output of one JSON object a line. */
+// biome-ignore lint/suspicious/noExplicitAny: what a line holds is what the tests check
+export function jsonLines(stdout: string): any[] {
+  return stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}

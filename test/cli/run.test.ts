@@ -1,0 +1,120 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { fiddler, jsonLines, start } from './fiddler.js';
+
+const CPU = ['--accelerator', 'none'];
+const SEEDED = [...CPU, '--seed', '7', '--max-tokens', '40'];
+const GOLDEN = ['--model', 'test/golden/mixtral', ...CPU];
+const expected = JSON.parse(readFileSync('test/golden/mixtral/expected.json', 'utf8'));
+
+describe('fiddler run', () => {
+  it('tells a story without being asked: text to stdout, the report to stderr', async () => {
+    const { code, stdout, stderr } = await fiddler(['run', ...SEEDED]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^Once upon a time.+\n$/s);
+    expect(stdout).not.toContain('tokens/s');
+    expect(stderr).toMatch(/^model +mini-mixtral on none, policy fiddler, \d+ threads?$/m);
+    expect(stderr).toMatch(/^decode +40 tokens, \d+.* tokens\/s/m);
+    expect(stderr).toMatch(/^experts +0 of 48 resident/m);
+    expect(stderr).toMatch(/^ {2}CPU +\d+ experts/m);
+  });
+
+  it('reads the prompt as an argument, from a pipe and from "-", and prints what follows it', async () => {
+    const { stdout } = await fiddler(['run', 'The old house', ...SEEDED]);
+    expect(stdout).not.toContain('The old house');
+    expect(stdout.length).toBeGreaterThan(40);
+    expect((await fiddler(['run', ...SEEDED], 'The old house\n')).stdout).toBe(stdout);
+    expect((await fiddler(['run', '-', ...SEEDED], 'The old house')).stdout).toBe(stdout);
+    expect((await fiddler(['run', 'The old house', ...SEEDED], 'not read')).stdout).toBe(stdout);
+  });
+
+  it('writes the same with the same seed, and something else with another', async () => {
+    const [first, again, other] = [
+      await fiddler(['run', 'She', ...SEEDED]),
+      await fiddler(['run', 'She', ...SEEDED]),
+      await fiddler(['run', 'She', ...SEEDED, '--seed', '8']),
+    ];
+    expect(again.stdout).toBe(first.stdout);
+    expect(other.stdout).not.toBe(first.stdout);
+    expect(first.stderr).toMatch(/^seed +7$/m);
+  });
+
+  it('gives one JSON object a line: each token, then the report', async () => {
+    const { stdout, stderr } = await fiddler(['run', 'She', ...SEEDED, '--json', '--logprobs', '3']);
+    const lines = jsonLines(stdout);
+    const { report } = lines.pop();
+    expect(report).toMatchObject({ model: 'mini-mixtral', generatedTokens: 40, finish: 'length', seed: 7 });
+    expect(lines).toHaveLength(40);
+    for (const { token, text, top } of lines) {
+      expect(Number.isInteger(token) && typeof text === 'string').toBe(true);
+      expect(top).toHaveLength(3);
+      const logprobs = top.map((t: { logprob: number }) => t.logprob);
+      expect(logprobs).toEqual(logprobs.toSorted((a: number, b: number) => b - a));
+      expect(logprobs[0]).toBeLessThanOrEqual(0);
+    }
+    expect(stderr).toBe('');
+    const plain = await fiddler(['run', 'She', ...SEEDED]);
+    expect(lines.map(({ text }) => text).join('')).toBe(plain.stdout.replace(/\n$/, ''));
+  });
+
+  it('stops before the first of several texts', async () => {
+    const whole = (await fiddler(['run', 'She', ...SEEDED])).stdout;
+    const [first, second] = [whole.slice(30, 33), whole.slice(60, 64)];
+    const { stdout } = await fiddler(['run', 'She', ...SEEDED, '--json', '--stop', second, '--stop', first]);
+    const lines = jsonLines(stdout);
+    expect(lines.pop().report.finish).toBe('stop');
+    expect(lines.map(({ text }) => text).join('')).toBe(whole.slice(0, whole.indexOf(first)));
+  });
+
+  it('takes token ids where there is no tokenizer, and gives the greedy tokens of the reference', async () => {
+    const args = ['--tokens', expected.input_ids.join(','), '--temperature', '0', '--dtype', 'f32', '--json'];
+    const { code, stdout } = await fiddler(['run', ...GOLDEN, ...args, '--max-tokens', '24']);
+    expect(code).toBe(0);
+    const lines = jsonLines(stdout);
+    expect(lines.pop().report.promptTokens).toBe(expected.input_ids.length);
+    expect(lines.map(({ token }) => token)).toEqual(expected.greedy_continuation);
+    expect(lines.every(({ text }) => text === '')).toBe(true);
+  });
+
+  it('writes whole characters only, however unlikely the text', async () => {
+    const { child, chunks, ended } = start(['run', 'Ünï', ...CPU, '--seed', '1', '--temperature', '9', '--top-p', '1']);
+    child.stdin.end();
+    const { code } = await ended;
+    expect(code).toBe(0);
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    const characters = chunks.map((chunk) => new TextDecoder('utf-8', { fatal: true }).decode(chunk)).join('').length;
+    expect(bytes, 'a text with characters of several bytes').toBeGreaterThan(characters);
+  });
+});
+
+describe('what ends fiddler run early', () => {
+  const endless = ['run', 'She', ...CPU, '--max-tokens', '2000', '--seed', '3'];
+
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('%s: the report, and exit code %d', async (signal, exitCode) => {
+    const { child, started, ended } = start(endless);
+    await started;
+    child.kill(signal);
+    const { code, stderr } = await ended;
+    expect(code).toBe(exitCode);
+    expect(stderr).toMatch(/^decode +\d+ tokens.*it was interrupted$/m);
+  });
+
+  it('a closed pipe: nothing more is said', async () => {
+    const { child, started, ended } = start(endless);
+    await started;
+    child.stdout.destroy();
+    expect(await ended).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it('Ctrl-C while it waits for stdin', async () => {
+    const { child, ended } = start(['run', '-']);
+    await new Promise<void>((resolve) => child.stderr.once('data', () => resolve())); // it says that it waits
+    child.kill('SIGINT');
+    const { code, stderr } = await ended;
+    expect(code).toBe(130);
+    expect(stderr).toBe('fiddler: reading from standard input\n');
+  });
+});

@@ -1,0 +1,114 @@
+import { cpSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../support/folder.js';
+import { fiddler } from './fiddler.js';
+
+const CPU = ['--accelerator', 'none'];
+const IDS = ['--tokens', '1,17', ...CPU];
+
+/** A copy of a small model, to be broken. */
+function brokenModel(breakIt: (dir: string) => void): string {
+  const dir = temporaryFolder();
+  cpSync('test/golden/mixtral', dir, { recursive: true });
+  breakIt(dir);
+  return dir;
+}
+
+function editConfig(dir: string, edit: object): void {
+  const file = join(dir, 'config.json');
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), ...edit }));
+}
+
+/** One line that says what is wrong and what to do, and no more. */
+async function expectRefusal(args: readonly string[], exitCode: 1 | 2, message: string | RegExp): Promise<void> {
+  const { code, stdout, stderr } = await fiddler(args);
+  expect(stderr).toMatch(/^fiddler: [^\n]+[;.(] [^\n]+\n$/);
+  expect(stderr).toMatch(message);
+  expect(stdout).toBe('');
+  expect(code, stderr).toBe(exitCode);
+}
+
+describe('options that make no sense: exit code 2', () => {
+  it.each<[string[], string | RegExp]>([
+    [['rum'], "unknown command 'rum'"],
+    [['run', '--sed', '1'], "unknown option '--sed' (Did you mean --seed?)"],
+    [['run', 'a', 'b'], 'too many arguments'],
+    [['run', '--model'], 'argument missing'],
+    [['run', '--temperature', 'NaN'], 'It must be a number of at least 0'],
+    [['run', '--temperature', '-1'], 'It must be a number of at least 0'],
+    [['run', '--top-p', '1.5'], 'It must be a number above 0, at most 1'],
+    [['run', '--max-tokens', '0'], 'It must be an integer of 1 or more'],
+    [['run', '--ctx', '1e3'], 'It must be an integer of 1 or more'],
+    [['run', '--gpu-memory', '24Gigs'], 'It must be a size such as 24GiB'],
+    [['run', '--experts-resident', '120%'], 'It must be a share from 0% to 100%'],
+    [['run', '--accelerator', 'abacus'], 'Allowed choices are auto, cuda'],
+    [['run', '--policy', 'hope'], 'Allowed choices are fiddler'],
+    [['run', '--dtype', 'f8'], 'Allowed choices are auto, f32'],
+    [['run', '--tokens', '1,x'], 'It must be token ids separated by commas'],
+    [['run', 'text', ...IDS], 'both a text and --tokens were given'],
+    [['run', 'text', '--logprobs', '2'], '--logprobs has no place in plain text; add --json'],
+    [['run', '--model', 'test/golden/mixtral'], 'there is no prompt'],
+    [['run', 'text', '--model', 'test/golden/mixtral', ...CPU], 'has no tokenizer.json'],
+    [
+      ['run', '--model', 'test/golden/mixtral', '--tokens', '1,320', ...CPU],
+      'token 320 is not in the vocabulary of 320',
+    ],
+    [['run', '', ...CPU, '--model', 'test/golden/mixtral'], 'tokenizer.json'],
+    [['score'], 'there is no text'],
+    [['chat', 'hello'], 'too many arguments'],
+  ])('fiddler %j', (args, message) => expectRefusal(args, 2, message));
+});
+
+describe('what cannot be done: exit code 1', () => {
+  it.each<[string[], string | RegExp]>([
+    [['run', 'text', '--model', 'nowhere'], 'there is no folder nowhere'],
+    [['run', 'text', '--model', 'package.json'], 'not a directory'],
+    [['run', 'text', '--model', 'src'], 'holds no weights'],
+    [['run', 'a prompt of more than five tokens', '--ctx', '5', ...CPU], 'but the context holds 5'],
+    [['score', 'a text of more than five tokens', '--ctx', '5', ...CPU], 'but the context holds 5'],
+    [['chat', '--model', 'nowhere'], 'there is no folder nowhere'],
+  ])('fiddler %j', (args, message) => expectRefusal(args, 1, message));
+
+  it.each<[string, (dir: string) => void, string | RegExp]>([
+    ['an unsupported architecture', (dir) => editConfig(dir, { model_type: 'gpt9' }), /gpt9.*use a model of.*mixtral/],
+    ['a config.json that contradicts the weights', (dir) => editConfig(dir, { hidden_size: 128 }), 'shape'],
+    ['a config.json that is no JSON', (dir) => writeFileSync(join(dir, 'config.json'), '{"a": 1,}'), 'not valid JSON'],
+    ['a broken tokenizer.json', (dir) => writeFileSync(join(dir, 'tokenizer.json'), '{"model": 1}'), 'tokenizer.json'],
+    ['truncated weights', (dir) => truncateSync(join(dir, 'model.safetensors'), 100_000), 'model.safetensors'],
+    ['empty weights', (dir) => truncateSync(join(dir, 'model.safetensors'), 0), 'model.safetensors'],
+  ])('%s', async (_, breakIt, message) => {
+    await expectRefusal(['run', ...IDS, '--model', brokenModel(breakIt)], 1, message);
+  });
+
+  it('gives a stack trace with --debug only', async () => {
+    const { code, stderr } = await fiddler(['run', 'text', '--model', 'nowhere', '--debug']);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^fiddler: there is no folder nowhere.*\n(.*\n)*? {4}at /);
+  });
+});
+
+describe('--help and --version', () => {
+  it.each([[], ['run'], ['chat'], ['score'], ['doctor']])('fiddler %s', async (...command) => {
+    const help = await fiddler([...command, '--help']);
+    expect(help).toMatchObject({ code: 0, stderr: '' });
+    expect(help.stdout).toContain(`Usage: ${['fiddler', ...command].join(' ')}`);
+    expect(help.stdout).toMatch(/Examples:\n {2}fiddler /);
+    const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+    expect(await fiddler([...command, '--version'])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: '' });
+  });
+
+  it('prints the defaults', async () => {
+    const text = (await fiddler(['run', '--help'])).stdout.replaceAll(/\s+/g, ' ');
+    expect(text).toContain('(default: 256)');
+    expect(text).toContain("(default: the model's own, up to 4096)");
+    expect(text).toContain('(default: 0.7)');
+    expect(text).toContain('(default: the bundled mini-mixtral)');
+  });
+
+  it('is what fiddler alone prints, to stderr', async () => {
+    const { code, stdout, stderr } = await fiddler([]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain('Usage: fiddler');
+  });
+});

@@ -1,0 +1,44 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CACHE_STEP, cacheRows, fillMask } from '../../src/engine/inputs.js';
+
+const MINUS_INFINITY = 0xfc00; // float16
+
+describe('rows of the KV cache', () => {
+  it('hold every token in the fewest whole steps', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 200_000 }), (tokens) => {
+        const rows = cacheRows(tokens);
+        expect(rows % CACHE_STEP).toBe(0);
+        expect(rows).toBeGreaterThanOrEqual(tokens);
+        expect(rows - CACHE_STEP).toBeLessThan(tokens);
+      }),
+    );
+  });
+});
+
+describe('the attention mask', () => {
+  it('lets each token see itself and those before it, within the window, and nothing else', () => {
+    const calls = fc.record({
+      past: fc.nat(300),
+      count: fc.integer({ min: 1, max: 12 }),
+      window: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 400 })),
+    });
+    fc.assert(
+      fc.property(calls, ({ past, count, window }) => {
+        const rows = cacheRows(past + count);
+        const mask = new Uint16Array(rows * count).fill(0x1234); // what an earlier call left
+        fillMask(mask, past, count, rows, window);
+        for (let token = 0; token < count; token++) {
+          const position = past + token;
+          for (let row = 0; row < rows; row++) {
+            const seen = row <= position && (window === 0 || position - row < window);
+            if (mask[token * rows + row] !== (seen ? 0 : MINUS_INFINITY)) {
+              expect.fail(`token at ${position}, row ${row}, window ${window}: ${mask[token * rows + row]}`);
+            }
+          }
+        }
+      }),
+    );
+  });
+});

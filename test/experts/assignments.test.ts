@@ -1,0 +1,67 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Assignments, type Routes } from '../../src/experts/assignments.js';
+
+const EXPERTS = 16;
+
+/** Routes of up to 40 tokens; −1 stands for an expert whose capacity was exceeded. */
+const routes: fc.Arbitrary<Routes> = fc
+  .record({ tokens: fc.integer({ min: 1, max: 40 }), chosen: fc.integer({ min: 1, max: 6 }) })
+  .chain(({ tokens, chosen }) => {
+    const size = { minLength: tokens * chosen, maxLength: tokens * chosen };
+    return fc.record({
+      layer: fc.constant(0),
+      tokens: fc.constant(tokens),
+      chosen: fc.constant(chosen),
+      experts: fc.array(fc.integer({ min: -1, max: EXPERTS - 1 }), size).map((ids) => Int32Array.from(ids)),
+      weights: fc.array(fc.float({ noNaN: true }), size).map((values) => Float32Array.from(values)),
+    });
+  });
+
+/** Expert, token and weight of each assignment, straight from the routes: by expert, then as they come. */
+function expected({ tokens, chosen, experts, weights }: Routes): [number, number, number][] {
+  const all: [number, number, number][] = [];
+  for (let e = 0; e < EXPERTS; e++) {
+    for (let i = 0; i < tokens * chosen; i++) {
+      if (experts[i] === e) all.push([e, Math.floor(i / chosen), weights[i]!]);
+    }
+  }
+  return all;
+}
+
+describe('assignments', () => {
+  const assignments = new Assignments(EXPERTS, 40 * 6); // reused, as by the engine
+
+  it('are the routes sorted by expert, each with its weight', () => {
+    fc.assert(
+      fc.property(routes, (given) => {
+        assignments.group(given, () => false);
+        const found: [number, number, number][] = [];
+        for (let e = 0; e < EXPERTS; e++) {
+          for (let i = assignments.start(e); i < assignments.start(e) + assignments.count(e); i++) {
+            found.push([e, assignments.rows[i]!, assignments.weights[i]!]);
+          }
+        }
+        expect(found).toEqual(expected(given));
+        expect(assignments.total).toBe(found.length);
+      }),
+    );
+  });
+
+  it('demand just the experts that have tokens, with their number and where they are', () => {
+    fc.assert(
+      fc.property(routes, fc.uniqueArray(fc.nat(EXPERTS - 1)), (given, resident) => {
+        const demand = assignments.group(given, (e) => resident.includes(e));
+        const all = expected(given);
+        const tokensOf = (e: number) => all.filter(([expert]) => expert === e).length;
+        const asked = [...new Set(all.map(([expert]) => expert))];
+        expect(demand).toEqual(
+          asked.map((expert) => ({ expert, tokens: tokensOf(expert), resident: resident.includes(expert) })),
+        );
+        for (const { expert } of demand) {
+          expect(assignments.weight(expert)).toBe(all.find(([e]) => e === expert)![2]);
+        }
+      }),
+    );
+  });
+});

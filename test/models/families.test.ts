@@ -1,0 +1,141 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { familyOf } from '../../src/models/index.js';
+import { Declarations } from '../../src/models/parameters.js';
+import type { JsonObject } from '../../src/weights/config.js';
+import { fiddlerError } from '../support/errors.js';
+
+function golden(name: string): JsonObject {
+  return JSON.parse(readFileSync(`test/golden/${name}/config.json`, 'utf8'));
+}
+
+function describeModel(config: JsonObject) {
+  const declare = new Declarations();
+  return { spec: familyOf(config).describe(config, declare), declare };
+}
+
+/** Which layers have routed experts and which have what every token passes through. */
+function layout(config: JsonObject) {
+  return describeModel(config).spec.layers.map(({ moe, dense }) => `${moe ? 'experts' : ''}${dense ? '+dense' : ''}`);
+}
+
+const HEADS = 'num_key_value_heads';
+const UNKNOWN_ROPE = { rope_type: 'ntk', rope_theta: 1e4 };
+
+describe('a config that would be run wrongly', () => {
+  const everywhere: [key: string, value: unknown][] = [
+    ['hidden_act', 'gelu'],
+    [HEADS, 3],
+    ['rope_parameters', UNKNOWN_ROPE],
+    ['rope_scaling', { type: 'dynamic', factor: 2 }],
+    ['hidden_size', 66],
+  ];
+  const own: [model: string, key: string, value: unknown][] = [
+    ['mixtral', 'num_experts_per_tok', 9],
+    ['qwen2_moe', 'use_sliding_window', true],
+    ['qwen2_moe', 'layer_types', ['full_attention', 'sliding_attention']],
+    ['qwen2_moe', 'num_experts_per_tok', 9],
+    ['qwen3_moe', 'use_sliding_window', true],
+    ['qwen3_moe', 'layer_types', ['linear_attention', 'full_attention']],
+    ['phimoe', 'num_experts_per_tok', 4],
+    ['granitemoe', 'position_embedding_type', 'nope'],
+    ['glm4_moe', 'n_group', 3],
+    ['glm4_moe', 'topk_group', 2],
+    ['glm4_moe', 'scoring_func', 'softmax'],
+    ['ernie4_5_moe', 'use_bias', true],
+    ['ernie4_5_moe', 'moe_gate_act', 'sigmoid'],
+    ['deepseek_moe', 'scoring_func', 'sigmoid'],
+  ];
+  const models = [
+    'mixtral',
+    'qwen2_moe',
+    'qwen3_moe',
+    'olmoe',
+    'phimoe',
+    'granitemoe',
+    'glm4_moe',
+    'ernie4_5_moe',
+    'deepseek_moe',
+  ];
+  const cases = [...models.flatMap((m) => everywhere.map(([key, value]) => [m, key, value] as const)), ...own];
+
+  it.each(cases)('is refused: %s with %s %j', (model, key, value) => {
+    const { rope_parameters, head_dim, ...rest } = golden(model);
+    const config = { ...rest, ...(key.startsWith('rope') ? {} : { rope_parameters }), [key]: value };
+    const withHead = key === 'hidden_size' ? config : { ...config, head_dim };
+    const message = fiddlerError('unsupported', () => describeModel(withHead));
+    const named =
+      key === 'hidden_size'
+        ? 'num_attention_heads'
+        : key === 'num_experts_per_tok'
+          ? /num_experts_per_tok|number of experts/
+          : key;
+    expect(message).toMatch(named);
+  });
+
+  it.each(models)('is an error of the file where a size of %s is missing or no number', (model) => {
+    const { num_hidden_layers, ...rest } = golden(model);
+    expect(fiddlerError('file', () => describeModel(rest))).toContain('num_hidden_layers');
+    expect(fiddlerError('file', () => describeModel({ ...rest, num_hidden_layers: '2' }))).toContain(
+      'num_hidden_layers',
+    );
+    expect(fiddlerError('file', () => describeModel({ ...rest, num_hidden_layers: 0 }))).toContain('num_hidden_layers');
+  });
+
+  it('is refused where the family is not known', () => {
+    expect(fiddlerError('unsupported', () => describeModel({ model_type: 'bert' }))).toContain('bert');
+  });
+});
+
+describe('layers with experts', () => {
+  it('are every decoder_sparse_step-th, but for mlp_only_layers', () => {
+    const config = { ...golden('qwen3_moe'), num_hidden_layers: 6, decoder_sparse_step: 2, mlp_only_layers: [3] };
+    expect(layout(config)).toEqual(['+dense', 'experts', '+dense', '+dense', '+dense', 'experts']);
+  });
+
+  it('follow the first dense ones, and have shared experts beside', () => {
+    expect(layout(golden('deepseek_moe'))).toEqual(['+dense', 'experts+dense', 'experts+dense']);
+    expect(layout({ ...golden('deepseek_moe'), n_shared_experts: null })).toEqual(['+dense', 'experts', 'experts']);
+    expect(layout({ ...golden('glm4_moe'), first_k_dense_replace: 2 })).toEqual(['+dense', '+dense', 'experts+dense']);
+  });
+
+  it('lie between two numbers, and an interval apart', () => {
+    const config = { ...golden('ernie4_5_moe'), num_hidden_layers: 6, moe_layer_end_index: 4, moe_layer_interval: 2 };
+    expect(layout(config)).toEqual(['+dense', 'experts+dense', '+dense', 'experts+dense', '+dense', '+dense']);
+    expect(layout({ ...config, moe_layer_end_index: -1, moe_num_shared_experts: 0 }).at(-1)).toBe('experts');
+  });
+});
+
+describe('tensors that a config asks for', () => {
+  const names = (config: JsonObject) => new Set(describeModel(config).declare.parameters.map((p) => p.name));
+
+  it('have biases where it says so', () => {
+    const at = 'model.layers.0.self_attn';
+    const all = ['q', 'k', 'v', 'o'].map((p) => `${at}.${p}_proj.bias`);
+    const biases = (config: JsonObject) => all.filter((name) => names(config).has(name));
+    expect(biases(golden('qwen2_moe'))).toEqual(all.slice(0, 3));
+    expect(biases({ ...golden('qwen2_moe'), qkv_bias: false })).toEqual([]);
+    expect(biases({ ...golden('glm4_moe'), attention_bias: true })).toEqual(all.slice(0, 3));
+    for (const model of ['qwen3_moe', 'olmoe', 'phimoe', 'granitemoe', 'deepseek_moe']) {
+      expect(biases({ ...golden(model), attention_bias: true }), model).toEqual(all);
+      expect(biases({ ...golden(model), attention_bias: false }), model).toEqual([]);
+    }
+  });
+
+  it('are the embeddings where the head is tied to them', () => {
+    expect(names({ ...golden('olmoe'), tie_word_embeddings: true }).has('lm_head.weight')).toBe(false);
+    const { tie_word_embeddings, ...ernie } = golden('ernie4_5_moe');
+    expect(tie_word_embeddings).toBe(false);
+    expect(names(ernie).has('lm_head.weight')).toBe(false);
+  });
+
+  it('hold gate and up of an expert behind each other where they are fused', () => {
+    const { experts } = describeModel(golden('granitemoe')).spec.layers[1]!.moe!;
+    const input = 'model.layers.1.block_sparse_moe.input_linear.weight';
+    expect(experts.matrices(3)).toEqual({
+      gate: { name: input, index: 3, rows: { from: 0, of: 128 } },
+      up: { name: input, index: 3, rows: { from: 64, of: 128 } },
+      down: { name: 'model.layers.1.block_sparse_moe.output_linear.weight', index: 3 },
+    });
+  });
+});

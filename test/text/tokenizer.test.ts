@@ -1,0 +1,116 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { loadTokenizer } from '../../src/text/tokenizer.js';
+import { fiddlerError } from '../support/errors.js';
+import { temporaryFolder } from '../support/folder.js';
+import { byteFallbackJson, idOf, MINI_MIXTRAL, tokenizerOf } from './byte-fallback.js';
+
+describe('mini-mixtral', () => {
+  const tokenizer = loadTokenizer(MINI_MIXTRAL)!;
+
+  it('adds the beginning token unless told not to', () => {
+    const bare = tokenizer.encode('Once upon a time', { addSpecial: false });
+    expect(bare).not.toContain(1);
+    expect(tokenizer.encode('Once upon a time')).toEqual([1, ...bare]);
+    expect(tokenizer.encode('')).toEqual([1]);
+  });
+
+  it('knows its vocabulary and its special tokens', () => {
+    expect(tokenizer.vocabularySize).toBe(4096);
+    expect([...tokenizer.special]).toEqual([0, 1, 2]);
+  });
+
+  it('reads special tokens written out in a text', () => {
+    expect(tokenizer.encode('</s>', { addSpecial: false })).toEqual([2]);
+  });
+
+  it('leaves special tokens out of a text, or keeps them', () => {
+    const ids = [...tokenizer.encode('a cat'), 2];
+    expect(tokenizer.decode(ids)).toBe('a cat');
+    expect(tokenizer.decode(ids, { skipSpecial: false })).toBe('<s>a cat</s>');
+  });
+
+  it('gives no text for ids outside the vocabulary, as in a padded model', () => {
+    expect(tokenizer.decode([9_999])).toBe('');
+    expect(tokenizer.decode([...tokenizer.encode('cat'), 4096])).toBe('cat');
+  });
+
+  it('decodes what it encoded, spaces before punctuation included', () => {
+    expect(tokenizer.decode(tokenizer.encode("I do n't know , he said ."))).toBe("I do n't know , he said .");
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme', maxLength: 40 }), (text) => {
+        fc.pre(!/<(unk|s|\/s)>/.test(text));
+        expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
+      }),
+    );
+  });
+});
+
+describe('tokenizer_config.json', () => {
+  const json = byteFallbackJson('strip');
+  const bare = { ...json, post_processor: null };
+  const ab = idOf('▁ab');
+
+  it('adds a beginning token that tokenizer.json does not add', () => {
+    expect(tokenizerOf(bare).encode('ab')).toEqual([ab]);
+    expect(tokenizerOf(bare, { add_bos_token: true, bos_token: '<s>' }).encode('ab')).toEqual([1, ab]);
+    expect(tokenizerOf(bare, { add_bos_token: true, bos_token: { content: '<s>' } }).encode('ab')).toEqual([1, ab]);
+    expect(tokenizerOf(bare, { add_bos_token: false, bos_token: '<s>' }).encode('ab')).toEqual([ab]);
+  });
+
+  it('does not add it twice, nor where special tokens are not wanted', () => {
+    const config = { add_bos_token: true, bos_token: '<s>' };
+    expect(tokenizerOf(json, config).encode('ab')).toEqual([1, ab]);
+    expect(tokenizerOf(bare, config).encode('ab', { addSpecial: false })).toEqual([ab]);
+  });
+
+  it('names special tokens that tokenizer.json does not mark', () => {
+    expect(tokenizerOf(json).decode([idOf('<think>')])).toBe('<think>');
+    expect(tokenizerOf(json, { additional_special_tokens: ['<think>'] }).decode([idOf('<think>')])).toBe('');
+  });
+});
+
+describe('byte fallback', () => {
+  it('keeps a byte-order mark, wherever it stands', () => {
+    const tokenizer = tokenizerOf(byteFallbackJson('strip'));
+    expect(tokenizer.decode(tokenizer.encode('\uFEFFa\uFEFF'))).toBe('\uFEFFa\uFEFF');
+  });
+});
+
+describe('a broken tokenizer', () => {
+  const json = byteFallbackJson('strip');
+  const model = json.model as object;
+
+  it('is undefined without tokenizer.json', () => {
+    expect(loadTokenizer(temporaryFolder())).toBeUndefined();
+  });
+
+  it.each([
+    ['no model', { ...json, model: undefined }],
+    ['no vocabulary', { ...json, model: { ...model, vocab: 7 } }],
+    ['an id that is none', { ...json, model: { ...model, vocab: { a: -1 } } }],
+    ['no merges', { ...json, model: { ...model, merges: undefined } }],
+    ['no added tokens', { ...json, added_tokens: undefined }],
+    ['an unknown step', { ...json, pre_tokenizer: { type: 'Runes' } }],
+    ['an unknown decoder', { ...json, decoder: { type: 'Runes' } }],
+    [
+      'an invalid pattern',
+      { ...json, pre_tokenizer: { type: 'Split', pattern: { Regex: '(' }, behavior: 'Isolated' } },
+    ],
+  ])('with %s is a file error', (_, broken) => {
+    expect(fiddlerError('file', () => tokenizerOf(broken))).toContain('tokenizer.json');
+  });
+
+  it('with JSON cut off is a file error', () => {
+    const dir = temporaryFolder();
+    const text = readFileSync(join(MINI_MIXTRAL, 'tokenizer.json'), 'utf8');
+    writeFileSync(join(dir, 'tokenizer.json'), text.slice(0, 5000));
+    expect(fiddlerError('file', () => loadTokenizer(dir))).toContain('tokenizer.json');
+  });
+
+  it('with a broken tokenizer_config.json is a file error', () => {
+    expect(fiddlerError('file', () => tokenizerOf(json, { bos_token: 7 }))).toContain('tokenizer_config.json');
+  });
+});

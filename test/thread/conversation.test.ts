@@ -1,0 +1,156 @@
+import { describe, expect, it } from 'vitest';
+import type { GenerateOptions, Report } from '../../src/engine/options.js';
+import { FiddlerError } from '../../src/errors.js';
+import type { ChatMessage, ChatTemplate } from '../../src/text/template.js';
+import { loadTokenizer } from '../../src/text/tokenizer.js';
+import type { EngineThread } from '../../src/thread/client.js';
+import { type ChatOptions, Conversation } from '../../src/thread/conversation.js';
+import { fiddlerError } from '../support/errors.js';
+
+const tokenizer = loadTokenizer('models/mini-mixtral')!;
+const encode = (text: string) => tokenizer.encode(text, { addSpecial: false });
+
+/** Ids that no tokenizer would choose for a text: a token a character. */
+const spelled = (text: string) => [...text].flatMap((character) => encode(character));
+
+/** As Mixtral-Instruct's template: trims answers, puts a space before them and the end token behind. */
+const TEMPLATE: ChatTemplate = {
+  render: (messages) =>
+    `<s>${messages.map(({ role, content }) => (role === 'assistant' ? ` ${content.trim()}</s>` : `[${role}]${content}[/]`)).join('')}`,
+};
+
+/** As ChatML: keeps answers as they are. */
+const CHATML: ChatTemplate = {
+  render: (messages) => `${messages.map(({ role, content }) => `<s>${role}\n${content}</s>\n`).join('')}<s>assistant\n`,
+};
+
+/** An answer that the engine is to give: its ids, its text, and why it ended. */
+interface Answer {
+  text: string;
+  ids?: number[];
+  finish?: Report['finish'];
+}
+
+/** Stands in for an engine thread: writes the prompts down and gives `answers` in turn. */
+function fakeThread(answers: readonly (Answer | Error)[]) {
+  const prompts: number[][] = [];
+  const options: GenerateOptions[] = [];
+  const left = [...answers];
+  async function call(kind: string, input: never, { onItem }: { onItem?: (item: object) => void } = {}) {
+    if (kind === 'encode') {
+      const { text, special } = input as { text: string; special: boolean };
+      return tokenizer.encode(text, { addSpecial: special });
+    }
+    const request = input as { prompt: number[]; options: GenerateOptions };
+    prompts.push(request.prompt);
+    options.push(request.options);
+    const answer = left.shift()!;
+    if (answer instanceof Error) throw answer;
+    const { text, ids = spelled(text), finish = 'end' } = answer;
+    for (const [i, token] of ids.entries()) onItem?.({ token, text: i === 0 ? text : '' });
+    return { finish };
+  }
+  return { thread: { call } as unknown as EngineThread, prompts, options };
+}
+
+/** Says `texts` in turn; gives the prompts that the engine got. */
+async function talk(template: ChatTemplate | undefined, answers: readonly Answer[], options: ChatOptions = {}) {
+  const { thread, prompts } = fakeThread(answers);
+  const conversation = new Conversation(thread, template, options);
+  for (let turn = 0; turn < answers.length; turn++) await conversation.send(`question ${turn}`).report;
+  return { conversation, prompts };
+}
+
+describe('Conversation', () => {
+  it.each([
+    ['an answer that its template keeps', CHATML, 'an answer', 'an answer</s>\n'],
+    ['an answer that its template moves behind a space', TEMPLATE, 'an answer', '</s>'],
+    ['the space that its template puts there', TEMPLATE, ' an answer', '</s>'],
+    ['what its template trims', TEMPLATE, ' an answer\n\n', '</s>'],
+  ])('reads the ids of an earlier answer as they were generated: %s', async (_, template, text) => {
+    const { prompts } = await talk(template, [{ text }, { text: 'more' }]);
+    const [first, second] = prompts as [number[], number[]];
+    const known = [...first, ...spelled(text)];
+    expect(second.slice(0, known.length)).toEqual(known);
+    const rest = tokenizer.decode(second.slice(known.length), { skipSpecial: false });
+    expect(rest).toMatch(/^<\/s>\n?(<s>user\n|\[user\])question 1/);
+  });
+
+  it('goes on through many turns', async () => {
+    const answers = ['one', ' two', 'three\n', ''].map((text) => ({ text }));
+    const { prompts, conversation } = await talk(CHATML, answers);
+    for (let turn = 1; turn < answers.length; turn++) {
+      const known = [...prompts[turn - 1]!, ...spelled(answers[turn - 1]!.text)];
+      expect(prompts[turn]!.slice(0, known.length)).toEqual(known);
+    }
+    const said = conversation.messages.map(({ role, content }) => `${role}: ${content}`);
+    expect(said).toEqual(answers.flatMap(({ text }, i) => [`user: question ${i}`, `assistant: ${text}`]));
+  });
+
+  it('encodes everything anew after a stop text, whose ids are no part of the answer', async () => {
+    const { prompts, conversation } = await talk(CHATML, [{ text: 'an answer', finish: 'stop' }, { text: 'more' }]);
+    expect(prompts[1]).toEqual(encode(CHATML.render(conversation.messages.slice(0, 3))));
+  });
+
+  it('encodes everything anew where the template changes what was said', async () => {
+    const shouting: ChatTemplate = { render: (messages) => CHATML.render(messages).toUpperCase() };
+    const { prompts, conversation } = await talk(shouting, [{ text: 'an answer' }, { text: 'more' }]);
+    expect(prompts[1]).toEqual(encode(shouting.render(conversation.messages.slice(0, 3))));
+  });
+
+  it('continues plainly where there is no template, after the beginning token', async () => {
+    const { prompts } = await talk(undefined, [{ text: ' went on' }, { text: 'more' }], { system: 'A story.' });
+    expect(prompts[0]).toEqual(tokenizer.encode('A story.\nquestion 0'));
+    expect(prompts[1]).toEqual([...prompts[0]!, ...spelled(' went on'), ...encode('\nquestion 1')]);
+  });
+
+  it('puts the system message first, and keeps it when it is reset', async () => {
+    const system: ChatMessage = { role: 'system', content: 'Be brief.' };
+    const { prompts, conversation } = await talk(CHATML, [{ text: 'yes' }], { system: 'Be brief.' });
+    expect(tokenizer.decode(prompts[0]!, { skipSpecial: false })).toContain('system\nBe brief.');
+    expect(conversation.messages[0]).toEqual(system);
+    conversation.reset();
+    expect(conversation.messages).toEqual([system]);
+  });
+
+  it('forgets a turn that failed, and nothing else', async () => {
+    const full = new FiddlerError('context', 'the prompt is too long', 'shorten it');
+    const { thread, prompts } = fakeThread([{ text: 'yes' }, full, { text: 'again' }]);
+    const conversation = new Conversation(thread, CHATML, {});
+    await conversation.send('first').report;
+    await expect(conversation.send('second').report).rejects.toBe(full);
+    expect(conversation.messages.map(({ content }) => content)).toEqual(['first', 'yes']);
+    await conversation.send('third').report;
+    expect(tokenizer.decode(prompts[2]!)).not.toContain('second');
+  });
+
+  it('keeps an answer that was ended early, unless there was nothing yet', async () => {
+    const answers: Answer[] = [
+      { text: 'half an', finish: 'aborted' },
+      { text: '', ids: [], finish: 'aborted' },
+    ];
+    const { conversation } = await talk(CHATML, answers);
+    expect(conversation.messages.map(({ content }) => content)).toEqual(['question 0', 'half an']);
+  });
+
+  it('takes options for all answers and for one', async () => {
+    const { thread, options } = fakeThread([{ text: 'a' }, { text: 'b' }]);
+    const conversation = new Conversation(thread, CHATML, { temperature: 0.5, seed: 1, system: 'Be brief.' });
+    await conversation.send('x', { seed: 2 }).report;
+    await conversation.send('x').report;
+    expect(options).toEqual([
+      { temperature: 0.5, seed: 2 },
+      { temperature: 0.5, seed: 1 },
+    ]);
+  });
+
+  it('does one answer at a time', async () => {
+    const { thread } = fakeThread([{ text: 'a' }]);
+    const conversation = new Conversation(thread, CHATML, {});
+    const generation = conversation.send('x');
+    expect(fiddlerError('usage', () => conversation.send('y'))).toContain('still being generated');
+    expect(fiddlerError('usage', () => conversation.reset())).toContain('still being generated');
+    await generation.report;
+    conversation.reset();
+  });
+});

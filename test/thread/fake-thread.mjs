@@ -1,0 +1,52 @@
+// An engine thread whose engine computes nothing: what it does is chosen by the first prompt token. Run by
+// engine-thread.test.ts; it takes the built `serve`, since Node runs no TypeScript in threads.
+import { parentPort } from 'node:worker_threads';
+import { FiddlerError } from '../../dist/errors.js';
+import { serve } from '../../dist/thread/serve.js';
+
+const sleep = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+
+const behaviours = {
+  /** Gives the whole prompt back. */
+  0: (prompt, options, onToken) => {
+    for (const token of prompt) onToken(token, options.logprobs ? [{ token, logprob: 0 }] : undefined);
+    return 'length';
+  },
+  /** Generates until it is cancelled. */
+  1: (_prompt, _options, onToken, cancelled) => {
+    for (let token = 0; !cancelled(); token++) {
+      onToken(token);
+      sleep(2);
+    }
+    return 'aborted';
+  },
+  2: () => {
+    throw new FiddlerError('numeric', 'the logits are not numbers', 'use other weights');
+  },
+  3: () => {
+    throw new TypeError('a mistake');
+  },
+  /** The thread dies. */
+  4: () => process.exit(7),
+};
+
+serve(parentPort, (dir, { onProgress, onWarning, ...options }) => {
+  onWarning(`loading ${dir} with ${JSON.stringify(options)}`);
+  for (let done = 0; dir === 'endless' || done < 3; done++) {
+    onProgress(done, 3);
+    sleep(2);
+  }
+  return {
+    info: { name: dir },
+    endTokens: new Set([2]),
+    generate: (prompt, options, onToken, cancelled) => {
+      const finish = behaviours[prompt[0]](prompt, options, onToken, cancelled);
+      return { finish, promptTokens: prompt.length };
+    },
+    score: (tokens, logprobs, onToken) => {
+      tokens.forEach((token, position) => onToken({ position, token, logprob: -logprobs }));
+      return { promptTokens: tokens.length };
+    },
+    close: () => process.env.FAKE_CLOSED = 'yes',
+  };
+});

@@ -1,0 +1,63 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { GeneratedToken } from '../../src/engine/options.js';
+import { StopMatcher } from '../../src/text/stop.js';
+import { loadTokenizer } from '../../src/text/tokenizer.js';
+import { TextWriter } from '../../src/thread/writer.js';
+
+const tokenizer = loadTokenizer('models/mini-mixtral')!;
+
+/** Writes `ids` until a stop text is complete. */
+function write(ids: readonly number[], stop: readonly string[], prompt: readonly number[] = []) {
+  const tokens: GeneratedToken[] = [];
+  const writer = new TextWriter({ tokenizer, prompt, stop, onToken: (token) => tokens.push(token) });
+  const taken = ids.findIndex((id) => writer.push(id));
+  writer.finish();
+  return { tokens, text: tokens.map(({ text }) => text).join(''), stoppedAt: taken < 0 ? undefined : taken };
+}
+
+describe('TextWriter', () => {
+  it('gives every token once and in order, and together the text up to the stop text', () => {
+    const id = fc.integer({ min: 0, max: tokenizer.vocabularySize - 1 });
+    const stops = fc.array(fc.constantFrom('e', 'the', 'th', ' a', '. ', 'é', '"I'), { maxLength: 3 });
+    fc.assert(
+      fc.property(fc.array(id, { maxLength: 40 }), stops, (ids, stop) => {
+        const { tokens, text, stoppedAt } = write(ids, stop);
+        const taken = stoppedAt === undefined ? ids : ids.slice(0, stoppedAt + 1);
+        expect(tokens.map(({ token }) => token)).toEqual(taken);
+        const matcher = new StopMatcher(stop);
+        // A character that stays incomplete at the end is left out.
+        const whole = tokenizer.decode(taken);
+        const { text: before, stopped } = matcher.push(whole);
+        expect(stopped).toBe(stoppedAt !== undefined);
+        const expected = stopped ? before : before + matcher.flush();
+        expect([expected, expected.replace(/\uFFFD$/, '')]).toContain(text);
+      }),
+    );
+  });
+
+  it('gives text back that only began like a stop text, with the last token', () => {
+    const { tokens, text } = write(tokenizer.encode('Once upon a', { addSpecial: false }), ['upon a time']);
+    expect(text).toBe('Once upon a');
+    expect(tokens.at(-1)!.text).toBe('upon a');
+  });
+
+  it('leaves out a character that stays incomplete', () => {
+    const ids = tokenizer.encode('ab€', { addSpecial: false });
+    expect(write(ids, []).text).toBe('ab€');
+    expect(write(ids.slice(0, -1), []).text).toBe('ab');
+  });
+
+  it('keeps the space of a word that follows a prompt', () => {
+    const prompt = tokenizer.encode('Once upon');
+    expect(write(tokenizer.encode(' a time', { addSpecial: false }), [], prompt).text).toBe(' a time');
+  });
+
+  it('passes the likeliest tokens on', () => {
+    const tokens: GeneratedToken[] = [];
+    const writer = new TextWriter({ tokenizer, prompt: [], stop: [], onToken: (token) => tokens.push(token) });
+    writer.push(300, [{ token: 300, logprob: -0.5 }]);
+    writer.push(301);
+    expect(tokens.map(({ top }) => top)).toEqual([[{ token: 300, logprob: -0.5 }], undefined]);
+  });
+});
