@@ -237,7 +237,7 @@ function main(): void {
   const rows = args.tokens.split(',').map((n) => measureNative(pool, groups(Number(n)), Number(n), x));
   pool.close();
 
-  const threadpool = new Threadpool(cpu.pointer, pool.threads);
+  const threadpool = new Threadpool(cpu.pointer, pool.threads, true);
   threadpool.attach(backend);
   for (const row of rows)
     if (row.n <= Number(args['ggml-tokens'])) row.ggml = measureGgml(backend, bufferType, groups(row.n), row.n, x);

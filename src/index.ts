@@ -1,4 +1,5 @@
 export type {
+  CacheReport,
   GeneratedToken,
   GenerateOptions,
   LaneReport,

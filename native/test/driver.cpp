@@ -132,8 +132,9 @@ struct Case {
       error += std::pow(y[i] - 1 - expected[i], 2);
       norm += expected[i] * expected[i];
     }
-    // The sum of y = 1 and small numbers rounds to 2^-24.
-    if (status == FK_OK && error <= norm * (precision ? 1e-10 : 5e-5) + 1e-14 * double(y.size())) return;
+    // bf16 rounds to 2^-8, which averages out over long sums only; y = 1 plus small numbers rounds to 2^-24.
+    const double bound = precision ? 1e-10 : 5e-5 + 2e-3 / layer.hidden;
+    if (status == FK_OK && error <= norm * bound + 1e-14 * double(y.size())) return;
     std::printf("%s, type %d, precision %d, d %d, ff %d: status %d, error %g of %g\n", kernel, layer.type, precision,
                 layer.hidden, ff, status, error, norm);
     std::exit(1);

@@ -1,10 +1,13 @@
 import { type Command, Option } from 'commander';
 import { prepareEnvironment } from '../devices/environment.js';
-import type { Measurement, Workload } from '../engine/benchmark.js';
-import type { Session } from '../engine/session.js';
+import type { Workload } from '../engine/benchmark.js';
+import type { LayerTimeline } from '../engine/timeline.js';
 import { POLICIES } from '../experts/policies/index.js';
 import { PUBLISHED } from '../models/published.js';
+import { type BenchResults, commandLine, prepareReport, writeReport } from './bench-report.js';
+import { describe, table } from './bench-table.js';
 import { addCommon, addModelOptions, type ModelFlags } from './options.js';
+import { VERSION } from './package.js';
 import { integer, number, tokens } from './parse.js';
 
 interface BenchFlags extends ModelFlags {
@@ -18,12 +21,13 @@ interface BenchFlags extends ModelFlags {
   repeats: number;
   patience: number;
   json?: boolean;
+  report?: string;
 }
 
 const EXAMPLES = `
 fiddler bench
 fiddler bench --model ~/models/Mixtral-8x7B-v0.1 --gpu-memory 24GiB
-fiddler bench --synthetic mixtral-8x7b --gpu-memory 24GiB --json`;
+fiddler bench --synthetic mixtral-8x7b --gpu-memory 24GiB --report mixtral`;
 
 export function addBench(program: Command): void {
   const command = program
@@ -42,15 +46,18 @@ export function addBench(program: Command): void {
     .option('--decode-tokens <n>', 'tokens decoded in a run', integer(1), 8)
     .option('--repeats <n>', 'runs of each, after one that is not counted', integer(1), 3)
     .option('--patience <seconds>', 'what takes longer is run once', number(0), 5)
-    .option('--json', 'one JSON object a line');
+    .option('--json', 'one JSON object a line')
+    .option('--report <dir>', 'write a page with plots (index.html) and results.json into this folder');
   addModelOptions(command);
   addCommon(command, EXAMPLES).action(bench);
 }
 
 async function bench(flags: BenchFlags): Promise<void> {
+  if (flags.report) prepareReport(flags.report);
   prepareEnvironment(flags);
   // Only this command computes in the main thread; the others start faster without what that takes.
   const { benchmark, layerMicroseconds } = await import('../engine/benchmark.js');
+  const { recordTimeline } = await import('../engine/timeline.js');
   const { loadSource } = await import('../engine/load.js');
   const { folderSource, syntheticSource } = await import('../engine/source.js');
   const { synthetic, layers, zipf } = flags;
@@ -80,37 +87,20 @@ async function bench(flags: BenchFlags): Promise<void> {
     const found = benchmark(session, { policies, workloads, repeats, patience, onRun });
     if (print) for (const each of found) print(each);
     else console.log(table(found));
+    if (!flags.report) return;
+    const results: BenchResults = {
+      version: VERSION,
+      model: session.info.name,
+      hardware: session.hardware,
+      date: new Date().toISOString(),
+      command: commandLine(),
+      loaded: header,
+      measurements: found,
+      timelines: policies.map((policy): LayerTimeline => recordTimeline(session, policy, past)),
+    };
+    writeReport(flags.report, results);
+    note(`wrote ${flags.report}/index.html and results.json`);
   } finally {
     session.close();
   }
-}
-
-/** What was loaded and what one expert costs here. */
-function describe(session: Session, past: number, layerUs: number): Record<string, string> {
-  const { name, accelerator, threads, experts, loadSeconds } = session.info;
-  const { copy, contention, cpu } = session.costs;
-  const bytes = session.expertBytes;
-  const gb = (ms: number) => `${ms.toFixed(3)} ms (${(bytes / ms / 1e6).toFixed(1)} GB/s)`;
-  return {
-    model: name,
-    accelerator: `${accelerator}, ${threads} CPU threads`,
-    experts: `${experts.resident} of ${experts.total} resident, ${(bytes / 1e6).toFixed(1)} MB each`,
-    loaded: `${loadSeconds.toFixed(1)} s`,
-    'one expert on the CPU': gb(cpu(1)),
-    'one expert copied': copy > 0 ? gb(copy) : 'nothing is copied',
-    'slowed by each other': `CPU ${contention.cpu.toFixed(2)}, copy ${contention.copy.toFixed(2)}`,
-    'a layer without experts': `${layerUs.toFixed(0)} µs at ${past} tokens of context`,
-  };
-}
-
-function table(found: readonly Measurement[]): string {
-  const rows = found.map((m) => {
-    const what = m.kind === 'decode' ? `decode at ${m.past}` : `prefill ${m.tokens}`;
-    const spread = `${(m.tokens / m.seconds.max).toFixed(2)}–${(m.tokens / m.seconds.min).toFixed(2)}`;
-    const lanes = `${m.lanes.resident.experts.toFixed(0)}/${m.lanes.streamed.experts.toFixed(0)}/${m.lanes.cpu.experts.toFixed(0)}`;
-    return [what, m.policy, m.rate.toFixed(2), spread, lanes, (m.expertBytesPerSecond / 1e9).toFixed(1)];
-  });
-  const head = ['workload', 'policy', 'tokens/s', 'min–max', 'resident/streamed/CPU', 'expert GB/s'];
-  const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)));
-  return [head, ...rows].map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join('  ')).join('\n');
 }

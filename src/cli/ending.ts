@@ -1,7 +1,7 @@
 import { FiddlerError } from '../errors.js';
 
 /** How long an interrupted command may take to end by itself, in milliseconds. */
-const GRACE = 5000;
+const GRACE = 10_000;
 
 /** Thrown to end a command that has said all it has to say. */
 export class Ended extends Error {

@@ -3,7 +3,7 @@ import { GENERATE_DEFAULTS } from '../engine/sampling.js';
 import { POLICIES } from '../experts/policies/index.js';
 import type { GenerateOptions, LoadOptions } from '../index.js';
 import { BUNDLED_MODEL, VERSION } from './package.js';
-import { bytes, integer, number, several, share } from './parse.js';
+import { bytes, integer, number, onOff, several, share } from './parse.js';
 
 /** Options of every command that loads a model. */
 export interface ModelFlags extends Omit<LoadOptions, 'onProgress' | 'onWarning'> {
@@ -44,6 +44,16 @@ export function addModelOptions(command: Command): Command {
         .choices(POLICIES.map(({ name }) => name))
         .default(policy),
     )
+    .option(
+      '--expert-cache <size>',
+      'accelerator memory for a cache of streamed experts, e.g. 4GiB (default: none)',
+      bytes,
+    )
+    .option(
+      '--prefetch <on|off>',
+      'copy experts ahead that the next layer will probably choose (default: on with the policy lru)',
+      onOff,
+    )
     .addOption(
       new Option('--cpu-kernels <name>', 'what computes experts on the CPU')
         .choices(['auto', 'native', 'ggml'])
@@ -75,8 +85,21 @@ export function addSamplingOptions(command: Command): Command {
 
 /** The options of `load` among all flags. */
 export function loadOptions(flags: ModelFlags): LoadOptions {
-  const { accelerator, gpuMemory, expertsResident, policy, threads, dtype, ctx, debug } = flags;
-  return { accelerator, gpuMemory, expertsResident, policy, threads, dtype, ctx, debug };
+  const { accelerator, gpuMemory, expertsResident, policy, expertCache, prefetch } = flags;
+  const { cpuKernels, threads, dtype, ctx, debug } = flags;
+  return {
+    accelerator,
+    gpuMemory,
+    expertsResident,
+    policy,
+    expertCache,
+    prefetch,
+    cpuKernels,
+    threads,
+    dtype,
+    ctx,
+    debug,
+  };
 }
 
 /** The options of `generate` among all flags. */

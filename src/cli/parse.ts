@@ -62,6 +62,12 @@ export const share: Parser<number> = (text) => {
   return value;
 };
 
+/** Whether something is switched on, as 'on' or 'off'. */
+export const onOff: Parser<boolean> = (text) => {
+  if (text !== 'on' && text !== 'off') throw new InvalidArgumentError('It must be on or off.');
+  return text === 'on';
+};
+
 /** Token ids, as '1,17,42' or '1 17 42'. */
 export const tokens: Parser<number[]> = (text) => {
   const ids = text.trim().split(/\s*,\s*|\s+/);

@@ -1,5 +1,5 @@
 import pc from 'picocolors';
-import type { LaneReport, Report } from '../index.js';
+import type { CacheReport, LaneReport, Report } from '../index.js';
 
 const LANE_NAMES = { resident: 'resident', streamed: 'streamed', cpu: 'CPU' } as const;
 
@@ -28,6 +28,7 @@ export function formatReport(report: Report): string {
   }
   rows.push(['experts', `${experts.resident} of ${experts.total} resident, hit rate ${percent(experts.hitRate)}`]);
   for (const name of ['resident', 'streamed', 'cpu'] as const) rows.push([`  ${LANE_NAMES[name]}`, lane(lanes[name])]);
+  if (used(report.cache)) rows.push(['  cache', cacheWork(report.cache)]);
   rows.push([
     'memory',
     `accelerator ${formatBytes(memory.accelerator)}, weights in RAM ${formatBytes(memory.ram)}, peak resident set ${formatBytes(memory.peakRss)}`,
@@ -52,6 +53,15 @@ export function plural(count: number, noun: string): string {
 
 function lane({ experts, bytes, ms }: LaneReport): string {
   return `${`${experts}`.padStart(7)} experts ${formatBytes(bytes).padStart(10)} ${ms.toFixed(1).padStart(9)} ms`;
+}
+
+function used({ hits, usefulPrefetches, wastedPrefetches }: CacheReport): boolean {
+  return hits + usefulPrefetches + wastedPrefetches > 0;
+}
+
+function cacheWork({ hits, usefulPrefetches: useful, wastedPrefetches: wasted }: CacheReport): string {
+  const prefetches = useful + wasted > 0 ? `; prefetches: ${useful} useful, ${wasted} wasted` : '';
+  return `${`${hits}`.padStart(7)} of those streamed were there already${prefetches}`;
 }
 
 function percent(share: number): string {

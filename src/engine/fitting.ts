@@ -18,6 +18,16 @@ export function checkBudget(needed: number, budget: number, accelerator: string)
   );
 }
 
+/** @throws FiddlerError `memory` where the expert cache does not fit into what is left of the accelerator's budget */
+export function checkCache(bytes: number, left: number, accelerator: string): void {
+  if (bytes <= left) return;
+  throw new FiddlerError(
+    'memory',
+    `an expert cache of ${gib(bytes)} does not fit on ${accelerator}: ${gib(left)} of its budget are left`,
+    'give a smaller --expert-cache, or a larger --gpu-memory',
+  );
+}
+
 /** @throws FiddlerError `memory` where weights for the CPU do not fit beside what runs already */
 export function checkRam(weights: number, available: number): void {
   const needed = weights + PROCESS_BYTES;

@@ -14,7 +14,7 @@ export function forward(
   past: number,
   cancelled: () => boolean,
 ): boolean {
-  const shape = network.begin(tokens, past);
+  const shape = network.begin(tokens, past, experts.prefetches);
   for (const l of network.layers.keys()) {
     if (cancelled()) return false;
     const routes = network.attend(l, shape); // accelerator; only the router's logits and the experts' input come back

@@ -7,22 +7,22 @@ import { measureCosts } from '../experts/measure.js';
 import { HostExperts } from '../experts/host-experts.js';
 import { nativeComputes } from '../experts/lanes/native.js';
 import { STREAM_SLOTS, StreamSlots } from '../experts/lanes/slots.js';
-import { type Placement, residentCount, spread } from '../experts/placement.js';
+import { type Placement, residentCount } from '../experts/placement.js';
 import { pinExperts } from '../experts/pinning.js';
 import { POLICIES, policyNamed } from '../experts/policies/index.js';
 import type { Policy } from '../experts/policy.js';
-import { ResidentExperts } from '../experts/resident-experts.js';
 import type { ExpertsSpec } from '../experts/spec.js';
 import { loadExpertKernels } from '../ggml/experts.js';
 import type { Type } from '../ggml/tensor.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
 import { type Blueprint, describe, drawBlueprint, expertTotals } from './blueprint.js';
-import { checkBudget, checkRam, chunkSize } from './fitting.js';
+import { checkBudget, checkCache, checkRam, chunkSize, gib } from './fitting.js';
 import { cacheRows } from './inputs.js';
 import { Machine } from './machine.js';
 import { Network } from './network.js';
 import type { LoadOptions } from './options.js';
 import { KvCache, Parameters } from './parameters.js';
+import { placeResident } from './residency.js';
 import { Session } from './session.js';
 import { Constants, readVectors } from './vectors.js';
 import { folderSource, type ModelSource } from './source.js';
@@ -53,7 +53,7 @@ export function loadSource(source: ModelSource, options: LoadOptions): Session {
     const policy = policyNamed(options.policy ?? POLICIES[0]!.name);
     const machine = own(new Machine(options.accelerator ?? 'auto', options), (m) => m.free());
     const sizes = planSizes(source, blueprint, machine, policy, options);
-    const parts = build({ checkpoint, blueprint, machine, policy, sizes, cpuKernels: options.cpuKernels, own });
+    const parts = build({ checkpoint, blueprint, machine, policy, sizes, cpuKernels: options.cpuKernels, prefetch: options.prefetch, own });
     const placement = placeExperts(parts, options);
     fill(parts, placement, options.onProgress);
     if (sizes.streams && machine.kind.gpu) pinMissing(parts, placement);
@@ -75,6 +75,8 @@ interface Sizes {
   budget: number;
   /** Experts may be missing on the accelerator and copied to it. */
   streams: boolean;
+  /** Experts that the accelerator has room for beside those that are resident: for streaming, prefetches and the cache. */
+  slots: number;
 }
 
 /** Decides what depends on sizes alone, and refuses what cannot fit before anything is loaded. */
@@ -95,13 +97,33 @@ function planSizes(
   const perToken = spec.hidden * 4 * 16 + cacheRows(context) * 8;
   const chunk = chunkSize(context, streams && machine.kind.gpu, perToken, budget);
   const caches = KvCache.bytes(declarations.caches, cacheRows(context), cacheType);
-  const fixed = weights + caches + chunk * perToken + (streams ? STREAM_SLOTS * bytes : 0);
-  if (offloads) checkBudget(fixed, budget, machine.accelerator.name);
+  const slots = streams ? planSlots(blueprint, policy, options) : { needed: 0, cached: 0 };
+  if (!streams && (options.expertCache || options.prefetch)) {
+    options.onWarning?.('no expert is streamed, so that neither the expert cache nor prefetch is of use');
+  }
+  const needed = weights + caches + chunk * perToken + slots.needed * bytes;
+  const fixed = needed + slots.cached * bytes;
+  if (offloads) {
+    checkBudget(needed, budget, machine.accelerator.name);
+    checkCache(slots.cached * bytes, budget - needed, machine.accelerator.name);
+  }
   const resident = !offloads ? 0 : (options.expertsResident ?? 0) * total;
   const onCpu = (total - resident) * bytes + blueprint.embedding.bytes;
   const inRam = machine.kind.gpu ? onCpu : onCpu + fixed + resident * bytes;
   if (!source.inMemory) checkRam(inRam, availableRam().available);
-  return { context, chunk, budget, streams };
+  return { context, chunk, budget, streams, slots: slots.needed + slots.cached };
+}
+
+/** Slots that streaming and prefetches take, and those that the expert cache has beside them. @throws FiddlerError `usage` */
+function planSlots(blueprint: Blueprint, policy: Policy, { expertCache = 0, prefetch = policy.prefetches }: LoadOptions) {
+  const { total, bytes } = expertTotals(blueprint);
+  const chosen = Math.max(0, ...blueprint.expertLayers.map((l) => l.chosen));
+  const needed = STREAM_SLOTS + (prefetch ? chosen : 0);
+  if (expertCache > 0 && expertCache < bytes) {
+    const problem = `an expert cache of ${gib(expertCache)} holds no expert: each takes ${gib(bytes)}`;
+    throw new FiddlerError('usage', problem, 'give a larger --expert-cache, or none');
+  }
+  return { needed, cached: Math.min(Math.floor(expertCache / bytes), Math.max(0, total - needed)) };
 }
 
 interface Parts {
@@ -111,6 +133,7 @@ interface Parts {
   policy: Policy;
   sizes: Sizes;
   cpuKernels: LoadOptions['cpuKernels'];
+  prefetch: LoadOptions['prefetch'];
   parameters: Parameters;
   network: Network;
   host: HostExperts;
@@ -119,8 +142,8 @@ interface Parts {
 }
 
 /** Allocates everything but the experts. */
-function build(given: Pick<Parts, 'checkpoint' | 'blueprint' | 'machine' | 'policy' | 'sizes' | 'own' | 'cpuKernels'>): Parts {
-  const { checkpoint, blueprint, machine, policy, sizes, own } = given;
+function build(given: Pick<Parts, 'checkpoint' | 'blueprint' | 'machine' | 'policy' | 'sizes' | 'own' | 'cpuKernels' | 'prefetch'>): Parts {
+  const { checkpoint, blueprint, machine, policy, sizes, prefetch, own } = given;
   const { cpu, accelerator, hostType } = machine;
   const { spec, declarations, expertLayers } = blueprint;
   const { chunk, context } = sizes;
@@ -139,12 +162,12 @@ function build(given: Pick<Parts, 'checkpoint' | 'blueprint' | 'machine' | 'poli
   );
   const host = own(new HostExperts(checkpoint, cpu, expertLayers, blueprint.upcast, hostType), (h) => h.free());
   const slots = sizes.streams
-    ? own(new StreamSlots(accelerator, expertLayers[0]!, blueprint.expertType), (s) => s.free())
+    ? own(new StreamSlots(accelerator, expertLayers[0]!, blueprint.expertType, sizes.slots), (s) => s.free())
     : undefined;
   const pool = nativePool(machine, expertLayers, blueprint.expertType, given.cpuKernels);
   const { hidden, expertInput: input, hostExpertInput: hostInput } = network;
   const experts = own(
-    new Experts({ cpu, accelerator, layers: expertLayers, chunk, hidden, input, hostInput, host, slots, pool, policy, hostType }),
+    new Experts({ cpu, accelerator, layers: expertLayers, chunk, hidden, input, hostInput, host, slots, prefetch, pool, policy, hostType }),
     (e) => e.free(),
   );
   network.reserve();
@@ -158,6 +181,7 @@ function nativePool(machine: Machine, layers: readonly ExpertsSpec[], type: Type
   const computes = kernels && layers.length > 0 && layers.every((spec) => nativeComputes(spec, type));
   // Beside ggml's pool, which computes the rest where there is no GPU, a second one would fight for the cores.
   if (computes && (machine.kind.gpu || asked === 'native')) {
+    machine.yieldCores();
     return { name: kernels.name, pool: kernels.pool(machine.threads) };
   }
   if (asked !== 'native') return undefined;
@@ -174,10 +198,12 @@ function placeExperts({ blueprint, machine, sizes, experts, own }: Parts, option
   if (offloads) checkBudget(accelerator.bytes, sizes.budget, accelerator.name);
   const share = options.expertsResident;
   const fitting = share === undefined ? residentCount(sizes.budget, accelerator.bytes, bytes, total) : Math.round(share * total);
-  const placement = spread(offloads ? fitting : 0, expertLayers.map((l) => l.count));
-  const resident = new ResidentExperts(accelerator, expertLayers, placement, expertType);
-  experts.resident = own(resident, (r) => r.free());
-  return placement;
+  const count = offloads ? Math.min(fitting, total) : 0;
+  const room = () => Math.floor(machine.freeMemory() / bytes);
+  const { onWarning } = options;
+  const placed = placeResident({ accelerator, layers: expertLayers, type: expertType, count, room, onWarning });
+  experts.resident = own(placed.resident, (r) => r.free());
+  return placed.placement;
 }
 
 /** Copies weights to where they are computed, in the type in which they are computed. */

@@ -1,9 +1,9 @@
 import { type AcceleratorKind, openAccelerator, openCpu } from '../devices/accelerators.js';
 import { resolveAccelerator } from '../devices/choice.js';
-import { usableCores } from '../devices/cores.js';
+import { availableRam, usableCores } from '../devices/cores.js';
 import type { Device } from '../devices/device.js';
 import type { Pointer } from '../ggml/api.js';
-import { deviceMemory, silenceLog } from '../ggml/backend.js';
+import { deviceMemory, devices, silenceLog } from '../ggml/backend.js';
 import { Threadpool } from '../ggml/threadpool.js';
 import type { LoadOptions } from './options.js';
 
@@ -11,6 +11,17 @@ import type { LoadOptions } from './options.js';
 const RESERVE_BYTES = 512 * 2 ** 20;
 
 type MachineOptions = Pick<LoadOptions, 'threads' | 'debug' | 'onWarning'>;
+
+/** What a model runs on, as ggml's libraries name it. */
+export interface Hardware {
+  cpu: string;
+  /** Cores this process may use. */
+  cores: number;
+  /** Bytes. */
+  ram: number;
+  /** A GPU in use; memory in bytes. */
+  accelerator?: { name: string; memory: number };
+}
 
 /** One thread a core; where a GPU is fed beside them, the thread that does so keeps a core. */
 export function defaultThreads({ gpu }: AcceleratorKind, cores: number): number {
@@ -25,7 +36,7 @@ export class Machine {
   readonly kind: AcceleratorKind;
   /** Buffers in the host's memory that the accelerator copies from: pinned where it has such. */
   readonly hostType: Pointer;
-  private readonly pool: Threadpool;
+  private pool: Threadpool;
 
   /**
    * @param accelerator a name in the registry, or `auto`
@@ -38,9 +49,21 @@ export class Machine {
     this.cpu = openCpu();
     this.accelerator = openAccelerator(this.kind, this.cpu, choice.device);
     this.hostType = this.kind.gpu ? this.accelerator.hostBufferType(this.cpu.bufferType) : this.cpu.bufferType;
-    this.pool = new Threadpool(this.cpu.pointer, threads ?? defaultThreads(this.kind, usableCores()));
-    this.pool.attach(this.cpu.compute);
-    if (!this.kind.gpu && this.accelerator !== this.cpu) this.pool.attach(this.accelerator.compute);
+    this.pool = this.startPool(threads ?? defaultThreads(this.kind, usableCores()), true);
+  }
+
+  private startPool(threads: number, spin: boolean): Threadpool {
+    const pool = new Threadpool(this.cpu.pointer, threads, spin);
+    pool.attach(this.cpu.compute);
+    if (!this.kind.gpu && this.accelerator !== this.cpu) pool.attach(this.accelerator.compute);
+    return pool;
+  }
+
+  /** Lets ggml's threads sleep between graphs, where another pool computes most of what the CPU does. */
+  yieldCores(): void {
+    const spinning = this.pool;
+    this.pool = this.startPool(spinning.threads, false);
+    spinning.free();
   }
 
   get threads(): number {
@@ -50,6 +73,13 @@ export class Machine {
   /** Bytes of the accelerator that can be taken now. */
   freeMemory(): number {
     return Math.max(0, deviceMemory(this.accelerator.pointer).free - RESERVE_BYTES);
+  }
+
+  get hardware(): Hardware {
+    const named = ({ pointer }: Device) => devices().find((d) => d.pointer === pointer)!.description;
+    const { kind, accelerator, cpu } = this;
+    const gpu = kind.gpu ? { name: named(accelerator), memory: deviceMemory(accelerator.pointer).total } : undefined;
+    return { cpu: named(cpu), cores: usableCores(), ram: availableRam().total, accelerator: gpu };
   }
 
   free(): void {

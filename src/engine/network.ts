@@ -37,6 +37,8 @@ export class Network {
   readonly expertInput: Tensor;
   readonly hostExpertInput: Tensor;
 
+  /** The next layer with experts, for each layer. */
+  private readonly following: readonly (LayerSpec | undefined)[];
   /** Number of each layer among those with experts. */
   private readonly ordinals: readonly number[];
   private readonly inputs: StepInputs;
@@ -48,16 +50,17 @@ export class Network {
   private readonly embedded: Tensor;
   private readonly wanted: Tensor;
   private readonly hostWanted: Tensor;
-  private readonly kept: { rows: number; extended: boolean; graphs: (Graph | undefined)[] };
+  private readonly kept: Pick<Shape, 'rows' | 'extended' | 'guesses'> & { graphs: (Graph | undefined)[] };
   private extended = false;
 
   constructor(private readonly parts: NetworkParts) {
     const { accelerator, spec, chunk, embedding, mapped, hostType } = parts;
     const unified = accelerator.unified;
     this.layers = spec.layers;
-    this.kept = { rows: 0, extended: false, graphs: [] };
+    this.kept = { rows: 0, extended: false, guesses: false, graphs: [] };
     let ordinal = 0;
     this.ordinals = spec.layers.map(({ moe }) => (moe ? ordinal++ : -1));
+    this.following = spec.layers.map((_, l) => spec.layers.slice(l + 1).find(({ moe }) => moe));
     this.table = mapped.matrix(embedding, spec.vocabulary, spec.hidden);
     this.ids = this.memory.tensor(Type.I32, chunk);
     this.hostWanted = this.memory.tensor(Type.I32, LOGIT_ROWS);
@@ -75,8 +78,11 @@ export class Network {
   /** Makes room on the devices for the largest graphs of this network. */
   reserve(): void {
     const { accelerator, cpu, chunk, context } = this.parts;
-    const shape = { tokens: chunk, rows: cacheRows(context), extended: false };
-    for (const l of this.layers.keys()) accelerator.reserve(LAYER_CAPACITY, (g) => this.buildLayer(g, l, shape));
+    const longest = { tokens: chunk, rows: cacheRows(context), extended: false, guesses: false };
+    const guessing = { ...longest, tokens: 1, guesses: true };
+    for (const l of this.layers.keys()) {
+      for (const shape of [longest, guessing]) accelerator.reserve(LAYER_CAPACITY, (g) => this.buildLayer(g, l, shape));
+    }
     accelerator.reserve(32, (g) => this.buildHead(g, LOGIT_ROWS));
     cpu.reserve(8, (g) => this.buildEmbedding(g, chunk));
   }
@@ -93,8 +99,11 @@ export class Network {
     return changed;
   }
 
-  /** Embeds `tokens`, which follow `past` ones in the KV cache, and tells the graphs their positions. */
-  begin(tokens: readonly number[], past: number): Shape {
+  /**
+   * Embeds `tokens`, which follow `past` ones in the KV cache, and tells the graphs their positions.
+   * @param guesses with a single token, each layer says also what the next one's router would choose
+   */
+  begin(tokens: readonly number[], past: number, guesses = false): Shape {
     const { accelerator, cpu, spec } = this.parts;
     integers(this.ids).set(tokens);
     cpu.once(8, (g) => this.buildEmbedding(g, tokens.length));
@@ -102,7 +111,8 @@ export class Network {
       accelerator.compute.write(this.hidden, this.embedded.address, 0, tokens.length * spec.hidden * 4);
     }
     this.inputs.send(past, tokens.length);
-    return { tokens: tokens.length, rows: cacheRows(past + tokens.length), extended: this.extended };
+    const rows = cacheRows(past + tokens.length);
+    return { tokens: tokens.length, rows, extended: this.extended, guesses: guesses && tokens.length === 1 };
   }
 
   private buildEmbedding(g: Graph, count: number): void {
@@ -115,16 +125,19 @@ export class Network {
   attend(l: number, shape: Shape): Routes | undefined {
     const { accelerator } = this.parts;
     const layer = this.layers[l]!;
+    const guess = shape.guesses ? this.following[l]?.moe : undefined;
     const graph = shape.tokens === 1 ? this.keptLayer(l, shape) : this.layerGraph(l, shape);
     accelerator.compute.computeAsync(graph);
     if (layer.moe && !accelerator.unified) {
       const bytes = shape.tokens * this.parts.spec.hidden * 4;
-      this.routes.read(layer.moe, shape.tokens);
+      this.routes.read(layer.moe, shape.tokens, guess);
       accelerator.compute.read(this.expertInput, this.hostExpertInput.address, bytes);
     }
     if (layer.moe || shape.tokens > 1) accelerator.compute.synchronize();
     if (shape.tokens > 1) graph.free();
-    return layer.moe && this.routes.choose(layer.moe, this.ordinals[l]!, shape.tokens);
+    if (!layer.moe) return undefined;
+    const routes = this.routes.choose(layer.moe, this.ordinals[l]!, shape.tokens);
+    return guess ? { ...routes, next: this.routes.guess(layer.moe, guess) } : routes;
   }
 
   private layerGraph(l: number, shape: Shape): Graph {
@@ -133,16 +146,18 @@ export class Network {
 
   /** Graphs for one token are built once for a number of cache rows, and reused until that changes. */
   private keptLayer(l: number, shape: Shape): Graph {
-    if (this.kept.rows !== shape.rows || this.kept.extended !== shape.extended) {
+    const { rows, extended, guesses } = this.kept;
+    if (rows !== shape.rows || extended !== shape.extended || guesses !== shape.guesses) {
       for (const graph of this.kept.graphs) graph?.free();
       this.kept.graphs = [];
       this.kept.rows = shape.rows;
       this.kept.extended = shape.extended;
+      this.kept.guesses = shape.guesses;
     }
     return (this.kept.graphs[l] ??= this.layerGraph(l, shape));
   }
 
-  private buildLayer(g: Graph, l: number, { tokens, rows, extended }: Shape): void {
+  private buildLayer(g: Graph, l: number, { tokens, rows, extended, guesses }: Shape): void {
     const { attentionNorm, attention, feedForwardNorm, dense, moe } = this.layers[l]!;
     const step: Step = {
       tokens,
@@ -159,7 +174,9 @@ export class Network {
       g.compute(g.copy(normal, g.rows(this.expertInput, 0, tokens)));
       this.routes.build(g, moe, normal);
     }
-    if (dense) g.compute(g.addTo(attended, dense(g, normal)));
+    const state = dense ? g.compute(g.addTo(attended, dense(g, normal))) : attended;
+    const next = guesses && moe ? this.following[l] : undefined;
+    if (next?.moe) this.routes.build(g, next.moe, next.feedForwardNorm(g, state), moe!.experts.count);
   }
 
   /** Logits [vocabulary] after each of these tokens of the call, at most {@link LOGIT_ROWS} of them. */
@@ -200,4 +217,6 @@ export interface Shape {
   rows: number;
   /** The sequence is longer than the model's `extendedBeyond`. */
   extended: boolean;
+  /** Speculative expert loading (arXiv 2312.17238, section 3.2): the next router is asked about the present state. */
+  guesses: boolean;
 }

@@ -10,6 +10,13 @@ export interface LoadOptions {
   expertsResident?: number;
   /** How missing experts are computed: a name in the policy registry. */
   policy?: string;
+  /**
+   * Bytes of the accelerator for a cache of streamed experts, beside the slots that streaming takes anyway; taken before
+   * resident experts are placed. Default 0.
+   */
+  expertCache?: number;
+  /** Copy experts ahead that the next layer will probably choose. Default: as the policy has it. */
+  prefetch?: boolean;
   /** CPU threads. Default: the cores this process may use. */
   threads?: number;
   /** Which kernels compute experts on the CPU; `auto` takes the native ones where they were built and pay. */
@@ -81,6 +88,15 @@ export interface LaneReport {
   ms: number;
 }
 
+/** What the cache of streamed experts saved, and what copies ahead of need did. */
+export interface CacheReport {
+  /** Executions of streamed experts that needed no copy then, because of prefetches or of earlier ones. */
+  hits: number;
+  /** Experts copied ahead that the layer they were meant for then needed, and those that it did not. */
+  usefulPrefetches: number;
+  wastedPrefetches: number;
+}
+
 /** What a generation or a scoring did and how fast. */
 export interface Report {
   model: string;
@@ -101,6 +117,7 @@ export interface Report {
   decodeRate: number;
   experts: { resident: number; total: number; hitRate: number };
   lanes: { resident: LaneReport; streamed: LaneReport; cpu: LaneReport };
+  cache: CacheReport;
   /** Bytes: taken on the accelerator; in RAM, weights that the CPU serves; and this process's peak resident set. */
   memory: { accelerator: number; ram: number; peakRss: number };
 }

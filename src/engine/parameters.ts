@@ -19,7 +19,11 @@ export interface FoundParameter {
  * @param type the computed type of matrices; undefined is the stored one
  * @throws FiddlerError `file` or `unsupported`: missing, or of another shape or type than the model takes
  */
-export function findParameters(checkpoint: Checkpoint, parameters: readonly Parameter[], type?: Type): FoundParameter[] {
+export function findParameters(
+  checkpoint: Checkpoint,
+  parameters: readonly Parameter[],
+  type?: Type,
+): FoundParameter[] {
   return parameters.map((parameter) => {
     const { name, shape, precision, groups } = parameter;
     const whole = findSource(checkpoint, name, shape);

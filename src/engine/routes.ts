@@ -14,6 +14,7 @@ export class RouteBuffers {
   private readonly values: Float32Array;
   private readonly experts: Int32Array;
   private readonly weights: Float32Array;
+  private readonly guessed: Float32Array;
 
   constructor(
     private readonly accelerator: Device,
@@ -22,7 +23,8 @@ export class RouteBuffers {
     hostType: Pointer,
   ) {
     const most = (of: (moe: MoeSpec) => number) => Math.max(1, ...layers.map(({ moe }) => (moe ? of(moe) : 0)));
-    const size = most((moe) => moe.experts.count) * chunk;
+    // Beside those of a call, the logits of one token that are a guess.
+    const size = most((moe) => moe.experts.count) * (chunk + 1);
     this.host = this.memory.tensor(Type.F32, size);
     this.memory.allocate(hostType);
     if (accelerator.unified) this.device = this.host;
@@ -34,18 +36,23 @@ export class RouteBuffers {
     this.values = floats(this.host);
     this.experts = new Int32Array(most((moe) => moe.router.chosen) * chunk);
     this.weights = new Float32Array(this.experts.length);
+    this.guessed = new Float32Array(most((moe) => moe.router.chosen));
   }
 
-  /** Adds the router to a layer's graph: x [hidden, n] (ggml's order) → logits [experts, n]. */
-  build(g: Graph, moe: MoeSpec, x: Tensor): void {
+  /**
+   * Adds a router to a layer's graph: x [hidden, n] (ggml's order) → logits [experts, n].
+   * @param first where they lie: behind the layer's own for a guess of what the next router will say
+   */
+  build(g: Graph, moe: MoeSpec, x: Tensor, first = 0): void {
     const { count } = moe.experts;
-    const target = g.view(this.device, [count, x.ne[1], 1, 1], 0, [4, count * 4, count * x.ne[1] * 4, 0]);
+    const target = g.view(this.device, [count, x.ne[1], 1, 1], first * 4, [4, count * 4, count * x.ne[1] * 4, 0]);
     g.compute(g.copy(g.matmul(moe.gate.tensor, x), target));
   }
 
-  /** Queues the copy of the logits to the host. */
-  read(moe: MoeSpec, tokens: number): void {
-    this.accelerator.compute.read(this.device, this.host.address, tokens * moe.experts.count * 4);
+  /** Queues the copy of the logits to the host, with those of the guess where there is one. */
+  read(moe: MoeSpec, tokens: number, guess?: MoeSpec): void {
+    const count = tokens * moe.experts.count + (guess?.experts.count ?? 0);
+    this.accelerator.compute.read(this.device, this.host.address, count * 4);
   }
 
   /** The router's choice for each token, once the logits are on the host. */
@@ -59,6 +66,15 @@ export class RouteBuffers {
       );
     }
     return { layer, tokens, chosen, experts: this.experts, weights: this.weights };
+  }
+
+  /** What the next layer's router would choose for a call's only token, by logits that lie behind this layer's. */
+  guess(moe: MoeSpec, next: MoeSpec): Int32Array {
+    const from = moe.experts.count;
+    const ids = new Int32Array(next.router.chosen);
+    const weights = this.guessed.subarray(0, ids.length);
+    next.router.choose(this.values.subarray(from, from + next.experts.count), ids, weights);
+    return ids;
   }
 
   free(): void {

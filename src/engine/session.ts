@@ -1,11 +1,12 @@
 import { FiddlerError } from '../errors.js';
 import type { Experts } from '../experts/experts.js';
 import type { Costs, Policy } from '../experts/policy.js';
+import type { OnSpan } from '../experts/spans.js';
 import type { Statistics } from '../experts/statistics.js';
 import { type Blueprint, expertTotals } from './blueprint.js';
 import type { Engine } from './engine.js';
 import { forward } from './forward.js';
-import type { Machine } from './machine.js';
+import type { Hardware, Machine } from './machine.js';
 import { LOGIT_ROWS, type Network } from './network.js';
 import type { GenerateOptions, ModelInfo, Report, ScoredToken, TokenLogprob } from './options.js';
 import { Stopwatch } from './stopwatch.js';
@@ -40,6 +41,11 @@ export class Session implements Engine {
     this.parts.experts.policy = policy;
     if (costs) this.parts.experts.costs = costs;
     this.info.policy = policy.name;
+  }
+
+  /** What this runs on. */
+  get hardware(): Hardware {
+    return this.parts.machine.hardware;
   }
 
   /** Bytes of the largest expert in the computed type. */
@@ -80,9 +86,24 @@ export class Session implements Engine {
     for (const l of network.layers.keys()) network.attend(l, shape);
   }
 
+  /** Repeats the experts of the last layer, all lanes at once. @returns milliseconds */
+  replayExperts(): number {
+    return this.parts.experts.replay();
+  }
+
+  /** Repeats the experts of the last layer piece by piece. */
+  recordExperts(onSpan: OnSpan): void {
+    this.parts.experts.record(onSpan);
+  }
+
   /** What the lanes did since the last call of `generate`, `score` or `resetStatistics`. */
   get lanes(): Statistics['lanes'] {
     return this.parts.experts.statistics.lanes;
+  }
+
+  /** What the cache of streamed experts did in that time. */
+  get cache(): Statistics['cache'] {
+    return this.parts.experts.statistics.cache;
   }
 
   resetStatistics(): void {
@@ -266,6 +287,7 @@ export class Session implements Engine {
       ...watch.times(),
       experts: { ...experts, hitRate: statistics.hitRate },
       lanes: statistics.lanes,
+      cache: { ...statistics.cache },
       memory: { ...memory, peakRss: process.resourceUsage().maxRSS * 1024 },
     };
   }

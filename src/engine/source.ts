@@ -2,8 +2,7 @@ import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { usableCores } from '../devices/cores.js';
 import { FiddlerError } from '../errors.js';
-import { MATRICES } from '../experts/expert.js';
-import { matrixShape } from '../experts/spec.js';
+import { wantedTensors } from '../experts/stored.js';
 import type { ModelSpec } from '../models/model.js';
 import type { Declarations } from '../models/parameters.js';
 import { PUBLISHED } from '../models/published.js';
@@ -66,17 +65,13 @@ export function syntheticSource(name: string, { layers, zipf = 0 }: SyntheticOpt
 /** Every tensor that the model reads, once each. */
 function syntheticTensors(spec: ModelSpec, declarations: Declarations): SyntheticTensor[] {
   const tensors = new Map<string, SyntheticTensor>();
-  const add = (name: string, shape: readonly number[]) => tensors.set(name, { name, shape, dtype: 'BF16' });
-  add(spec.embedding.name, [spec.vocabulary, spec.hidden]);
-  for (const { name, shape } of declarations.parameters) add(name, shape);
+  const add = (tensor: SyntheticTensor) => tensors.set(tensor.name, tensor);
+  add({ name: spec.embedding.name, shape: [spec.vocabulary, spec.hidden], dtype: 'BF16' });
+  for (const { name, shape } of [...declarations.parameters, ...declarations.hostVectors]) {
+    add({ name, shape, dtype: 'BF16' });
+  }
   for (const { moe } of spec.layers) {
-    for (let e = 0; moe && e < moe.experts.count; e++) {
-      for (const matrix of MATRICES) {
-        const { name, index } = moe.experts.matrices(e)[matrix];
-        const shape = matrixShape(moe.experts, matrix);
-        add(name, index === undefined ? shape : [moe.experts.count, ...shape]);
-      }
-    }
+    for (let e = 0; moe && e < moe.experts.count; e++) wantedTensors(moe.experts, e).forEach(add);
   }
   return [...tensors.values()];
 }

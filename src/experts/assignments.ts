@@ -9,6 +9,8 @@ export interface Routes {
   /** −1 where a token is routed to no expert (capacity overflow). */
   experts: Int32Array;
   weights: Float32Array;
+  /** The experts that the next layer would choose for the present state of the call's only token, where they were asked for. */
+  next?: Int32Array;
 }
 
 /** The routes of one call, sorted by expert: which tokens each expert computes, and with what weight. */
@@ -49,7 +51,11 @@ export class Assignments {
   }
 
   /** Sorts the routes by expert, tokens in order; gives the experts that have any. */
-  group(routes: Routes, resident: (expert: number) => boolean): Demand[] {
+  group(
+    routes: Routes,
+    resident: (expert: number) => boolean,
+    cached: (expert: number) => boolean = () => false,
+  ): Demand[] {
     const { experts: ids, tokens, chosen } = routes;
     const total = tokens * chosen;
     this.starts.fill(0);
@@ -65,7 +71,7 @@ export class Assignments {
     const demand: Demand[] = [];
     for (let e = 0; e < this.experts; e++) {
       const count = this.count(e);
-      if (count > 0) demand.push({ expert: e, tokens: count, resident: resident(e) });
+      if (count > 0) demand.push({ expert: e, tokens: count, resident: resident(e), cached: cached(e) });
     }
     return demand;
   }

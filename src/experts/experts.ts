@@ -10,10 +10,11 @@ import { RoutingInputs } from './io.js';
 import { ExpertCompute } from './lanes/compute.js';
 import { type CpuExperts, GgmlExperts } from './lanes/cpu.js';
 import { NativeExperts } from './lanes/native.js';
-import type { StreamSlots } from './lanes/slots.js';
+import { STREAM_SLOTS, type StreamSlots } from './lanes/slots.js';
 import { CpuSums } from './lanes/sums.js';
 import { type Costs, type Demand, LANES, type LaneName, type Policy, type Share } from './policy.js';
 import type { ResidentExperts } from './resident-experts.js';
+import type { OnSpan, SpanLane } from './spans.js';
 import type { ExpertsSpec } from './spec.js';
 import { Statistics } from './statistics.js';
 
@@ -34,6 +35,8 @@ export interface ExpertsParts {
   hostInput: Tensor;
   host: HostExperts;
   slots?: StreamSlots;
+  /** Experts are copied ahead of their layer; undefined lets the policy say so. */
+  prefetch?: boolean;
   /** Native CPU kernels and their threads, where they compute these experts; else ggml's kernels do. */
   pool?: { name: string; pool: ExpertPool };
   policy: Policy;
@@ -58,9 +61,12 @@ export class Experts {
   private readonly streamedPlaces: number;
   /** The accelerator computes and copies while the CPU computes. */
   readonly overlaps: boolean;
+  /** Most experts of a layer. */
+  private readonly most: number;
   /** Bytes of one expert of each layer. */
   private readonly bytes: readonly number[];
   private calls = 0;
+  private last?: { routes: Routes; plan: readonly Share[] };
 
   constructor(private readonly parts: ExpertsParts) {
     const { cpu, accelerator, layers, chunk, hidden, input, hostInput, hostType } = parts;
@@ -69,6 +75,7 @@ export class Experts {
     const chosen = Math.max(...layers.map((l) => l.chosen));
     const capacity = chunk * chosen;
     this.streamedPlaces = count;
+    this.most = count;
     this.assignments = new Assignments(count, capacity);
     this.bytes = layers.map((_, l) => parts.host.expertBytes(l));
     this.statistics = new Statistics(layers.map((l) => l.count));
@@ -102,9 +109,25 @@ export class Experts {
   /** Adds each token's routed experts to the hidden states; the accelerator may still be computing when this returns. */
   run(routes: Routes): void {
     const { layer } = routes;
-    const demand = this.assignments.group(routes, (e) => this.resident.has(layer, e));
+    const { slots } = this.parts;
+    const cached = (e: number) => slots?.has(this.key(layer, e)) === true;
+    const demand = this.assignments.group(routes, (e) => this.resident.has(layer, e), cached);
     for (const { expert, tokens } of demand) this.statistics.chosen(layer, expert, tokens);
-    this.execute(routes, this.sums ? this.policy.decide(demand, this.costs, this.parts.layers[layer]!.width) : inPlace(demand));
+    // Slots are left out where every expert was to be resident; if some do not fit after all, nothing can be streamed.
+    const decides = this.sums !== undefined && (slots !== undefined || !this.policy.streams);
+    const { width } = this.parts.layers[layer]!;
+    this.execute(routes, decides ? this.policy.decide(demand, this.costs, width) : inPlace(demand));
+  }
+
+  /** Guesses of the next layer's experts are of use. */
+  get prefetches(): boolean {
+    const { slots, prefetch = this.policy.prefetches } = this.parts;
+    return prefetch === true && slots !== undefined && slots.count > STREAM_SLOTS;
+  }
+
+  /** An expert's name in the cache. */
+  private key(layer: number, expert: number): number {
+    return layer * this.most + expert;
   }
 
   /** Runs a plan for routes, which `measureCosts` makes up. */
@@ -113,7 +136,59 @@ export class Experts {
     this.execute(routes, plan);
   }
 
+  /** Repeats the last call's work, which adds its results once more. @returns milliseconds until every lane is done */
+  replay(): number {
+    const { routes, plan } = this.last!;
+    this.wait();
+    const begin = performance.now();
+    this.execute(routes, plan);
+    this.wait();
+    return performance.now() - begin;
+  }
+
+  /**
+   * Repeats the last call's work piece by piece, lane after lane: the accelerator has no clock that could be read, so a
+   * piece ends when it was waited for.
+   */
+  record(onSpan: OnSpan): void {
+    const { routes, plan } = this.last!;
+    const { layer, tokens } = routes;
+    const lanes = byLane(plan);
+    const single = tokens === 1;
+    this.send(lanes, single);
+    this.wait();
+    let from = performance.now();
+    const ended = (lane: SpanLane) => {
+      this.wait();
+      onSpan(lane, from, performance.now());
+      from = performance.now();
+    };
+    lanes.streamed.forEach((share, i) => {
+      this.runStreamed(layer, share, single, i, () => ended('copy'));
+      ended('streamed');
+    });
+    for (const share of lanes.resident) {
+      this.runResident(layer, share, single);
+      ended('resident');
+    }
+    if (lanes.cpu.length === 0) return;
+    this.startCpu(layer, lanes.cpu, tokens);
+    this.finishCpu(tokens);
+    ended('cpu');
+  }
+
+  private startCpu(layer: number, shares: readonly Share[], tokens: number): void {
+    this.sums?.clear(tokens);
+    this.onCpu.start({ layer, shares, assignments: this.assignments, tokens });
+  }
+
+  private finishCpu(tokens: number): void {
+    this.onCpu.finish();
+    this.sums?.add(tokens);
+  }
+
   private execute(routes: Routes, plan: readonly Share[]): void {
+    this.last = { routes, plan };
     const { layer } = routes;
     const lanes = byLane(plan);
     this.onAccelerator.release();
@@ -121,25 +196,22 @@ export class Experts {
     const single = tokens === 1;
     this.send(lanes, single);
     const begin = performance.now();
-    if (lanes.cpu.length > 0) {
-      this.sums?.clear(tokens);
-      this.onCpu.start({ layer, shares: lanes.cpu, assignments: this.assignments, tokens });
-    }
+    if (lanes.cpu.length > 0) this.startCpu(layer, lanes.cpu, tokens);
     const cpuStarted = performance.now();
-    lanes.streamed.forEach((share, i) => this.runStreamed(layer, share, single, i));
+    for (const [i, share] of lanes.streamed.entries()) this.runStreamed(layer, share, single, i);
+    this.statistics.cache.wastedPrefetches += this.parts.slots?.settle() ?? 0;
     const streamedIssued = performance.now();
     for (const share of lanes.resident) this.runResident(layer, share, single);
     const residentIssued = performance.now();
-    if (lanes.cpu.length > 0) {
-      this.onCpu.finish();
-      this.sums?.add(tokens);
-    }
+    if (routes.next) this.prefetch(layer + 1, routes.next);
+    const prefetched = performance.now();
+    if (lanes.cpu.length > 0) this.finishCpu(tokens);
     const end = performance.now();
     const waited = this.timeLanes(begin);
     this.count(layer, lanes, {
       resident: waited?.resident ?? (this.overlaps ? undefined : residentIssued - streamedIssued),
       streamed: waited?.streamed ?? (this.overlaps ? undefined : streamedIssued - cpuStarted),
-      cpu: end - (this.overlaps ? begin : residentIssued),
+      cpu: end - (this.overlaps ? begin : prefetched),
     });
   }
 
@@ -163,15 +235,36 @@ export class Experts {
     this.onAccelerator.run(layer, share, placed, this.parts.layers[layer]!.activation, this.assignments, single);
   }
 
-  private runStreamed(layer: number, { expert, range }: Share, single: boolean, order: number): void {
+  private runStreamed(
+    layer: number,
+    { expert, range, cached }: Share,
+    single: boolean,
+    order: number,
+    onCopied?: () => void,
+  ): void {
     const { host, slots, layers } = this.parts;
     const { activation } = layers[layer]!;
-    slots!.run(host.expert(layer, expert), range, (copied, slot) => {
+    const streamed = { key: this.key(layer, expert), source: host.expert(layer, expert), range, cached };
+    const found = slots!.run(streamed, (placed, slot) => {
+      onCopied?.();
       const rows = range ? `${range.from}-${range.to}` : 'all';
       if (single) {
-        this.onAccelerator.forOne(`slot ${slot}.${order} ${rows}`, copied, activation, this.streamedPlaces + order);
-      } else this.onAccelerator.forRows(copied, activation, this.assignments, expert);
+        this.onAccelerator.forOne(`slot ${slot}.${order} ${rows}`, placed, activation, this.streamedPlaces + order);
+      } else this.onAccelerator.forRows(placed, activation, this.assignments, expert);
     });
+    const { cache } = this.statistics;
+    if (found !== 'copied') cache.hits++;
+    if (found === 'prefetched') cache.usefulPrefetches++;
+  }
+
+  /** Starts to copy what the next layer will probably choose, as far as there is room. */
+  private prefetch(layer: number, experts: Int32Array): void {
+    const { host, slots } = this.parts;
+    for (const expert of experts) {
+      if (expert < 0 || this.resident.has(layer, expert)) continue;
+      const copied = slots!.prefetch(this.key(layer, expert), host.expert(layer, expert));
+      if (copied) this.statistics.add('streamed', 0, this.bytes[layer]!);
+    }
   }
 
   /** Some experts may be on another device than the CPU. */
@@ -204,8 +297,10 @@ export class Experts {
     const { width } = this.parts.layers[layer]!;
     for (const lane of LANES) {
       if (lanes[lane].length === 0) continue;
-      const part = lanes[lane].reduce((sum, { range }) => sum + (range ? (range.to - range.from) / width : 1), 0);
-      this.statistics.add(lane, part, part * bytes, ms[lane]);
+      const sum = (shares: readonly Share[]) =>
+        shares.reduce((total, { range }) => total + (range ? (range.to - range.from) / width : 1), 0);
+      const moved = lanes[lane].filter(({ cached }) => !cached);
+      this.statistics.add(lane, sum(lanes[lane]), sum(moved) * bytes, ms[lane]);
     }
   }
 
@@ -217,12 +312,16 @@ export class Experts {
   }
 }
 
-/** Without an accelerator there is nothing to decide. */
+/** Computes every expert where its weights are. */
 function inPlace(demand: readonly Demand[]): Share[] {
-  return demand.map(({ expert, tokens }) => ({ expert, tokens, lane: 'cpu' }));
+  return demand.map(({ expert, tokens, resident }) => ({ expert, tokens, lane: resident ? 'resident' : 'cpu' }));
 }
 
 function byLane(plan: readonly Share[]): Record<LaneName, Share[]> {
   const of = (lane: LaneName) => plan.filter((share) => share.lane === lane);
-  return { resident: of('resident'), streamed: of('streamed'), cpu: of('cpu') };
+  const streamed = of('streamed');
+  const cached = streamed.filter((share) => share.cached);
+  const missing = streamed.filter((share) => !share.cached);
+  // What is cached is computed before a copy takes its slot.
+  return { resident: of('resident'), streamed: [...cached, ...missing], cpu: of('cpu') };
 }

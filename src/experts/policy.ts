@@ -11,6 +11,8 @@ export interface Demand {
   tokens: number;
   /** Its weights are on the accelerator. */
   resident: boolean;
+  /** A copy is in the accelerator's cache of streamed experts, so that streaming it whole needs no other. */
+  cached: boolean;
 }
 
 /** One expert's work, or part of it, given to a lane. */
@@ -20,6 +22,8 @@ export interface Share {
   lane: LaneName;
   /** The inner rows that this lane computes; undefined is all of them. */
   range?: RowRange;
+  /** It is streamed from the cache, which costs no copy. */
+  cached?: true;
 }
 
 /** What one expert costs on this machine, in milliseconds. */
@@ -45,22 +49,30 @@ export interface Policy {
   streams: boolean;
   /** It decides by costs, which are then measured when the model is loaded. */
   byCost: boolean;
+  /** Experts are copied ahead of the layer that needs them, unless that is switched off. */
+  prefetches?: boolean;
   /** @param width inner rows of an expert */
   decide(demand: readonly Demand[], costs: Costs, width: number): Share[];
 }
 
 /** A policy that decides each missing expert alone; resident ones are computed where they are. */
 export function perExpert(
-  policy: Pick<Policy, 'name' | 'summary' | 'streams' | 'byCost'>,
-  missing: (tokens: number, costs: Costs) => LaneName,
+  policy: Pick<Policy, 'name' | 'summary' | 'streams' | 'byCost' | 'prefetches'>,
+  missing: (demand: Demand, costs: Costs) => LaneName,
 ): Policy {
   return {
     ...policy,
-    decide: (demand, costs) =>
-      demand.map(({ expert, tokens, resident }) => ({
-        expert,
-        tokens,
-        lane: resident ? 'resident' : missing(tokens, costs),
-      })),
+    decide: (demand, costs) => demand.map((d) => whole(d, d.resident ? 'resident' : missing(d, costs))),
   };
+}
+
+/** All of an expert, given to one lane. */
+export function whole({ expert, tokens, cached }: Demand, lane: LaneName): Share {
+  return cached && lane === 'streamed' ? { expert, tokens, lane, cached } : { expert, tokens, lane };
+}
+
+/** Where a missing expert costs least. */
+export function cheaperLane({ tokens, cached }: Demand, costs: Costs): LaneName {
+  const copy = cached ? 0 : costs.copy;
+  return costs.cpu(tokens) <= copy + costs.accelerator(tokens) ? 'cpu' : 'streamed';
 }

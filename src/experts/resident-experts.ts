@@ -50,7 +50,12 @@ export class ResidentExperts {
       const count = placement[layer]!.length;
       return count > 0 ? slab(this.context, spec, type, count) : undefined;
     });
-    if (this.count > 0) accelerator.allocate(this.context, 'experts').markWeights();
+    try {
+      if (this.count > 0) accelerator.allocate(this.context, 'experts').markWeights();
+    } catch (error) {
+      this.context.free();
+      throw error;
+    }
   }
 
   has(layer: number, expert: number): boolean {

@@ -7,6 +7,15 @@ export interface LaneWork {
   ms: number;
 }
 
+/** What the cache of streamed experts saved, and what copies ahead of need did. */
+export interface CacheWork {
+  /** Executions of streamed experts that found them in the cache, prefetched ones included. */
+  hits: number;
+  /** Experts copied ahead that the layer they were meant for then streamed, and those that it did not. */
+  usefulPrefetches: number;
+  wastedPrefetches: number;
+}
+
 interface Counted extends LaneWork {
   /** Executions that `ms` covers. */
   timed: number;
@@ -15,6 +24,7 @@ interface Counted extends LaneWork {
 /** Counts what the lanes did since the last reset, and how often each expert was chosen. */
 export class Statistics {
   private counted = empty();
+  cache = emptyCache();
   /** Tokens routed to each expert, by layer; never reset. */
   readonly popularity: readonly Uint32Array[];
   /** Calls in which each expert was chosen, by layer; never reset. */
@@ -33,6 +43,7 @@ export class Statistics {
 
   reset(): void {
     this.counted = empty();
+    this.cache = emptyCache();
   }
 
   /** @param ms undefined where this call was not timed */
@@ -54,11 +65,15 @@ export class Statistics {
   /** Share of expert executions that found their weights on the accelerator. */
   get hitRate(): number {
     const all = LANES.reduce((sum, lane) => sum + this.counted[lane].experts, 0);
-    return all === 0 ? 0 : this.counted.resident.experts / all;
+    return all === 0 ? 0 : (this.counted.resident.experts + this.cache.hits) / all;
   }
 }
 
 function empty(): Record<LaneName, Counted> {
   const none = () => ({ experts: 0, bytes: 0, ms: 0, timed: 0 });
   return { resident: none(), streamed: none(), cpu: none() };
+}
+
+function emptyCache(): CacheWork {
+  return { hits: 0, usefulPrefetches: 0, wastedPrefetches: 0 };
 }

@@ -28,10 +28,12 @@ export class Threadpool {
   constructor(
     private readonly cpu: Pointer,
     readonly threads: number,
+    /** Idle threads wait spinning, for up to half a second: what keeps decoding fast, and every other pool slow. */
+    spin: boolean,
   ) {
     const params = Buffer.alloc(PARAMS_BYTES);
     api().threadpoolParams(params, threads);
-    params.writeUInt32LE(POLL_ALWAYS, POLL_OFFSET);
+    params.writeUInt32LE(spin ? POLL_ALWAYS : 0, POLL_OFFSET);
     this.pointer = checkPointer(cpuFunction(cpu, 'ggml_threadpool_new')(params), 'a thread pool');
   }
 

@@ -6,8 +6,8 @@ import { mixtureOfExperts, separateExperts } from './blocks/moe.js';
 import { rmsNorm } from './blocks/norm.js';
 import { rotary } from './blocks/rotary.js';
 import { decoderFields, readConfig, size } from './config.js';
+import { latentFields, latentHeadsOf } from './latent.js';
 import type { Family } from './model.js';
-import { latentFields, latentScale } from './latent.js';
 import { readRotation, ropeFields } from './rope.js';
 import { expertGroups, scoreRouter } from './router-scores.js';
 
@@ -44,26 +44,9 @@ export const deepseekV2: Family = {
     const grouping = { experts, chosen, count: c.n_group ?? 1, kept: c.topk_group ?? 1 };
     const groups = limited ? expertGroups('best', grouping) : undefined;
     const renormalised = c.norm_topk_prob && chosen > 1;
-    return decoder(declare, {
-      vocabulary: c.vocab_size,
-      hidden,
-      context: c.max_position_embeddings,
-      layers: c.num_hidden_layers,
-      tied: c.tie_word_embeddings,
+    return decoder(declare, c, {
       norm: (name) => rmsNorm(declare, name, hidden, c.rms_norm_eps),
-      attention: (prefix) =>
-        latentAttention(declare, prefix, {
-          hidden,
-          heads: c.num_attention_heads,
-          rank: c.kv_lora_rank,
-          queryRank: c.q_lora_rank ?? undefined,
-          unrotated: c.qk_nope_head_dim,
-          rotated: c.qk_rope_head_dim,
-          valueSize: c.v_head_dim,
-          rotate,
-          scale: latentScale(c),
-          bias: c.attention_bias,
-        }),
+      attention: (prefix) => latentAttention(declare, prefix, { ...latentHeadsOf(c), rotate }),
       feedForward: (layer, l) => {
         const mlp = `${layer}.mlp`;
         if (!sparse(l)) return { dense: gatedFeedForward(declare, mlp, hidden, c.intermediate_size) };

@@ -6,7 +6,7 @@ import { mixtureOfExperts, separateExperts } from './blocks/moe.js';
 import { rmsNorm } from './blocks/norm.js';
 import { rotary } from './blocks/rotary.js';
 import { decoderFields, readConfig, size } from './config.js';
-import { latentFields, latentScale } from './latent.js';
+import { latentFields, latentHeadsOf } from './latent.js';
 import type { Family } from './model.js';
 import { readRotation, ropeFields } from './rope.js';
 import { expertGroups, scoreRouter } from './router-scores.js';
@@ -44,26 +44,9 @@ export const deepseekV3: Family = {
     const rotate = rotary(declare, readRotation(c, rotation));
     const [experts, chosen] = [c.n_routed_experts, c.num_experts_per_tok];
     const groups = expertGroups('best two', { experts, chosen, count: c.n_group, kept: c.topk_group });
-    return decoder(declare, {
-      vocabulary: c.vocab_size,
-      hidden,
-      context: c.max_position_embeddings,
-      layers: c.num_hidden_layers,
-      tied: c.tie_word_embeddings,
+    return decoder(declare, c, {
       norm: (name) => rmsNorm(declare, name, hidden, c.rms_norm_eps),
-      attention: (prefix) =>
-        latentAttention(declare, prefix, {
-          hidden,
-          heads: c.num_attention_heads,
-          rank: c.kv_lora_rank,
-          queryRank: c.q_lora_rank ?? undefined,
-          unrotated: c.qk_nope_head_dim,
-          rotated: c.qk_rope_head_dim,
-          valueSize: c.v_head_dim,
-          rotate,
-          scale: latentScale(c),
-          bias: c.attention_bias,
-        }),
+      attention: (prefix) => latentAttention(declare, prefix, { ...latentHeadsOf(c), rotate }),
       feedForward: (layer, l) => {
         const mlp = `${layer}.mlp`;
         if (l < c.first_k_dense_replace) return { dense: gatedFeedForward(declare, mlp, hidden, c.intermediate_size) };

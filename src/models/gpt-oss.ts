@@ -5,7 +5,7 @@ import { decoder } from './blocks/decoder.js';
 import { type MoeOptions, mixtureOfExperts } from './blocks/moe.js';
 import { rmsNorm } from './blocks/norm.js';
 import { rotary } from './blocks/rotary.js';
-import { decoderFields, headSizeOf, readConfig, refuseUnless, size } from './config.js';
+import { decoderFields, headsOf, readConfig, refuseUnless, size } from './config.js';
 import type { Family } from './model.js';
 import { readRotation, ropeFields } from './rope.js';
 import { softmaxOverChosen } from './router.js';
@@ -28,28 +28,20 @@ export const gptOss: Family = {
   modelType: 'gpt_oss',
   describe(config, declare) {
     const c = readConfig(schema, config);
-    const hidden = c.hidden_size;
+    const heads = headsOf(c);
+    const { hidden, headSize } = heads;
     const width = c.intermediate_size;
-    const headSize = headSizeOf(c);
     const rotate = rotary(declare, readRotation(c, { headSize, base: 150_000 }));
     const packing = c.quantization_config?.quant_method;
     if (packing) refuseUnless(hidden % 32 === 0 && width % 32 === 0, 'intermediate_size', 'is no multiple of 32');
     const layers = c.num_hidden_layers;
     refuseUnless((c.layer_types ?? Array(layers)).length === layers, 'layer_types', `does not name ${layers} layers`);
     const slides = (l: number) => (c.layer_types ? c.layer_types[l] === 'sliding_attention' : l % 2 === 0);
-    return decoder(declare, {
-      vocabulary: c.vocab_size,
-      hidden,
-      context: c.max_position_embeddings,
-      layers,
-      tied: c.tie_word_embeddings,
+    return decoder(declare, c, {
       norm: (name) => rmsNorm(declare, name, hidden, c.rms_norm_eps),
       attention: (prefix, l) =>
         groupedQueryAttention(declare, prefix, {
-          hidden,
-          heads: c.num_attention_heads,
-          kvHeads: c.num_key_value_heads ?? c.num_attention_heads,
-          headSize,
+          ...heads,
           rotate,
           bias: c.attention_bias,
           outputBias: c.attention_bias,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { refuseUnless, size } from './config.js';
-import { ropeFields, yarnMagnitude } from './rope.js';
+import type { LatentAttentionOptions } from './blocks/mla.js';
+import { type decoderFields, refuseUnless, size } from './config.js';
+import { type ropeFields, yarnMagnitude } from './rope.js';
 
 /** The keys of config.json for multi-head latent attention. */
 export const latentFields = {
@@ -12,16 +13,38 @@ export const latentFields = {
   attention_bias: z.boolean().default(false),
 };
 
-const scaled = z.object({ ...ropeFields, ...latentFields });
+/** `readRotation` checks the rest. */
+const yarn = z.object({ factor: z.number().optional(), mscale_all_dim: z.number().nullish() });
+
+type LatentConfig = z.infer<z.ZodObject<typeof decoderFields & typeof ropeFields & typeof latentFields>>;
+
+/** What the config says of latent attention. @throws FiddlerError `unsupported` */
+export function latentHeadsOf(c: LatentConfig): Omit<LatentAttentionOptions, 'rotate'> {
+  const heads = c.num_attention_heads;
+  refuseUnless(
+    (c.num_key_value_heads ?? heads) === heads,
+    'num_key_value_heads',
+    `is not the number of heads, ${heads}`,
+  );
+  return {
+    hidden: c.hidden_size,
+    heads,
+    rank: c.kv_lora_rank,
+    queryRank: c.q_lora_rank ?? undefined,
+    unrotated: c.qk_nope_head_dim,
+    rotated: c.qk_rope_head_dim,
+    valueSize: c.v_head_dim,
+    scale: scoreFactor(c),
+    bias: c.attention_bias,
+  };
+}
 
 /**
- * Factor of attention's scores: 1/√(size of a head's query), and where the context is extended by YaRN, the square of
- * its magnitude for `mscale_all_dim` (arXiv 2405.04434, section 3.1.4, and the published code).
- * @throws FiddlerError `unsupported`
+ * 1/√(size of a head's query), and where YaRN extends the context, times the square of its magnitude for
+ * `mscale_all_dim` (the published code; transformers, models/deepseek_v3).
  */
-export function latentScale(c: z.infer<typeof scaled>): number {
-  const { factor = 1, mscale_all_dim: mscale = 0 } = c.rope_parameters ?? c.rope_scaling ?? {};
-  refuseUnless(typeof factor === 'number' && typeof mscale === 'number', 'rope_scaling.mscale_all_dim', 'is no number');
-  const magnitude = mscale ? yarnMagnitude(factor as number, mscale as number) : 1;
+function scoreFactor(c: LatentConfig): number {
+  const { factor, mscale_all_dim: mscale } = yarn.parse(c.rope_parameters ?? c.rope_scaling ?? {});
+  const magnitude = factor && mscale ? yarnMagnitude(factor, mscale) : 1;
   return magnitude ** 2 / Math.sqrt(c.qk_nope_head_dim + c.qk_rope_head_dim);
 }

@@ -19,6 +19,8 @@ const loadOptions = z.strictObject({
   gpuMemory: integer(1),
   expertsResident: share,
   policy: z.string('must be the name of a policy').optional(),
+  expertCache: integer(0),
+  prefetch: z.boolean('must be true or false').optional(),
   threads: integer(1),
   dtype: z.enum(['auto', 'f32'], 'must be auto or f32').optional(),
   cpuKernels: z.enum(['auto', 'native', 'ggml']).optional(),

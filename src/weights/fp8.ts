@@ -14,7 +14,11 @@ export function findScale(checkpoint: Checkpoint, matrix: StoredTensor): Scale {
   const block = checkpoint.scaleBlock;
   if (!block || matrix.shape.length !== 2) {
     const problem = block ? `${matrix.shape.length} dimensions` : 'type F8_E4M3, but config.json names no fp8 blocks';
-    throw new FiddlerError('unsupported', `tensor ${matrix.name} in ${matrix.file} has ${problem}`, 'use the model in bf16');
+    throw new FiddlerError(
+      'unsupported',
+      `tensor ${matrix.name} in ${matrix.file} has ${problem}`,
+      'use the model in bf16',
+    );
   }
   const stored = checkpoint.get(`${matrix.name}_scale_inv`);
   const shape = [Math.ceil(rows! / block[0]), Math.ceil(columns! / block[1])];

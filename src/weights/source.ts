@@ -2,7 +2,7 @@ import { FiddlerError } from '../errors.js';
 import type { Pointer } from '../ggml/api.js';
 import { view } from '../ggml/memory.js';
 import { rowBytes, Type } from '../ggml/tensor.js';
-import { type Checkpoint, type DType, DTYPE_BYTES, type Region, type StoredTensor } from './checkpoint.js';
+import { type Checkpoint, DTYPE_BYTES, type DType, type Region, type StoredTensor } from './checkpoint.js';
 import { findScale, unpackFp8 } from './fp8.js';
 
 /** ggml's number for an element type that is computed as it is stored. */
@@ -47,7 +47,12 @@ export function typeInPlace(stored: StoredTensor): Type {
  * @param index takes only this one along the first dimension
  * @throws FiddlerError `file` or `unsupported`
  */
-export function findSource(checkpoint: Checkpoint, name: string, shape: readonly number[], index?: number): StoredSource {
+export function findSource(
+  checkpoint: Checkpoint,
+  name: string,
+  shape: readonly number[],
+  index?: number,
+): StoredSource {
   const stored = checkpoint.get(name);
   checkShape(stored, shape);
   const taken = index === undefined ? shape : shape.slice(1);
@@ -96,7 +101,11 @@ function read(source: Source): ArrayBuffer {
 /** Rows and columns of a tile that fits the first cache, read and written. */
 const TILE = 32;
 
-function gather(from: Uint16Array | Uint32Array, to: Uint16Array | Uint32Array, { shape, offset, strides }: Layout): void {
+function gather(
+  from: Uint16Array | Uint32Array,
+  to: Uint16Array | Uint32Array,
+  { shape, offset, strides }: Layout,
+): void {
   const [groups, rows, columns] = shape;
   const [perGroup, perRow, perColumn] = strides;
   for (let group = 0; group < groups; group++) {

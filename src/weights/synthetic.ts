@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { mapAnonymous, view } from '../ggml/memory.js';
-import { type Checkpoint, DTYPE_BYTES, type DType, type StoredTensor } from './checkpoint.js';
+import { type Checkpoint, STORED_BYTES, type StoredTensor } from './checkpoint.js';
 import { MappedCheckpoint } from './mapped.js';
 
 /** Tensors begin at multiples of this many bytes. */
@@ -10,7 +10,9 @@ const ALIGNMENT = 4096;
 export interface SyntheticTensor {
   name: string;
   shape: readonly number[];
-  dtype: DType;
+  dtype: 'BF16' | 'U8';
+  /** What every byte is, where that is not random. */
+  byte?: number;
 }
 
 /** Where a worker writes what; see fill-worker.ts. */
@@ -30,7 +32,7 @@ export function openSynthetic(name: string, tensors: readonly SyntheticTensor[],
   const placed: { tensor: SyntheticTensor; offset: number; bytes: number }[] = [];
   let total = 0;
   for (const tensor of tensors) {
-    const bytes = tensor.shape.reduce((a, b) => a * b, DTYPE_BYTES[tensor.dtype]);
+    const bytes = tensor.shape.reduce((a, b) => a * b, STORED_BYTES[tensor.dtype]);
     placed.push({ tensor, offset: total, bytes });
     total += Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
   }
@@ -39,8 +41,10 @@ export function openSynthetic(name: string, tensors: readonly SyntheticTensor[],
   const stored = new Map<string, StoredTensor>();
   for (const { tensor, offset, bytes } of placed) {
     const address = mapping.address + BigInt(offset);
-    if (tensor.shape.length === 1) writeOnes(address, bytes, tensor.dtype);
-    stored.set(tensor.name, { ...tensor, address, bytes, file: name });
+    const { shape, dtype, byte } = tensor;
+    if (byte !== undefined) new Uint8Array(view(address, bytes)).fill(byte);
+    else if (shape.length === 1) new Uint16Array(view(address, bytes)).fill(ONE);
+    stored.set(tensor.name, { name: tensor.name, shape, dtype, address, bytes, file: name });
   }
   return new MappedCheckpoint(name, [mapping], stored, new Map());
 }
@@ -52,15 +56,16 @@ function fill(address: bigint, bytes: number, threads: number): void {
   const share = Math.ceil(bytes / threads / ALIGNMENT) * ALIGNMENT;
   let started = 0;
   for (let from = 0; from < bytes; from += share) {
-    const task: FillTask = { from: address + BigInt(from), bytes: Math.min(share, bytes - from), seed: ++started, done };
+    const task: FillTask = {
+      from: address + BigInt(from),
+      bytes: Math.min(share, bytes - from),
+      seed: ++started,
+      done,
+    };
     new Worker(new URL('./fill-worker.js', import.meta.url), { workerData: task });
   }
   for (let finished = 0; finished < started; finished = Atomics.load(counter, 0)) Atomics.wait(counter, 0, finished);
 }
 
-const ONE: Readonly<Record<DType, number>> = { BF16: 0x3f80, F16: 0x3c00, F32: 0x3f80_0000 };
-
-function writeOnes(address: bigint, bytes: number, dtype: DType): void {
-  const memory = view(address, bytes);
-  (dtype === 'F32' ? new Uint32Array(memory) : new Uint16Array(memory)).fill(ONE[dtype]);
-}
+/** 1 in bf16. */
+const ONE = 0x3f80;

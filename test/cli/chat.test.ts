@@ -5,7 +5,8 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { temporaryFolder } from '../support/folder.js';
 import { fiddler } from './fiddler.js';
 
-const CPU = ['--accelerator', 'none'];
+/** One thread, since two that wait for each other are slow on cores that are busy otherwise. */
+const CPU = ['--accelerator', 'none', '--threads', '1'];
 
 describe('fiddler chat with a pipe', () => {
   it('answers each line, has only new tokens computed, and keeps to its commands', async () => {
@@ -66,7 +67,7 @@ describe.runIf(process.platform === 'linux')('fiddler chat at a terminal', () =>
       if (prompts > asked) {
         asked = prompts;
         type(asked === 1 ? 'Hello\r' : '\x03');
-      } else if (!stopped && all.split('Hello')[1]!.length > 60) {
+      } else if (!stopped && all.length > 200 && asked === 1) {
         stopped = true;
         type('\x03');
       }

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bytes, integer, number, several, share, tokens } from '../../src/cli/parse.js';
+import { bytes, integer, number, onOff, several, share, tokens } from '../../src/cli/parse.js';
 
 describe('integer', () => {
   it.each([
@@ -91,5 +91,12 @@ describe('several', () => {
   it('collects texts in order, and refuses an empty one', () => {
     expect(several('b', several('a'))).toEqual(['a', 'b']);
     expect(() => several('')).toThrow(InvalidArgumentError);
+  });
+});
+
+describe('onOff', () => {
+  it('takes on and off only', () => {
+    expect([onOff('on'), onOff('off')]).toEqual([true, false]);
+    expect(() => onOff('yes')).toThrow(InvalidArgumentError);
   });
 });

@@ -21,6 +21,7 @@ const REPORT: Report = {
     streamed: { experts: 165, bytes: 36_300_000, ms: 9.87 },
     cpu: { experts: 1, bytes: 220_000, ms: 0.4 },
   },
+  cache: { hits: 0, usefulPrefetches: 0, wastedPrefetches: 0 },
   memory: { accelerator: 5_000_000, ram: 11_000_000, peakRss: 123_000_000 },
 };
 
@@ -40,6 +41,15 @@ describe('formatReport', () => {
         'memory       accelerator 5.0 MB, weights in RAM 11.0 MB, peak resident set 123.0 MB',
         '',
       ].join('\n'),
+    );
+  });
+
+  it('says what a cache and prefetching did, where there were any', () => {
+    const cache = { hits: 12, usefulPrefetches: 5, wastedPrefetches: 2 };
+    const text = formatReport({ ...REPORT, cache });
+    expect(text).toMatch(/^ {2}cache +12 .*5 useful, 2 wasted$/m);
+    expect(formatReport({ ...REPORT, cache: { ...cache, usefulPrefetches: 0, wastedPrefetches: 0 } })).not.toContain(
+      'useful',
     );
   });
 

@@ -1,8 +1,13 @@
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, constants, cpSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../support/folder.js';
 import { fiddler, jsonLines, start } from './fiddler.js';
 
-const CPU = ['--accelerator', 'none'];
+/** One thread, since two that wait for each other are slow on cores that are busy otherwise. */
+const CPU = ['--accelerator', 'none', '--threads', '1'];
 const SEEDED = [...CPU, '--seed', '7', '--max-tokens', '40'];
 const GOLDEN = ['--model', 'test/golden/mixtral', ...CPU];
 const expected = JSON.parse(readFileSync('test/golden/mixtral/expected.json', 'utf8'));
@@ -13,10 +18,16 @@ describe('fiddler run', () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^Once upon a time.+\n$/s);
     expect(stdout).not.toContain('tokens/s');
-    expect(stderr).toMatch(/^model +mini-mixtral on none, policy fiddler, \d+ threads?$/m);
+    expect(stderr).toMatch(/^model +mini-mixtral on none, policy \w+, \d+ threads?$/m);
     expect(stderr).toMatch(/^decode +40 tokens, \d+.* tokens\/s/m);
     expect(stderr).toMatch(/^experts +0 of 48 resident/m);
     expect(stderr).toMatch(/^ {2}CPU +\d+ experts/m);
+  });
+
+  it('finds out by itself where to compute', async () => {
+    const { code, stderr } = await fiddler(['run', '--max-tokens', '2']);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/^model +mini-mixtral on (cuda|vulkan|none), /m);
   });
 
   it('reads the prompt as an argument, from a pipe and from "-", and prints what follows it', async () => {
@@ -99,7 +110,7 @@ describe('what ends fiddler run early', () => {
     child.kill(signal);
     const { code, stderr } = await ended;
     expect(code).toBe(exitCode);
-    expect(stderr).toMatch(/^decode +\d+ tokens.*it was interrupted$/m);
+    expect(stderr).toMatch(/^decode +\d+ tokens?, .*it was interrupted$/m);
   });
 
   it('a closed pipe: nothing more is said', async () => {
@@ -116,5 +127,49 @@ describe('what ends fiddler run early', () => {
     const { code, stderr } = await ended;
     expect(code).toBe(130);
     expect(stderr).toBe('fiddler: reading from standard input\n');
+  });
+
+  describe.runIf(process.platform === 'linux')('Ctrl-C while it loads', () => {
+    /** Starts with a model whose tokenizer.json is a pipe: loading blocks until `release` closes that. */
+    async function startBlocked() {
+      const dir = temporaryFolder();
+      cpSync('test/golden/mixtral', dir, { recursive: true });
+      const pipe = join(dir, 'tokenizer.json');
+      spawnSync('mkfifo', [pipe]);
+      const running = start(['run', '--tokens', '1', '--model', dir, ...CPU]);
+      const opened = await openedForReading(pipe);
+      return { ...running, release: () => closeSync(opened) };
+    }
+
+    /** Opens a pipe for writing once somebody reads it. */
+    async function openedForReading(pipe: string): Promise<number> {
+      for (;;) {
+        try {
+          return openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK);
+        } catch {
+          await sleep(10);
+        }
+      }
+    }
+
+    it('ends without a word', async () => {
+      const { child, ended, release } = await startBlocked();
+      child.kill('SIGINT');
+      await sleep(500); // until the signal is handled: the error of the released load would come first
+      release();
+      expect(await ended).toMatchObject({ code: 130, stdout: '', stderr: '' });
+    });
+
+    it('ends at once when it is pressed again, though the thread is blocked', async () => {
+      const { child, ended, release } = await startBlocked();
+      child.kill('SIGINT');
+      await sleep(200);
+      expect(child.exitCode).toBeNull();
+      const pressed = performance.now();
+      child.kill('SIGINT');
+      expect(await ended).toMatchObject({ signal: 'SIGINT' }); // which shells show as 130
+      expect(performance.now() - pressed, 'milliseconds, where the grace is 10 seconds').toBeLessThan(5000);
+      release();
+    });
   });
 });

@@ -1,19 +1,25 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { checkBudget, checkRam, chunkSize, PROCESS_BYTES } from '../../src/engine/fitting.js';
-import { parseBytes } from '../support/sizes.js';
 import { fiddlerError } from '../support/errors.js';
+import { parseBytes } from '../support/sizes.js';
 
 describe('the tokens of a call', () => {
   const sizes = fc.integer({ min: 1, max: 2 ** 40 });
 
   it('are never more than the context holds', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 200_000 }), fc.boolean(), sizes, sizes, (context, streams, each, budget) => {
-        const tokens = chunkSize(context, streams, each, budget);
-        expect(tokens).toBeGreaterThan(0);
-        expect(tokens).toBeLessThanOrEqual(context);
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 200_000 }),
+        fc.boolean(),
+        sizes,
+        sizes,
+        (context, streams, each, budget) => {
+          const tokens = chunkSize(context, streams, each, budget);
+          expect(tokens).toBeGreaterThan(0);
+          expect(tokens).toBeLessThanOrEqual(context);
+        },
+      ),
     );
   });
 

@@ -9,3 +9,13 @@ for (const dtype of ['f32', 'auto'] as const) {
   goldenTest({ accelerator: 'vulkan', dtype, models: ['mixtral'] });
   goldenTest({ accelerator: 'vulkan', dtype, models: ['mini-mixtral'], residencies: [0, 50], cases: 1, tokens: 16 });
 }
+
+const MIXTRAL_EXPERT = 3 * 64 * 64 * 4;
+goldenTest({
+  accelerator: 'vulkan',
+  dtype: 'f32',
+  models: ['mixtral'],
+  residencies: [25],
+  cases: 1,
+  expertCache: 3 * MIXTRAL_EXPERT,
+});

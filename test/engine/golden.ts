@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { POLICIES } from '../../src/experts/policies/index.js';
 import { runScript } from '../support/command.js';
 import { SOFTWARE_VULKAN, vulkanMissing } from '../support/vulkan.js';
-
-const POLICIES = 3;
 
 /** One run of the golden check. */
 export interface GoldenRun {
@@ -14,6 +13,8 @@ export interface GoldenRun {
   /** Most prompts of a model, and most tokens after each. */
   cases?: number;
   tokens?: number;
+  /** A cache of streamed experts of so many bytes, and prefetch with every policy. */
+  expertCache?: number;
 }
 
 const missing = vulkanMissing();
@@ -21,22 +22,27 @@ if (missing) console.warn(`Vulkan is NOT tested: ${missing}`);
 
 /** Compares logits, greedy tokens and lane counts with the expected ones, in one process with a row for each setting. */
 export function goldenTest(run: GoldenRun): void {
-  const { accelerator, dtype, models, residencies = [0, 25, 50, 100], cases, tokens } = run;
+  const { accelerator, dtype, models, residencies = [0, 25, 50, 100], cases, tokens, expertCache } = run;
   const args = ['--accelerator', accelerator, '--dtype', dtype, '--residency', residencies.join(',')];
   for (const model of models) args.push('--model', model);
   if (cases) args.push('--cases', `${cases}`);
   if (tokens) args.push('--tokens', `${tokens}`);
-  const rows = models.length * POLICIES * (accelerator === 'none' ? 1 : residencies.length);
+  if (expertCache) args.push('--expert-cache', `${expertCache}`, '--prefetch', 'on');
+  const rows = models.length * POLICIES.length * (accelerator === 'none' ? 1 : residencies.length);
   const skipped = accelerator === 'vulkan' ? missing : undefined;
 
-  describe(`${accelerator} ${dtype}`, () => {
-    it.skipIf(skipped)(`${models.join(', ')}: ${rows} rows${skipped ? ` (skipped: ${skipped})` : ''}`, async () => {
-      const env: Record<string, string> = accelerator === 'vulkan' ? SOFTWARE_VULKAN : {};
-      const { code, stdout, stderr } = await runScript('dist/bench/golden.js', args, env);
-      const output = `${stdout}${stderr}`;
-      expect(output.match(/^FAIL.*(\n +.*)*/gm) ?? [], output).toEqual([]);
-      expect(output.match(/^ok .*/gm), output).toHaveLength(rows);
-      expect(code, output).toBe(0);
-    }, 900_000);
+  describe(`${accelerator} ${dtype}${expertCache ? ', expert cache and prefetch' : ''}`, () => {
+    it.skipIf(skipped)(
+      `${models.join(', ')}: ${rows} rows${skipped ? ` (skipped: ${skipped})` : ''}`,
+      async () => {
+        const env: Record<string, string> = accelerator === 'vulkan' ? SOFTWARE_VULKAN : {};
+        const { code, stdout, stderr } = await runScript('dist/bench/golden.js', args, env);
+        const output = `${stdout}${stderr}`;
+        expect(output.match(/^FAIL.*(\n +.*)*/gm) ?? [], output).toEqual([]);
+        expect(output.match(/^ok .*/gm), output).toHaveLength(rows);
+        expect(code, output).toBe(0);
+      },
+      900_000,
+    );
   });
 }

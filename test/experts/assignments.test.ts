@@ -29,6 +29,8 @@ function expected({ tokens, chosen, experts, weights }: Routes): [number, number
   return all;
 }
 
+const ids = fc.uniqueArray(fc.nat(EXPERTS - 1));
+
 describe('assignments', () => {
   const assignments = new Assignments(EXPERTS, 40 * 6); // reused, as by the engine
 
@@ -50,13 +52,22 @@ describe('assignments', () => {
 
   it('demand just the experts that have tokens, with their number and where they are', () => {
     fc.assert(
-      fc.property(routes, fc.uniqueArray(fc.nat(EXPERTS - 1)), (given, resident) => {
-        const demand = assignments.group(given, (e) => resident.includes(e));
+      fc.property(routes, ids, ids, (given, resident, cached) => {
+        const demand = assignments.group(
+          given,
+          (e) => resident.includes(e),
+          (e) => cached.includes(e),
+        );
         const all = expected(given);
         const tokensOf = (e: number) => all.filter(([expert]) => expert === e).length;
         const asked = [...new Set(all.map(([expert]) => expert))];
         expect(demand).toEqual(
-          asked.map((expert) => ({ expert, tokens: tokensOf(expert), resident: resident.includes(expert) })),
+          asked.map((expert) => ({
+            expert,
+            tokens: tokensOf(expert),
+            resident: resident.includes(expert),
+            cached: cached.includes(expert),
+          })),
         );
         for (const { expert } of demand) {
           expect(assignments.weight(expert)).toBe(all.find(([e]) => e === expert)![2]);

@@ -3,20 +3,24 @@ import { describe, expect, it } from 'vitest';
 import { fiddlerPolicy } from '../../src/experts/policies/fiddler.js';
 import { POLICIES, policyNamed } from '../../src/experts/policies/index.js';
 import { makespan } from '../../src/experts/policies/lanes.js';
+import { lruPolicy } from '../../src/experts/policies/lru.js';
 import { staticPolicy } from '../../src/experts/policies/static.js';
 import { streamPolicy } from '../../src/experts/policies/stream.js';
 import type { Costs, Demand, Share } from '../../src/experts/policy.js';
 import { fiddlerError } from '../support/errors.js';
 
-const demands: fc.Arbitrary<Demand[]> = fc
-  .uniqueArray(fc.nat(255), { maxLength: 24 })
-  .chain((experts) =>
-    fc.tuple(
-      ...experts.map((expert) =>
-        fc.record({ expert: fc.constant(expert), tokens: fc.integer({ min: 1, max: 2048 }), resident: fc.boolean() }),
-      ),
+const demands: fc.Arbitrary<Demand[]> = fc.uniqueArray(fc.nat(255), { maxLength: 24 }).chain((experts) =>
+  fc.tuple(
+    ...experts.map((expert) =>
+      fc.record({
+        expert: fc.constant(expert),
+        tokens: fc.integer({ min: 1, max: 2048 }),
+        resident: fc.boolean(),
+        cached: fc.boolean(),
+      }),
     ),
-  );
+  ),
+);
 
 /** Costs that grow with tokens, as on any machine. */
 const ms = (max: number) => fc.double({ min: 0.001, max, noNaN: true });
@@ -77,6 +81,18 @@ describe.each(POLICIES)('policy $name', (policy) => {
     );
   });
 
+  it('says of whole experts that it streams, and of no other share, whether they are cached', () => {
+    fc.assert(
+      fc.property(demands, costs, widths, (demand, cost, width) => {
+        for (const share of policy.decide(demand, cost, width)) {
+          const { cached } = demand.find(({ expert }) => expert === share.expert)!;
+          expect(share.cached === true).toBe(cached && share.lane === 'streamed');
+          if (share.cached) expect(share.range).toBeUndefined();
+        }
+      }),
+    );
+  });
+
   it('streams only where it says that it does', () => {
     fc.assert(
       fc.property(demands, costs, widths, (demand, cost, width) => {
@@ -105,11 +121,12 @@ describe.each(POLICIES)('policy $name', (policy) => {
 describe('each policy', () => {
   const lanes = (plan: readonly Share[]) => new Set(plan.map(({ lane }) => lane));
 
-  it('static never streams, and stream never uses the CPU', () => {
+  it('static never streams, and neither stream nor lru ever uses the CPU', () => {
     fc.assert(
       fc.property(demands, costs, widths, (demand, cost, width) => {
         expect(lanes(staticPolicy.decide(demand, cost, width))).not.toContain('streamed');
         expect(lanes(streamPolicy.decide(demand, cost, width))).not.toContain('cpu');
+        expect(lanes(lruPolicy.decide(demand, cost, width))).not.toContain('cpu');
       }),
     );
   });
@@ -117,8 +134,9 @@ describe('each policy', () => {
   it('fiddler takes the cheaper lane for each missing expert', () => {
     fc.assert(
       fc.property(demands, costs, widths, (demand, cost, width) => {
-        for (const { lane, tokens } of fiddlerPolicy.decide(demand, cost, width)) {
-          const [cpu, streamed] = [cost.cpu(tokens), cost.copy + cost.accelerator(tokens)];
+        for (const { expert, lane, tokens } of fiddlerPolicy.decide(demand, cost, width)) {
+          const { cached } = demand.find((d) => d.expert === expert)!;
+          const [cpu, streamed] = [cost.cpu(tokens), (cached ? 0 : cost.copy) + cost.accelerator(tokens)];
           if (lane === 'cpu') expect(cpu).toBeLessThanOrEqual(streamed);
           if (lane === 'streamed') expect(streamed).toBeLessThan(cpu);
         }
@@ -130,10 +148,38 @@ describe('each policy', () => {
     fc.assert(
       fc.property(demands, costs, widths, (demand, cost, width) => {
         const time = (name: string) => makespan(policyNamed(name).decide(demand, cost, width), cost, width);
-        const rivals = cost.overlap ? ['static', 'stream'] : ['static', 'stream', 'fiddler'];
+        const rivals = ['static', 'stream', 'lru', ...(cost.overlap ? [] : ['fiddler'])];
         for (const rival of rivals) expect(time('lanes')).toBeLessThanOrEqual(time(rival) * (1 + 1e-12));
       }),
     );
+  });
+
+  it('lanes divides work that the lanes do equally fast into halves, what is cached streamed', () => {
+    const even: Costs = { cpu: () => 1, copy: 1, accelerator: () => 1, overlap: true, contention: { cpu: 1, copy: 1 } };
+    const missing = (expert: number, cached: boolean) => ({ expert, tokens: 1, resident: false, cached });
+    const plan = (demand: Demand[]) => policyNamed('lanes').decide(demand, even, 128);
+    expect(plan([missing(0, false)])).toEqual([
+      { expert: 0, tokens: 1, lane: 'cpu', range: { from: 0, to: 64 } },
+      { expert: 0, tokens: 1, lane: 'streamed', range: { from: 64, to: 128 } },
+    ]);
+    expect(plan([missing(0, true), missing(1, false)])).toEqual([
+      { expert: 1, tokens: 1, lane: 'cpu' },
+      { expert: 0, tokens: 1, lane: 'streamed', cached: true },
+    ]);
+  });
+
+  it('lanes counts no copy for a cached expert', () => {
+    const cost: Costs = {
+      cpu: () => 3,
+      copy: 100,
+      accelerator: () => 1,
+      overlap: true,
+      contention: { cpu: 1, copy: 1 },
+    };
+    const demand = [0, 1, 2].map((expert) => ({ expert, tokens: 1, resident: false, cached: true }));
+    const plan = policyNamed('lanes').decide(demand, cost, 64);
+    expect(lanes(plan)).toEqual(new Set(['streamed']));
+    expect(makespan(plan, cost, 64)).toBe(3);
   });
 
   it('is refused by an unknown name, which lists those there are', () => {

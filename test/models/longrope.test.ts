@@ -24,7 +24,7 @@ function published(): string {
 }
 
 function open(): Session {
-  const session = loadEngine(published(), { accelerator: 'none', dtype: 'f32', ctx: 128 });
+  const session = loadEngine(published(), { accelerator: 'none', dtype: 'f32', ctx: 128, threads: 1 });
   onTestFinished(() => session.close());
   return session;
 }

@@ -51,6 +51,7 @@ export class ExpertCase {
   readonly x: Float32Array;
   readonly experts: Expert[];
   readonly rows: [number, number];
+  readonly hidden: number;
   private readonly activation: ExpertActivation;
   private computed?: Float64Array;
 
@@ -58,6 +59,7 @@ export class ExpertCase {
     const { hidden, ff, tokens, seed = 1 } = options;
     const next = random(seed);
     this.activation = options.activation ?? 'silu';
+    this.hidden = hidden;
     this.rows = options.rows ?? [0, ff];
     this.x = Float32Array.from({ length: tokens * hidden }, next);
     const matrix = (rows: number, columns: number, scale: number) => this.matrix(rows, columns, scale, next);

@@ -37,7 +37,8 @@ describe.skipIf(!kernels).each(names)('CPU expert kernel %s', (name) => {
   const expectRight = (test: ExpertCase, reference = test.reference()) => {
     for (const fullF32 of [true, false]) {
       pool.poison(0xff);
-      expect(normalisedError(test.run(pool, { fullF32 }), reference)).toBeLessThan(fullF32 ? F32_ERROR : BF16_ERROR);
+      const bound = fullF32 ? F32_ERROR : BF16_ERROR + 2e-3 / test.hidden; // short sums do not average roundings out
+      expect(normalisedError(test.run(pool, { fullF32 }), reference)).toBeLessThan(bound);
     }
   };
 

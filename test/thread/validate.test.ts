@@ -15,6 +15,7 @@ describe('options and prompts that make sense are taken as they are', () => {
   it.each([
     [checkLoadOptions, {}],
     [checkLoadOptions, { accelerator: 'host', gpuMemory: 1e9, expertsResident: 0, threads: 1, dtype: 'f32', ctx: 64 }],
+    [checkLoadOptions, { policy: 'lru', expertCache: 0, prefetch: false }],
     [checkLoadOptions, { policy: 'static', debug: true, onProgress: () => {}, onWarning: undefined }],
     [
       checkGenerateOptions,
@@ -34,6 +35,8 @@ describe('what makes no sense is refused by name', () => {
     [checkLoadOptions, { gpuMemory: 0 }, 'gpuMemory must be an integer of 1 or more'],
     [checkLoadOptions, { gpuMemory: '24GiB' }, 'gpuMemory must be an integer'],
     [checkLoadOptions, { expertsResident: 25 }, 'expertsResident must be a number from 0 to 1'],
+    [checkLoadOptions, { expertCache: -1 }, 'expertCache must be an integer of 0 or more'],
+    [checkLoadOptions, { prefetch: 'on' }, 'prefetch must be true or false'],
     [checkLoadOptions, { threads: 1.5 }, 'threads must be an integer'],
     [checkLoadOptions, { ctx: -1 }, 'ctx must be an integer'],
     [checkLoadOptions, { dtype: 'f16' }, 'dtype must be auto or f32'],

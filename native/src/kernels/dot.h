@@ -149,8 +149,11 @@ template <class W, class X> inline void gate_up_dot(const Job &job, const Task &
       for (int t = 0; t < n; t += kDotTokens) {
         const int tokens = n - t < kDotTokens ? n - t : kDotTokens;
         dot_rows<W>(rows, next, job.layer.hidden, x + t, tokens, dots);
-        for (int j = 0; j < kDotRows; j++)
-          for (int q = 0; q < tokens; q++) (gate && j < at_once ? g : u)[t + q][i + j % at_once] = dots[j][q];
+        for (int j = 0; j < at_once; j++)
+          for (int q = 0; q < tokens; q++) {
+            if (gate) g[t + q][i + j] = dots[j][q];
+            u[t + q][i + j] = dots[gate ? at_once + j : j][q];
+          }
       }
     }
     const int live = task.rows - r < kStep ? task.rows - r : kStep;

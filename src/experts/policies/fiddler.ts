@@ -1,4 +1,4 @@
-import { perExpert } from '../policy.js';
+import { cheaperLane, perExpert } from '../policy.js';
 
 /** Fiddler's Algorithm 1 (arXiv 2402.07033, section 3.2): each missing expert where it costs least. */
 export const fiddlerPolicy = perExpert(
@@ -8,5 +8,5 @@ export const fiddlerPolicy = perExpert(
     streams: true,
     byCost: true,
   },
-  (tokens, costs) => (costs.cpu(tokens) <= costs.copy + costs.accelerator(tokens) ? 'cpu' : 'streamed'),
+  cheaperLane,
 );

@@ -2,11 +2,12 @@ import { FiddlerError } from '../../errors.js';
 import type { Policy } from '../policy.js';
 import { fiddlerPolicy } from './fiddler.js';
 import { lanesPolicy } from './lanes.js';
+import { lruPolicy } from './lru.js';
 import { staticPolicy } from './static.js';
 import { streamPolicy } from './stream.js';
 
 /** Every policy; the first is the default. */
-export const POLICIES: readonly Policy[] = [lanesPolicy, fiddlerPolicy, streamPolicy, staticPolicy];
+export const POLICIES: readonly Policy[] = [lanesPolicy, fiddlerPolicy, lruPolicy, streamPolicy, staticPolicy];
 
 /** The policy of that name. @throws FiddlerError `usage` */
 export function policyNamed(name: string): Policy {

@@ -1,4 +1,4 @@
-import type { Costs, Demand, Policy, Share } from '../policy.js';
+import { type Costs, cheaperLane, type Demand, type Policy, type Share, whole } from '../policy.js';
 
 /** An expert is divided at multiples of this many inner rows, and of 1/32 of them, so that few shapes of graphs occur. */
 const CUT_ROWS = 64;
@@ -6,7 +6,8 @@ const CUTS = 32;
 
 /**
  * Divides a layer's missing experts over CPU and stream so that the later of the two ends earliest: the experts with
- * most tokens are streamed, those with fewest are computed on the CPU, and the one between is divided by rows.
+ * most tokens are streamed, those with fewest are computed on the CPU, and the one between is divided by rows. Those in
+ * the cache are the first to be streamed, and are not divided: a part of them would have to be copied.
  */
 export const lanesPolicy: Policy = {
   name: 'lanes',
@@ -15,16 +16,14 @@ export const lanesPolicy: Policy = {
   byCost: true,
   decide(demand, costs, width) {
     const resident = demand.filter((d) => d.resident).map((d) => whole(d, 'resident'));
-    const missing = demand.filter((d) => !d.resident).sort((a, b) => a.tokens - b.tokens);
+    const missing = demand
+      .filter((d) => !d.resident)
+      .sort((a, b) => Number(a.cached) - Number(b.cached) || a.tokens - b.tokens);
     return [...resident, ...divide(missing, costs, width)];
   },
 };
 
-function whole({ expert, tokens }: Demand, lane: Share['lane']): Share {
-  return { expert, tokens, lane };
-}
-
-/** The best of: all on the CPU, all streamed, or divided. `missing` has the fewest tokens first. */
+/** The best of: all on the CPU, all streamed, or divided. `missing` is ordered by what is streamed last. */
 function divide(missing: readonly Demand[], costs: Costs, width: number): Share[] {
   const onCpu = missing.map((d) => whole(d, 'cpu'));
   const streamed = missing.map((d) => whole(d, 'streamed'));
@@ -39,7 +38,7 @@ export function makespan(plan: readonly Share[], costs: Costs, width: number): n
   const sum = (lane: Share['lane'], cost: (share: Share) => number) =>
     plan.reduce((total, share) => total + (share.lane === lane ? part(share) * cost(share) : 0), 0);
   const cpu = sum('cpu', (share) => costs.cpu(share.tokens));
-  const copy = sum('streamed', () => costs.copy);
+  const copy = sum('streamed', ({ cached }) => (cached ? 0 : costs.copy));
   const compute = sum('streamed', (share) => costs.accelerator(share.tokens));
   if (!costs.overlap) return cpu + copy + compute;
   const both = cpu > 0 && copy > 0;
@@ -50,14 +49,13 @@ export function makespan(plan: readonly Share[], costs: Costs, width: number): n
 
 /** Where lanes wait for each other, each expert goes where it costs least. */
 function cheaper(missing: readonly Demand[], costs: Costs): Share[] {
-  return missing.map((d) =>
-    whole(d, costs.cpu(d.tokens) <= costs.copy + costs.accelerator(d.tokens) ? 'cpu' : 'streamed'),
-  );
+  return missing.map((d) => whole(d, cheaperLane(d, costs)));
 }
 
 function balanced(missing: readonly Demand[], costs: Costs, width: number): Share[] {
   const cpu = missing.map((d) => costs.cpu(d.tokens) * costs.contention.cpu);
-  const stream = missing.map((d) => Math.max(costs.copy * costs.contention.copy, costs.accelerator(d.tokens)));
+  const copy = costs.copy * costs.contention.copy;
+  const stream = missing.map((d) => Math.max(d.cached ? 0 : copy, costs.accelerator(d.tokens)));
   let before = 0;
   let after = stream.reduce((sum, ms) => sum + ms, 0);
   let at = 0;
@@ -68,7 +66,7 @@ function balanced(missing: readonly Demand[], costs: Costs, width: number): Shar
     at++;
   }
   const shares = missing.map((d, i) => whole(d, i < at ? 'cpu' : 'streamed'));
-  if (at === missing.length) return shares;
+  if (at === missing.length || missing[at]!.cached) return shares;
   const fraction = (after - before) / (cpu[at]! + stream[at]!);
   shares.splice(at, 1, ...cut(missing[at]!, fraction, width));
   return shares;

@@ -34,7 +34,11 @@ const LATENT_EPSILON = 1e-6;
  * each token: its latent and its rotated key, which all heads share. What makes keys and values of a latent is absorbed
  * into queries and outputs, so that attention has one key and value head whose values are the latents themselves.
  */
-export function latentAttention(declare: Declarations, prefix: string, options: LatentAttentionOptions): AttentionBlock {
+export function latentAttention(
+  declare: Declarations,
+  prefix: string,
+  options: LatentAttentionOptions,
+): AttentionBlock {
   const { hidden, heads, rank, unrotated, rotated, valueSize, rotate, bias } = options;
   const query = queries(declare, prefix, options);
   const compress = linear(declare, `${prefix}.kv_a_proj_with_mqa`, rank + rotated, hidden, bias);
@@ -82,6 +86,7 @@ function columns(g: Graph, a: Tensor, from: number, count: number): Tensor {
 
 /** Each head's own weight [in, out, heads] times x [in, heads, n] → [out, heads, n]. */
 function perHead(g: Graph, weight: Tensor, x: Tensor): Tensor {
-  const product = g.matmul(weight, g.permute(x, [0, 2, 1, 3]));
+  // In order, because Vulkan rounds what is not to float16 before it multiplies.
+  const product = g.matmul(weight, g.contiguous(g.permute(x, [0, 2, 1, 3])));
   return g.contiguous(g.permute(product, [0, 2, 1, 3]));
 }

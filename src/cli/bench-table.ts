@@ -1,0 +1,51 @@
+import type { Measurement } from '../engine/benchmark.js';
+import type { Hardware } from '../engine/machine.js';
+import type { Session } from '../engine/session.js';
+
+/** What was loaded and what one expert costs here. */
+export function describe(session: Session, past: number, layerUs: number): Record<string, string> {
+  const { name, accelerator, threads, experts, loadSeconds } = session.info;
+  const { copy, contention, cpu } = session.costs;
+  const bytes = session.expertBytes;
+  const gb = (ms: number) => `${ms.toFixed(3)} ms (${(bytes / ms / 1e6).toFixed(1)} GB/s)`;
+  return {
+    model: name,
+    accelerator: `${accelerator}, ${threads} CPU threads`,
+    experts: `${experts.resident} of ${experts.total} resident, ${(bytes / 1e6).toFixed(1)} MB each`,
+    loaded: `${loadSeconds.toFixed(1)} s`,
+    'one expert on the CPU': gb(cpu(1)),
+    'one expert copied': copy > 0 ? gb(copy) : 'nothing is copied',
+    'slowed by each other': `CPU ${contention.cpu.toFixed(2)}, copy ${contention.copy.toFixed(2)}`,
+    'a layer without experts': `${layerUs.toFixed(0)} µs at ${past} tokens of context`,
+  };
+}
+
+/** GPU, CPU and RAM in one line. */
+export function machineLine({ cpu, cores, ram, accelerator }: Hardware): string {
+  const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(0)} GiB`;
+  const gpu = accelerator ? [`${accelerator.name} (${gib(accelerator.memory)})`] : [];
+  return [...gpu, cpu, `${cores} ${cores === 1 ? 'core' : 'cores'}`, `${gib(ram)} of RAM`].join(', ');
+}
+
+export function workloadName(m: Measurement): string {
+  return m.kind === 'decode' ? `decode at ${m.past}` : `prefill ${m.tokens}`;
+}
+
+/** Tokens a second of the slowest and the fastest run. */
+export function spreadOf({ tokens, seconds }: Measurement): { low: number; high: number } {
+  return { low: tokens / seconds.max, high: tokens / seconds.min };
+}
+
+/** The measurements for a terminal. */
+export function table(found: readonly Measurement[]): string {
+  const rows = found.map((m) => {
+    const { low, high } = spreadOf(m);
+    const { resident, streamed, cpu } = m.lanes;
+    const lanes = [resident, streamed, cpu].map(({ experts }) => experts.toFixed(0)).join('/');
+    const spread = `${low.toFixed(2)}–${high.toFixed(2)}`;
+    return [workloadName(m), m.policy, m.rate.toFixed(2), spread, lanes, (m.expertBytesPerSecond / 1e9).toFixed(1)];
+  });
+  const head = ['workload', 'policy', 'tokens/s', 'min–max', 'resident/streamed/CPU', 'expert GB/s'];
+  const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)));
+  return [head, ...rows].map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join('  ')).join('\n');
+}

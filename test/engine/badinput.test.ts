@@ -1,0 +1,202 @@
+import { rmSync, statSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { FAMILIES } from '../../src/models/index.js';
+import { runScript } from '../support/command.js';
+import { temporaryFolder } from '../support/folder.js';
+import { changedModel, changeTensor, SMALL_MODEL, upcast } from '../support/model.js';
+import { parseBytes } from '../support/sizes.js';
+import { writeModel } from '../support/synthetic.js';
+
+const EXPERT = 'model.layers.1.block_sparse_moe.experts.3.w2.weight';
+
+/** A number that is none, in bfloat16. */
+const nan = (data: Uint8Array) => {
+  const numbers = new Uint16Array(data.slice().buffer).fill(0x7fc0);
+  return new Uint8Array(numbers.buffer);
+};
+
+interface Case {
+  what: string;
+  model: () => string;
+  args?: readonly string[];
+  /** What the line must say. */
+  says: readonly (string | RegExp)[];
+}
+
+const cases: Case[] = [
+  {
+    what: 'a shard that was cut',
+    model: () => changedModel({ file: (bytes) => bytes.subarray(0, bytes.length - 100) }),
+    says: ['model.safetensors', 'download'],
+  },
+  {
+    what: 'a header longer than its file',
+    model: () =>
+      changedModel({
+        file: (bytes) => {
+          bytes.writeBigUInt64LE(BigInt(bytes.length), 0);
+          return bytes;
+        },
+      }),
+    says: ['model.safetensors'],
+  },
+  {
+    what: 'a missing expert',
+    model: () => changedModel({ tensors: changeTensor(EXPERT, () => undefined) }),
+    says: [EXPERT, 'download'],
+  },
+  {
+    what: 'a missing norm',
+    model: () => changedModel({ tensors: changeTensor('model.norm.weight', () => undefined) }),
+    says: ['model.norm.weight'],
+  },
+  {
+    what: 'an expert whose shape is not the config’s',
+    model: () => changedModel({ tensors: changeTensor(EXPERT, (t) => ({ ...t, shape: [32, 128] })) }),
+    says: [EXPERT, '[32,128]', '[64,64]', 'config.json'],
+  },
+  {
+    what: 'a config with other sizes than the weights',
+    model: () => changedModel({ config: { hidden_size: 128 } }),
+    says: ['shape', 'config.json implies', '128'],
+  },
+  {
+    what: 'a config with fewer experts than a token takes',
+    model: () => changedModel({ config: { num_experts_per_tok: 9 } }),
+    says: ['chosen for a token is 9', 'only 8'],
+  },
+  {
+    what: 'heads that do not divide the hidden size',
+    model: () => changedModel({ config: { num_attention_heads: 7 } }),
+    says: ['num_attention_heads'],
+  },
+  {
+    what: 'key and value heads that do not divide the heads',
+    model: () => changedModel({ config: { num_key_value_heads: 3 } }),
+    says: ['num_key_value_heads'],
+  },
+  {
+    what: 'an architecture that is not supported',
+    model: () => changedModel({ config: { model_type: 'llama' } }),
+    says: ['llama', ...FAMILIES.map((family) => family.modelType)],
+  },
+  {
+    what: 'a scaling of positions that is not supported',
+    model: () => changedModel({ config: { rope_parameters: undefined, rope_scaling: { type: 'dynamic', factor: 2 } } }),
+    says: ['rope_scaling'],
+  },
+  {
+    what: 'an activation that is not supported',
+    model: () => changedModel({ config: { hidden_act: 'relu6' } }),
+    says: ['hidden_act'],
+  },
+  {
+    what: 'experts of different types',
+    model: () => changedModel({ tensors: changeTensor(EXPERT, upcast) }),
+    says: ['BF16', 'F32', '--dtype f32'],
+  },
+  {
+    what: 'weights of a type that is not computed with',
+    model: () => changedModel({ tensors: changeTensor(EXPERT, (t) => ({ ...t, dtype: 'I16' })) }),
+    says: [EXPERT, 'I16', 'BF16'],
+  },
+  {
+    what: 'weights that are not numbers',
+    model: () => changedModel({ tensors: changeTensor('model.norm.weight', (t) => ({ ...t, data: nan(t.data) })) }),
+    says: ['not numbers', '--dtype f32'],
+  },
+  {
+    what: 'a router whose weights are not numbers',
+    model: () =>
+      changedModel({
+        tensors: changeTensor('model.layers.0.block_sparse_moe.gate.weight', (t) => ({ ...t, data: nan(t.data) })),
+      }),
+    says: ['not numbers', '--dtype f32'],
+  },
+  {
+    what: 'a prompt longer than the context',
+    model: () => SMALL_MODEL,
+    args: ['--ctx', '2'],
+    says: ['3 tokens', 'context holds 2', '--ctx'],
+  },
+];
+
+/** Runs the command with three tokens. */
+function fiddler(model: string, args: readonly string[]) {
+  return runScript('dist/cli/main.js', ['run', '--tokens', '5,6,7', '--max-tokens', '4', '--model', model, ...args]);
+}
+
+async function expectRefusal(model: string, args: readonly string[]): Promise<string> {
+  const outcome = await fiddler(model, args);
+  expect(outcome).toMatchObject({ code: 1, signal: null, stdout: '' });
+  expect(outcome.stderr).toMatch(/^fiddler: [^\n]*\n$/);
+  expect(outcome.stderr).not.toContain('internal error');
+  return outcome.stderr;
+}
+
+describe.each(['none', 'host'])('one line says what is wrong, on %s', (accelerator) => {
+  it.each(cases)('with $what', async ({ model, args = [], says }) => {
+    const line = await expectRefusal(model(), ['--accelerator', accelerator, ...args]);
+    for (const text of says) expect(line).toMatch(text);
+  });
+});
+
+describe('a model made from the small one and not changed', () => {
+  it('runs', async () => {
+    const { code, stderr } = await fiddler(changedModel({}), ['--accelerator', 'host']);
+    expect(code, stderr).toBe(0);
+  });
+
+  it('runs with --dtype f32 where its types are mixed', async () => {
+    const dir = changedModel({ tensors: changeTensor(EXPERT, upcast) });
+    const { code, stderr } = await fiddler(dir, ['--accelerator', 'host', '--dtype', 'f32']);
+    expect(code, stderr).toBe(0);
+  });
+});
+
+describe('a budget too small for what must be on the accelerator', () => {
+  it.each([
+    { model: SMALL_MODEL, args: [] },
+    { model: SMALL_MODEL, args: ['--policy', 'static'] },
+    { model: SMALL_MODEL, args: ['--dtype', 'f32', '--ctx', '300'] },
+    { model: 'models/mini-mixtral', args: ['--ctx', '2048'] },
+    { model: 'models/mini-mixtral', args: ['--policy', 'stream', '--dtype', 'f32'] },
+  ])('is refused with one that suffices: $model $args', async ({ model, args }) => {
+    const host = ['--accelerator', 'host', ...args];
+    const line = await expectRefusal(model, [...host, '--gpu-memory', '1MiB']);
+    const needed = line.match(/--gpu-memory (\d+MiB)/)![1]!;
+    const enough = await fiddler(model, [...host, '--gpu-memory', needed, '--json']);
+    expect(enough.code, enough.stderr).toBe(0);
+    const { report } = JSON.parse(enough.stdout.trim().split('\n').at(-1)!);
+    expect(report.memory.accelerator).toBeLessThanOrEqual(parseBytes(needed));
+  });
+
+  it('bounds the share of experts asked for too, with a warning', async () => {
+    const args = ['--accelerator', 'host', '--gpu-memory', '8MiB', '--experts-resident', '100%', '--ctx', '64'];
+    const { code, stdout, stderr } = await fiddler('models/mini-mixtral', [...args, '--json']);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/^fiddler: warning: [^\n]*\n$/);
+    const { report } = JSON.parse(stdout.trim().split('\n').at(-1)!);
+    expect(report.memory.accelerator).toBeLessThanOrEqual(8 * 2 ** 20);
+    expect(report.experts.resident).toBeGreaterThan(0);
+    expect(report.experts.resident).toBeLessThan(48);
+  });
+});
+
+describe('a model larger than RAM', () => {
+  it.each(['none', 'host'])('is refused before anything of it is loaded, on %s', async (accelerator) => {
+    const dir = temporaryFolder();
+    const expert = 3 * 2 * 8192 * 32_768;
+    const layers = Math.ceil(totalmem() / expert / 8) + 1;
+    writeModel(dir, { layers, hidden: 8192, width: 32_768, experts: 8, vocabulary: 512 }, 'none');
+    const file = join(dir, 'model.safetensors');
+    expect(statSync(file).size).toBeGreaterThan(totalmem());
+    const begin = performance.now();
+    const line = await expectRefusal(dir, ['--accelerator', accelerator]);
+    expect(line).toMatch(/takes .* of RAM/);
+    expect(performance.now() - begin).toBeLessThan(10_000);
+    rmSync(file);
+  });
+});

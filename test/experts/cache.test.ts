@@ -1,0 +1,107 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { SlotCache } from '../../src/experts/lanes/cache.js';
+
+const PASSING = 2;
+
+/** What the cache should hold: the slots, the least recently used first. */
+interface Model {
+  slots: { slot: number; key?: number; used: boolean }[];
+}
+
+type Command = fc.Command<Model, SlotCache>;
+
+const at = (model: Model, key: number) => model.slots.find((s) => s.key === key);
+
+/** Moves a slot to the end, in use. */
+function use(model: Model, chosen: Model['slots'][number], key: number | undefined): void {
+  model.slots = [...model.slots.filter((s) => s !== chosen), { slot: chosen.slot, key, used: true }];
+}
+
+function expectSame(model: Model, cache: SlotCache): void {
+  const cached = model.slots.filter(({ key }) => key !== undefined);
+  expect(cached.length).toBeLessThanOrEqual(cache.size);
+  for (const { key } of cached) expect(cache.has(key!)).toBe(true);
+  expect(cache.free).toBe(model.slots.filter(({ used }) => !used).length);
+}
+
+class Find implements Command {
+  constructor(private readonly key: number) {}
+  check = () => true;
+  run(model: Model, cache: SlotCache): void {
+    const expected = at(model, this.key);
+    expect(cache.has(this.key)).toBe(expected !== undefined);
+    expect(cache.find(this.key)).toBe(expected?.slot);
+    if (expected) use(model, expected, this.key);
+    expectSame(model, cache);
+  }
+  toString = () => `find(${this.key})`;
+}
+
+class Take implements Command {
+  constructor(private readonly key: number | undefined) {}
+  check = (model: Model) => this.key === undefined || !at(model, this.key);
+  run(model: Model, cache: SlotCache): void {
+    const free = model.slots.filter(({ used }) => !used);
+    const empty = free.filter(({ key }) => key === undefined);
+    const expected = this.key === undefined && empty.length >= PASSING ? empty[0] : free[0];
+    expect(cache.take(this.key)).toBe(expected?.slot);
+    if (expected?.key !== undefined) expect(cache.has(expected.key)).toBe(false);
+    if (expected) use(model, expected, this.key);
+    expectSame(model, cache);
+  }
+  toString = () => `take(${this.key})`;
+}
+
+class Release implements Command {
+  constructor(private readonly turn: number) {}
+  check = (model: Model) => model.slots.some(({ used }) => used);
+  run(model: Model, cache: SlotCache): void {
+    const used = model.slots.filter((s) => s.used);
+    const released = used[this.turn % used.length]!;
+    cache.release(released.slot);
+    released.used = false;
+    expectSame(model, cache);
+  }
+  toString = () => `release(${this.turn})`;
+}
+
+const key = fc.nat(11);
+const commands = fc.commands(
+  [
+    key.map((k) => new Find(k)),
+    fc.option(key, { nil: undefined }).map((k) => new Take(k)),
+    fc.nat(7).map((turn) => new Release(turn)),
+    fc.nat(7).map((turn) => new Release(turn)),
+  ],
+  { size: '+1', maxCommands: 100 },
+);
+
+describe('the cache of streamed experts', () => {
+  it('evicts the least recently used, never what is in use, and holds no more than it has slots', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 2, max: 6 }), commands, (size, sequence) => {
+        const setup = () => ({
+          model: { slots: Array.from({ length: size }, (_, slot) => ({ slot, used: false })) } as Model,
+          real: new SlotCache(size, PASSING),
+        });
+        fc.modelRun(setup, sequence);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('keeps what it holds while more than fits passes through', () => {
+    const cache = new SlotCache(6, PASSING);
+    const pass = (key?: number) => cache.release(cache.take(key)!);
+    for (const key of [1, 2, 3, 4]) pass(key);
+    const through = Array.from({ length: 20 }, () => {
+      const slot = cache.take()!;
+      cache.release(slot);
+      return slot;
+    });
+    expect([1, 2, 3, 4].every((key) => cache.has(key))).toBe(true);
+    expect(new Set(through).size).toBe(PASSING); // in turns, so that one is filled while the other is computed with
+    expect(through[0]).not.toBe(through[1]);
+  });
+});
