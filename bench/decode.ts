@@ -102,7 +102,7 @@ function firstToken(accelerator: string): Promise<number> {
   const command = [join(root, 'dist', 'cli', 'main.js'), 'run', 'The old house stood', '--max-tokens', '4'];
   const begin = performance.now();
   const child = spawn(process.execPath, [...command, '--accelerator', accelerator, '--temperature', '0'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'ignore'],
   });
   let first = Number.NaN;
   child.stdout.once('data', () => {

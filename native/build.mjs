@@ -45,7 +45,7 @@ function compiler() {
   }
 }
 
-/** Files to link, newest source time, and whether `file` is newer than all sources. */
+/** Whether `file` is newer than all sources. */
 function upToDate(file) {
   try {
     const built = statSync(file).mtimeMs;
@@ -100,7 +100,8 @@ async function main() {
     ]);
     // Linked beside and moved, so that a running process keeps the library it has.
     const linked = join(objects, 'linked');
-    await run(cxx, [...(sanitizer ? [] : ['-shared']), ...sanitize, ...kept.map((k) => k.object), ...rest, '-pthread', '-o', linked]);
+    const parts = [...kept.map((k) => k.object), ...rest];
+    await run(cxx, [...(sanitizer ? [] : ['-shared']), ...sanitize, ...parts, '-pthread', '-o', linked]);
     renameSync(linked, output);
     say(`built ${output}`);
   } catch (error) {

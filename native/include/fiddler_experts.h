@@ -42,7 +42,7 @@ typedef enum fk_activation {
 } fk_activation;
 
 typedef enum fk_precision {
-  FK_AUTO = 0,     /* as fast as the kernel can: activations may round to bf16, and f16 and Q8_0 weights too */
+  FK_AUTO = 0,     /* fast: tokens may round to bf16 (with Q8_0 to 16 bits), f16 and Q8_0 weights to bf16 too */
   FK_FULL_F32 = 1, /* weights upcast, all arithmetic in f32 */
 } fk_precision;
 
@@ -110,7 +110,8 @@ void fk_memory_advise(void *address, size_t bytes);
 
 /* What the machine can do with this pool's threads; the measure for the kernels and for cost models. */
 double fk_measure_read(fk_pool *pool, const void *address, size_t bytes); /* bytes a second of a plain streaming read */
-double fk_measure_peak(fk_pool *pool, int type); /* FLOP/s of the kernel's multiply instruction for an fk_type, on registers */
+/* FLOP/s of the kernel's multiply instruction for weights of an fk_type, on registers alone. */
+double fk_measure_peak(fk_pool *pool, int type);
 
 /* For tests: overwrites all scratch, so that a kernel reading what it did not write is found out. */
 void fk_poison_scratch(fk_pool *pool, int byte);

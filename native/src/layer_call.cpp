@@ -134,7 +134,8 @@ void LayerCall::add_preparation(std::vector<Stage> &stages, Batch batch, int tok
                       const auto piece = std::find_if(pieces->begin(), pieces->end(),
                                                       [&](const Piece &p) { return chunk < p.end; });
                       const int part = chunk - piece->begin, k = part % slices * kSlice;
-                      arithmetic_->pack(job_, tasks_[piece->task], part / slices, k, std::min(k + kSlice, job_.hidden_k));
+                      const int end = std::min(k + kSlice, job_.hidden_k);
+                      arithmetic_->pack(job_, tasks_[piece->task], part / slices, k, end);
                     }});
 }
 

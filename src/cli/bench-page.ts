@@ -9,7 +9,7 @@ import {
   shortNumber,
   timelineChart,
 } from './bench-charts.js';
-import type { BenchResults } from './bench-report.js';
+import type { BenchResults } from './bench-results.js';
 import { machineLine, spreadOf, workloadName } from './bench-table.js';
 
 const STYLE = `
@@ -109,12 +109,10 @@ function laneTimes(measurements: readonly Measurement[]): string {
   const { kind } = measurements[0]!;
   const groups = measurements.map(({ policy, lanes, seconds, tokens }): BarGroup => {
     const per = kind === 'decode' ? tokens : 1;
-    const bar = (tone: string, name: string, ms: number) => ({
-      tone,
-      name: `${policy}, ${name}`,
-      value: ms / per,
-      text: shortNumber(ms / per),
-    });
+    const bar = (tone: string, name: string, ms: number) => {
+      const text = ms > 0 ? shortNumber(ms / per) : 'no call was timed';
+      return { tone, name: `${policy}, ${name}`, value: ms / per, text };
+    };
     const bars = LANES.filter((lane) => lanes[lane].experts > 0).map((lane) =>
       bar(`lane-${lane}`, LANE_TITLES[lane], lanes[lane].ms),
     );

@@ -1,25 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Measurement } from '../engine/benchmark.js';
-import type { Hardware } from '../engine/machine.js';
-import type { LayerTimeline } from '../engine/timeline.js';
 import { FiddlerError } from '../errors.js';
 import { benchPage } from './bench-page.js';
-
-/** All that a run of `fiddler bench` found. */
-export interface BenchResults {
-  version: string;
-  model: string;
-  hardware: Hardware;
-  /** ISO 8601. */
-  date: string;
-  command: string;
-  /** What was loaded, by name. */
-  loaded: Readonly<Record<string, string>>;
-  measurements: readonly Measurement[];
-  /** One for each policy, in milliseconds. */
-  timelines: readonly LayerTimeline[];
-}
+import type { BenchResults } from './bench-results.js';
 
 /** Makes the folder before hours of measuring. @throws FiddlerError `file` */
 export function prepareReport(dir: string): void {
@@ -41,10 +24,4 @@ function writing(dir: string, write: () => void): void {
     const problem = `cannot write the report to ${dir}: ${(error as Error).message}`;
     throw new FiddlerError('file', problem, 'give --report another folder');
   }
-}
-
-/** This process's command as a line for a POSIX shell. */
-export function commandLine(args: readonly string[] = process.argv.slice(2)): string {
-  const quote = (arg: string) => (/^[\w./:=,%@+-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`);
-  return ['fiddler', ...args.map(quote)].join(' ');
 }

@@ -7,7 +7,8 @@ export function describe(session: Session, past: number, layerUs: number): Recor
   const { name, accelerator, threads, experts, loadSeconds } = session.info;
   const { copy, contention, cpu } = session.costs;
   const bytes = session.expertBytes;
-  const gb = (ms: number) => `${ms.toFixed(3)} ms (${(bytes / ms / 1e6).toFixed(1)} GB/s)`;
+  const gb = (ms: number) =>
+    ms > 0 ? `${ms.toFixed(3)} ms (${(bytes / ms / 1e6).toFixed(1)} GB/s)` : 'not measured: no policy asks for it here';
   return {
     model: name,
     accelerator: `${accelerator}, ${threads} CPU threads`,

@@ -2,6 +2,7 @@
 import { writeSync } from 'node:fs';
 import { deviceMemory } from '../ggml/backend.js';
 import { withoutCoreDumps } from '../ggml/core-dump.js';
+import { endWithParent } from '../ggml/parent.js';
 import { acceleratorKind, findDevices } from './accelerators.js';
 import { checkDevice } from './probe-graph.js';
 import { isSoftware, type ProbedDevice } from './probe-result.js';
@@ -13,6 +14,7 @@ function print(line: object): void {
 
 /** Prints the devices, then a line for each as it was checked. */
 function probe(name: string): void {
+  endWithParent();
   withoutCoreDumps();
   const found = findDevices(acceleratorKind(name));
   const devices = found.map(({ pointer, name, description, kind }): ProbedDevice => {

@@ -48,9 +48,11 @@ export class HostExperts {
 
   /** The expert, placed at first use; one that must be copied holds nothing until `copy`. */
   expert(layer: number, expert: number): PlacedExpert {
-    return (this.experts[layer]![expert] ??= this.mustCopy(layer)
-      ? this.allocate(layer, expert)
-      : this.inPlace(this.find(layer, expert)));
+    const known = this.experts[layer]![expert];
+    if (known) return known;
+    const placed = this.mustCopy(layer) ? this.allocate(layer, expert) : this.inPlace(this.find(layer, expert));
+    this.experts[layer]![expert] = placed;
+    return placed;
   }
 
   /** Whether a layer's experts cannot be computed as they lie in the files. */

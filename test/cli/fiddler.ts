@@ -21,8 +21,8 @@ export interface Ended {
 }
 
 /** Starts `fiddler` with these arguments; stdin is a pipe that stays open. */
-export function start(args: readonly string[]): Running {
-  const child = spawn(process.execPath, ['dist/cli/main.js', ...args]);
+export function start(args: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
+  const child = spawn(process.execPath, ['dist/cli/main.js', ...args], { env: { ...process.env, ...env } });
   onTestFinished(() => void child.kill('SIGKILL')); // a test that failed leaves none behind
   const chunks: Buffer[] = [];
   let stderr = '';

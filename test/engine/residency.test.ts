@@ -10,7 +10,7 @@ const MODEL = 'models/mini-mixtral';
 /** Loads on `host` while another process leaves only `limit` bytes for experts there; gives what came of it. */
 function load(limit: number, options: LoadOptions) {
   const tries: number[] = [];
-  const allocate = Device.prototype.allocate;
+  const { allocate } = Device.prototype;
   const spy = vi.spyOn(Device.prototype, 'allocate').mockImplementation(function (this: Device, context, what, type) {
     if (what === 'experts' && this.name === 'host') {
       const bytes = Buffer.sizeOf(context, this.bufferType);
@@ -76,8 +76,10 @@ describe('accelerator memory that runs out while experts are placed', () => {
   });
 
   it('leaves an error of another kind as it is', () => {
-    const spy = vi.spyOn(Device.prototype, 'allocate').mockImplementation(() => {
-      throw new FiddlerError('device', 'the device is gone', 'look for it');
+    const { allocate } = Device.prototype;
+    const spy = vi.spyOn(Device.prototype, 'allocate').mockImplementation(function (this: Device, context, what, type) {
+      if (what === 'experts') throw new FiddlerError('device', 'the device is gone', 'look for it');
+      return allocate.call(this, context, what, type);
     });
     try {
       expect(() => loadEngine(MODEL, { accelerator: 'host', expertsResident: 0.5 })).toThrow('the device is gone');

@@ -5,7 +5,7 @@
 namespace fk {
 namespace {
 
-// Sixteen-bit integers with a scale for every 32: finer than bf16, and Q8_0's bytes multiply them without becoming floats.
+// Sixteen-bit integers with a scale for every 32: finer than bf16, and Q8_0's bytes multiply them as integers.
 typedef int16_t int16;
 
 // Elements of X that a token of k (a multiple of kStep) takes.
@@ -51,7 +51,8 @@ FK_INLINE void put_step(const Token<int16> &token, int k, const float *f) {
 }
 
 // sums[t] += one step of a row · token t
-template <class W, int T> FK_INLINE void multiply_step(const uint8_t *w, const Token<float> *x, int k, Floats (&sums)[T]) {
+template <class W, int T>
+FK_INLINE void multiply_step(const uint8_t *w, const Token<float> *x, int k, Floats (&sums)[T]) {
   Floats row[kRegisters];
   W::load(w, row);
 #pragma GCC unroll 4
@@ -60,7 +61,8 @@ template <class W, int T> FK_INLINE void multiply_step(const uint8_t *w, const T
     for (int i = 0; i < kRegisters; i++) sums[t] += row[i] * load(x[t].values + k + kLanes * i);
 }
 
-template <class W, int T> FK_INLINE void multiply_step(const uint8_t *w, const Token<bf16> *x, int k, Floats (&sums)[T]) {
+template <class W, int T>
+FK_INLINE void multiply_step(const uint8_t *w, const Token<bf16> *x, int k, Floats (&sums)[T]) {
 #ifdef __AVX512BF16__
   static_assert(__is_same(W, Bf16Weights), "bf16 tokens meet bf16 weights only");
   __m512bh row;
