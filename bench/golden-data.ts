@@ -38,7 +38,11 @@ export function readGolden(folder: string, models: string, name: string): Golden
   const expected: Expected = JSON.parse(readFileSync(join(at, 'expected.json'), 'utf8'));
   const logits = readFloats(join(at, 'expected.safetensors'));
   const cases = expected.cases
-    ? expected.cases.map((c, i) => ({ tokens: c.input_ids, continuation: c.greedy, logits: logits.get(`logits.${i}`)! }))
+    ? expected.cases.map((c, i) => ({
+        tokens: c.input_ids,
+        continuation: c.greedy,
+        logits: logits.get(`logits.${i}`)!,
+      }))
     : [{ tokens: expected.input_ids, continuation: expected.greedy_continuation, logits: logits.get('logits')! }];
   const dir = existsSync(join(at, 'config.json')) ? at : join(models, name);
   return { name, dir, deviation: standardDeviation(cases.map((c) => c.logits)), cases };

@@ -16,7 +16,10 @@ export function formatReport(report: Report): string {
   const { dim } = pc.createColors(pc.isColorSupported && process.stderr.isTTY === true);
   const cached = report.cachedTokens > 0 ? `, ${report.cachedTokens} of them cached` : '';
   const rows: [string, string][] = [
-    ['model', `${report.model} on ${report.accelerator}, policy ${report.policy}, ${plural(report.threads, 'thread')}`],
+    [
+      'model',
+      `${report.model} on ${report.accelerator}, policy ${report.policy}, ${plural(report.threads, 'thread')} of ${report.kernels}`,
+    ],
     ['prefill', `${plural(report.promptTokens, 'token')}${cached}, ${rate(report.prefillRate)}`],
   ];
   if (report.generatedTokens > 0) rows.push(['first token', `after ${seconds(report.ttft)}`]);

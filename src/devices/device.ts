@@ -1,8 +1,8 @@
 import { api, type Pointer } from '../ggml/api.js';
 import { Backend, Buffer, Event, GraphAllocator } from '../ggml/backend.js';
-import { registerMemory, unregisterMemory } from '../ggml/pinned.js';
 import { Graph } from '../ggml/graph.js';
 import { view } from '../ggml/memory.js';
+import { registerMemory, unregisterMemory } from '../ggml/pinned.js';
 import { type Tensor, TensorContext } from '../ggml/tensor.js';
 
 /** Where tensors lie and graphs run: the CPU or an accelerator, with one stream for computing and one for copies. */

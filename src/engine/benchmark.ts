@@ -1,6 +1,6 @@
 import { policyNamed } from '../experts/policies/index.js';
-import type { LaneWork } from '../experts/statistics.js';
 import type { LaneName } from '../experts/policy.js';
+import type { LaneWork } from '../experts/statistics.js';
 import type { Session } from './session.js';
 
 /** What is timed: decoding one token after another behind `past` tokens, or one prompt of `tokens` from nothing. */
@@ -64,7 +64,7 @@ function timed(session: Session, { kind, tokens, past }: Workload): Run {
   session.resetStatistics();
   const begin = performance.now();
   if (kind === 'prefill') session.prefill(ids, past);
-  else ids.forEach((id, i) => session.step([id], past + i));
+  else for (const [i, id] of ids.entries()) session.step([id], past + i);
   const seconds = (performance.now() - begin) / 1000;
   return { seconds, lanes: session.lanes };
 }

@@ -1,6 +1,6 @@
 import { FiddlerError } from '../errors.js';
 import { MATRICES } from '../experts/expert.js';
-import { expertBytes, type ExpertsSpec } from '../experts/spec.js';
+import { type ExpertsSpec, expertBytes } from '../experts/spec.js';
 import { findExpert } from '../experts/stored.js';
 import { Type } from '../ggml/tensor.js';
 import { familyOf } from '../models/index.js';
@@ -10,8 +10,8 @@ import type { Checkpoint, StoredTensor } from '../weights/checkpoint.js';
 import { endTokens } from '../weights/config.js';
 import { checkShape, typeInPlace } from '../weights/source.js';
 import { type FoundParameter, findParameters } from './parameters.js';
-import { type FoundVector, findVectors } from './vectors.js';
 import type { ModelSource } from './source.js';
+import { type FoundVector, findVectors } from './vectors.js';
 
 /** A model as its folder describes it, checked against its weights; nothing is loaded yet. */
 export interface Blueprint extends Description {

@@ -1,4 +1,4 @@
-import { type Device, halves, HostTensors, integers } from '../devices/device.js';
+import { type Device, HostTensors, halves, integers } from '../devices/device.js';
 import type { Pointer } from '../ggml/api.js';
 import type { Graph } from '../ggml/graph.js';
 import { type Tensor, TensorContext, Type } from '../ggml/tensor.js';
@@ -18,12 +18,17 @@ interface Mirrored {
   device: Tensor;
 }
 
+interface Mask extends Mirrored {
+  /** The host's tensor. Made once: views are external memory, of which a few large ones set off the garbage collector. */
+  bits: Uint16Array;
+}
+
 /** Positions and attention masks of a call: written by JavaScript, read by the device's graphs. */
 export class StepInputs {
   private readonly memory: HostTensors;
   private readonly context?: TensorContext;
   private readonly positions: Mirrored;
-  private readonly masks = new Map<number, Mirrored>();
+  private readonly masks = new Map<number, Mask>();
   private readonly numbers: Int32Array;
 
   /** @param windows sliding windows in use; 0 stands for none */
@@ -41,8 +46,9 @@ export class StepInputs {
       return { host, device: this.context?.tensor(type, n) ?? host };
     };
     this.positions = mirrored(Type.I32, chunk);
-    for (const window of windows) this.masks.set(window, mirrored(Type.F16, cacheRows(context) * chunk));
+    const masks = windows.map((window) => [window, mirrored(Type.F16, cacheRows(context) * chunk)] as const);
     this.memory.allocate(hostType);
+    for (const [window, mask] of masks) this.masks.set(window, { ...mask, bits: halves(mask.host) });
     if (this.context) device.allocate(this.context, 'positions and masks');
     this.numbers = integers(this.positions.host);
   }
@@ -53,7 +59,7 @@ export class StepInputs {
     for (let i = 0; i < count; i++) this.numbers[i] = past + i;
     this.write(this.positions, count * 4);
     for (const [window, mask] of this.masks) {
-      fillMask(halves(mask.host), past, count, rows, window);
+      fillMask(mask.bits, past, count, rows, window);
       this.write(mask, rows * count * 2);
     }
   }
@@ -88,4 +94,3 @@ export function fillMask(mask: Uint16Array, past: number, count: number, rows: n
     row.fill(0, first, position + 1);
   }
 }
-

@@ -3,12 +3,12 @@ import { MappedTensors } from '../devices/mapped.js';
 import { Uploader } from '../devices/upload.js';
 import { FiddlerError } from '../errors.js';
 import { Experts } from '../experts/experts.js';
-import { measureCosts } from '../experts/measure.js';
 import { HostExperts } from '../experts/host-experts.js';
 import { nativeComputes } from '../experts/lanes/native.js';
 import { STREAM_SLOTS, StreamSlots } from '../experts/lanes/slots.js';
-import { type Placement, residentCount } from '../experts/placement.js';
+import { measureCosts } from '../experts/measure.js';
 import { pinExperts } from '../experts/pinning.js';
+import { type Placement, residentCount } from '../experts/placement.js';
 import { POLICIES, policyNamed } from '../experts/policies/index.js';
 import type { Policy } from '../experts/policy.js';
 import type { ExpertsSpec } from '../experts/spec.js';
@@ -24,8 +24,8 @@ import type { LoadOptions } from './options.js';
 import { KvCache, Parameters } from './parameters.js';
 import { placeResident } from './residency.js';
 import { Session } from './session.js';
-import { Constants, readVectors } from './vectors.js';
 import { folderSource, type ModelSource } from './source.js';
+import { Constants, readVectors } from './vectors.js';
 
 /** The default of `--ctx`, where the model's own context is longer. */
 export const DEFAULT_CONTEXT = 4096;
@@ -53,10 +53,20 @@ export function loadSource(source: ModelSource, options: LoadOptions): Session {
     const policy = policyNamed(options.policy ?? POLICIES[0]!.name);
     const machine = own(new Machine(options.accelerator ?? 'auto', options), (m) => m.free());
     const sizes = planSizes(source, blueprint, machine, policy, options);
-    const parts = build({ checkpoint, blueprint, machine, policy, sizes, cpuKernels: options.cpuKernels, prefetch: options.prefetch, own });
+    const parts = build({
+      checkpoint,
+      blueprint,
+      machine,
+      policy,
+      sizes,
+      cpuKernels: options.cpuKernels,
+      prefetch: options.prefetch,
+      own,
+    });
     const placement = placeExperts(parts, options);
     fill(parts, placement, options.onProgress);
     if (sizes.streams && machine.kind.gpu) pinMissing(parts, placement);
+    if (parts.experts.native) machine.yieldCores();
     if (policy.byCost) measureCosts(parts.experts, blueprint.expertLayers, sizes);
     const seconds = (performance.now() - begin) / 1000;
     return new Session({ ...parts, name: source.name, seconds, ram: servedBytes(parts, placement), close });
@@ -115,7 +125,11 @@ function planSizes(
 }
 
 /** Slots that streaming and prefetches take, and those that the expert cache has beside them. @throws FiddlerError `usage` */
-function planSlots(blueprint: Blueprint, policy: Policy, { expertCache = 0, prefetch = policy.prefetches }: LoadOptions) {
+function planSlots(
+  blueprint: Blueprint,
+  policy: Policy,
+  { expertCache = 0, prefetch = policy.prefetches }: LoadOptions,
+) {
   const { total, bytes } = expertTotals(blueprint);
   const chosen = Math.max(0, ...blueprint.expertLayers.map((l) => l.chosen));
   const needed = STREAM_SLOTS + (prefetch ? chosen : 0);
@@ -142,7 +156,9 @@ interface Parts {
 }
 
 /** Allocates everything but the experts. */
-function build(given: Pick<Parts, 'checkpoint' | 'blueprint' | 'machine' | 'policy' | 'sizes' | 'own' | 'cpuKernels' | 'prefetch'>): Parts {
+function build(
+  given: Pick<Parts, 'checkpoint' | 'blueprint' | 'machine' | 'policy' | 'sizes' | 'own' | 'cpuKernels' | 'prefetch'>,
+): Parts {
   const { checkpoint, blueprint, machine, policy, sizes, prefetch, own } = given;
   const { cpu, accelerator, hostType } = machine;
   const { spec, declarations, expertLayers } = blueprint;
@@ -167,7 +183,21 @@ function build(given: Pick<Parts, 'checkpoint' | 'blueprint' | 'machine' | 'poli
   const pool = nativePool(machine, expertLayers, blueprint.expertType, given.cpuKernels);
   const { hidden, expertInput: input, hostExpertInput: hostInput } = network;
   const experts = own(
-    new Experts({ cpu, accelerator, layers: expertLayers, chunk, hidden, input, hostInput, host, slots, prefetch, pool, policy, hostType }),
+    new Experts({
+      cpu,
+      accelerator,
+      layers: expertLayers,
+      chunk,
+      hidden,
+      input,
+      hostInput,
+      host,
+      slots,
+      prefetch,
+      pool,
+      policy,
+      hostType,
+    }),
     (e) => e.free(),
   );
   network.reserve();
@@ -176,17 +206,27 @@ function build(given: Pick<Parts, 'checkpoint' | 'blueprint' | 'machine' | 'poli
 }
 
 /** Threads with the native kernels, where those compute these experts. @throws FiddlerError `unsupported` where asked for in vain */
-function nativePool(machine: Machine, layers: readonly ExpertsSpec[], type: Type, asked: LoadOptions['cpuKernels'] = 'auto') {
+function nativePool(
+  machine: Machine,
+  layers: readonly ExpertsSpec[],
+  type: Type,
+  asked: LoadOptions['cpuKernels'] = 'auto',
+) {
   const kernels = asked === 'ggml' ? null : loadExpertKernels();
   const computes = kernels && layers.length > 0 && layers.every((spec) => nativeComputes(spec, type));
   // Beside ggml's pool, which computes the rest where there is no GPU, a second one would fight for the cores.
   if (computes && (machine.kind.gpu || asked === 'native')) {
-    machine.yieldCores();
-    return { name: kernels.name, pool: kernels.pool(machine.threads) };
+    return { name: kernels.name, pool: kernels.pool(machine.threads), spin: machine.kind.gpu };
   }
   if (asked !== 'native') return undefined;
-  const problem = kernels ? 'the native CPU kernels do not compute this model' : 'the native CPU kernels were not built';
-  throw new FiddlerError('unsupported', problem, 'use --cpu-kernels ggml, or build them with a C++ compiler (npm run build)');
+  const problem = kernels
+    ? 'the native CPU kernels do not compute this model'
+    : 'the native CPU kernels were not built';
+  throw new FiddlerError(
+    'unsupported',
+    problem,
+    'use --cpu-kernels ggml, or build them with a C++ compiler (npm run build)',
+  );
 }
 
 /** Chooses which experts are resident and makes room for them. */
@@ -197,7 +237,8 @@ function placeExperts({ blueprint, machine, sizes, experts, own }: Parts, option
   const offloads = accelerator !== cpu;
   if (offloads) checkBudget(accelerator.bytes, sizes.budget, accelerator.name);
   const share = options.expertsResident;
-  const fitting = share === undefined ? residentCount(sizes.budget, accelerator.bytes, bytes, total) : Math.round(share * total);
+  const fitting =
+    share === undefined ? residentCount(sizes.budget, accelerator.bytes, bytes, total) : Math.round(share * total);
   const count = offloads ? Math.min(fitting, total) : 0;
   const room = () => Math.floor(machine.freeMemory() / bytes);
   const { onWarning } = options;
@@ -207,7 +248,11 @@ function placeExperts({ blueprint, machine, sizes, experts, own }: Parts, option
 }
 
 /** Copies weights to where they are computed, in the type in which they are computed. */
-function fill({ checkpoint, blueprint, machine, parameters, host, experts }: Parts, placement: Placement, onProgress?: LoadOptions['onProgress']): void {
+function fill(
+  { checkpoint, blueprint, machine, parameters, host, experts }: Parts,
+  placement: Placement,
+  onProgress?: LoadOptions['onProgress'],
+): void {
   const { total, bytes } = expertTotals(blueprint);
   const resident = placement.reduce((sum, of) => sum + of.length, 0);
   const copies = blueprint.expertLayers.map((_, layer) => host.mustCopy(layer));

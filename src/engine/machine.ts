@@ -36,6 +36,8 @@ export class Machine {
   readonly kind: AcceleratorKind;
   /** Buffers in the host's memory that the accelerator copies from: pinned where it has such. */
   readonly hostType: Pointer;
+  /** Threads that compute experts on the CPU. */
+  readonly threads: number;
   private pool: Threadpool;
 
   /**
@@ -49,7 +51,8 @@ export class Machine {
     this.cpu = openCpu();
     this.accelerator = openAccelerator(this.kind, this.cpu, choice.device);
     this.hostType = this.kind.gpu ? this.accelerator.hostBufferType(this.cpu.bufferType) : this.cpu.bufferType;
-    this.pool = this.startPool(threads ?? defaultThreads(this.kind, usableCores()), true);
+    this.threads = threads ?? defaultThreads(this.kind, usableCores());
+    this.pool = this.startPool(this.threads, true);
   }
 
   private startPool(threads: number, spin: boolean): Threadpool {
@@ -59,15 +62,14 @@ export class Machine {
     return pool;
   }
 
-  /** Lets ggml's threads sleep between graphs, where another pool computes most of what the CPU does. */
+  /**
+   * Leaves the cores to the native kernels' pool: what ggml still computes on the CPU is little beside a GPU (one
+   * thread does it), and all but the experts without one (its threads then sleep between graphs).
+   */
   yieldCores(): void {
     const spinning = this.pool;
-    this.pool = this.startPool(spinning.threads, false);
+    this.pool = this.startPool(this.kind.gpu ? 1 : this.threads, false);
     spinning.free();
-  }
-
-  get threads(): number {
-    return this.pool.threads;
   }
 
   /** Bytes of the accelerator that can be taken now. */

@@ -103,6 +103,8 @@ export interface Report {
   accelerator: string;
   policy: string;
   threads: number;
+  /** The kernels that compute experts on the CPU. */
+  kernels: string;
   seed?: number;
   promptTokens: number;
   /** Prompt tokens that were already in the KV cache. */
@@ -129,6 +131,8 @@ export interface ModelInfo {
   accelerator: string;
   policy: string;
   threads: number;
+  /** The kernels that compute experts on the CPU. */
+  kernels: string;
   vocabulary: number;
   /** Context length in tokens that this load holds. */
   context: number;

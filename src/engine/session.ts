@@ -6,12 +6,12 @@ import type { Statistics } from '../experts/statistics.js';
 import { type Blueprint, expertTotals } from './blueprint.js';
 import type { Engine } from './engine.js';
 import { forward } from './forward.js';
+import { checkFinite, logprobOf, topLogprobs } from './logprobs.js';
 import type { Hardware, Machine } from './machine.js';
 import { LOGIT_ROWS, type Network } from './network.js';
 import type { GenerateOptions, ModelInfo, Report, ScoredToken, TokenLogprob } from './options.js';
-import { Stopwatch } from './stopwatch.js';
-import { checkFinite, logprobOf, topLogprobs } from './logprobs.js';
 import { createSampler, GENERATE_DEFAULTS } from './sampling.js';
+import { Stopwatch } from './stopwatch.js';
 
 export interface SessionParts {
   name: string;
@@ -39,7 +39,7 @@ export class Session implements Engine {
   /** Decides by another policy and other costs from now on; for comparisons within one load. */
   use(policy: Policy, costs?: Costs): void {
     this.parts.experts.policy = policy;
-    if (costs) this.parts.experts.costs = costs;
+    if (costs) this.parts.experts.setCosts(costs, false);
     this.info.policy = policy.name;
   }
 
@@ -124,6 +124,7 @@ export class Session implements Engine {
       accelerator: machine.kind.name,
       policy: policy.name,
       threads: machine.threads,
+      kernels: experts.kernels,
       vocabulary: blueprint.spec.vocabulary,
       context: sizes.context,
       layers: blueprint.spec.layers.length,
@@ -141,10 +142,7 @@ export class Session implements Engine {
   ): Report {
     this.checkTokens(prompt);
     const watch = new Stopwatch(prompt.length);
-    const most = Math.min(
-      options.maxTokens ?? GENERATE_DEFAULTS.maxTokens,
-      this.info.context - prompt.length + 1,
-    );
+    const most = Math.min(options.maxTokens ?? GENERATE_DEFAULTS.maxTokens, this.info.context - prompt.length + 1);
     const sampler = createSampler(options);
     const tokens = [...prompt];
     const seen = new Set(prompt);
@@ -276,12 +274,13 @@ export class Session implements Engine {
 
   private report(watch: Stopwatch, finish: Report['finish'], seed?: number): Report {
     const { statistics } = this.parts.experts;
-    const { name, accelerator, policy, threads, experts, memory } = this.info;
+    const { name, accelerator, policy, threads, kernels, experts, memory } = this.info;
     return {
       model: name,
       accelerator,
       policy,
       threads,
+      kernels,
       seed,
       finish,
       ...watch.times(),

@@ -1,7 +1,13 @@
 import type { Costs } from './policy.js';
 
 /** For policies that do not ask. */
-export const NO_COSTS: Costs = { cpu: () => 0, copy: 0, accelerator: () => 0, overlap: false, contention: { cpu: 1, copy: 1 } };
+export const NO_COSTS: Costs = {
+  cpu: () => 0,
+  copy: 0,
+  accelerator: () => 0,
+  overlap: false,
+  contention: { cpu: 1, copy: 1 },
+};
 
 /** One measurement: milliseconds for an expert with this many tokens. */
 export interface Sample {

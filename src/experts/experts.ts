@@ -1,7 +1,7 @@
 import type { Device } from '../devices/device.js';
 import type { Pointer } from '../ggml/api.js';
-import type { ExpertPool } from '../ggml/experts.js';
 import type { Tensor } from '../ggml/tensor.js';
+import { Adaptation } from './adaptation.js';
 import { Assignments, type Routes } from './assignments.js';
 import { NO_COSTS } from './costs.js';
 import { buildForRows, EXPERT_GRAPH_CAPACITY } from './expert.js';
@@ -9,10 +9,10 @@ import type { HostExperts } from './host-experts.js';
 import { RoutingInputs } from './io.js';
 import { ExpertCompute } from './lanes/compute.js';
 import { type CpuExperts, GgmlExperts } from './lanes/cpu.js';
-import { NativeExperts } from './lanes/native.js';
+import { NativeExperts, type NativePool } from './lanes/native.js';
 import { STREAM_SLOTS, type StreamSlots } from './lanes/slots.js';
 import { CpuSums } from './lanes/sums.js';
-import { type Costs, type Demand, LANES, type LaneName, type Policy, type Share } from './policy.js';
+import { type Costs, type Demand, LANES, type LaneName, type Policy, partOf, type Share } from './policy.js';
 import type { ResidentExperts } from './resident-experts.js';
 import type { OnSpan, SpanLane } from './spans.js';
 import type { ExpertsSpec } from './spec.js';
@@ -20,6 +20,8 @@ import { Statistics } from './statistics.js';
 
 /** Lanes that run beside each other are timed at every n-th call only, since that takes a synchronisation. */
 const TIMED_CALLS = 8;
+/** A synchronisation that finds nothing to wait for takes less. */
+const SYNCHRONISE_MS = 0.05;
 
 export interface ExpertsParts {
   cpu: Device;
@@ -38,7 +40,7 @@ export interface ExpertsParts {
   /** Experts are copied ahead of their layer; undefined lets the policy say so. */
   prefetch?: boolean;
   /** Native CPU kernels and their threads, where they compute these experts; else ggml's kernels do. */
-  pool?: { name: string; pool: ExpertPool };
+  pool?: NativePool;
   policy: Policy;
   /** Type of buffers in the host's memory that the accelerator copies from and to. */
   hostType: Pointer;
@@ -47,6 +49,8 @@ export interface ExpertsParts {
 /** The routed experts of a model: decides where each is computed, runs the three lanes at once, and adds up. */
 export class Experts {
   costs: Costs = NO_COSTS;
+  /** What is learnt of contention while running, for calls of one token and of several. */
+  private adaptations?: { single: Adaptation; several: Adaptation };
   policy: Policy;
   /** Set once it is known how much room there is for them. */
   resident!: ResidentExperts;
@@ -116,7 +120,24 @@ export class Experts {
     // Slots are left out where every expert was to be resident; if some do not fit after all, nothing can be streamed.
     const decides = this.sums !== undefined && (slots !== undefined || !this.policy.streams);
     const { width } = this.parts.layers[layer]!;
-    this.execute(routes, decides ? this.policy.decide(demand, this.costs, width) : inPlace(demand));
+    const costs = this.costsFor(routes.tokens);
+    this.execute(routes, decides ? this.policy.decide(demand, costs, width) : inPlace(demand));
+  }
+
+  /** Sets the costs by which policies decide. @param adapt corrects them while running */
+  setCosts(costs: Costs, adapt: boolean): void {
+    this.costs = costs;
+    const start = () => new Adaptation(costs.contention);
+    this.adaptations = adapt && costs.overlap ? { single: start(), several: start() } : undefined;
+  }
+
+  private adaptation(tokens: number): Adaptation | undefined {
+    return tokens === 1 ? this.adaptations?.single : this.adaptations?.several;
+  }
+
+  private costsFor(tokens: number): Costs {
+    const learnt = this.adaptation(tokens);
+    return learnt ? { ...this.costs, contention: learnt.current } : this.costs;
   }
 
   /** Guesses of the next layer's experts are of use. */
@@ -208,6 +229,7 @@ export class Experts {
     if (lanes.cpu.length > 0) this.finishCpu(tokens);
     const end = performance.now();
     const waited = this.timeLanes(begin);
+    if (waited) this.learn(lanes, tokens, end - begin, waited);
     this.count(layer, lanes, {
       resident: waited?.resident ?? (this.overlaps ? undefined : residentIssued - streamedIssued),
       streamed: waited?.streamed ?? (this.overlaps ? undefined : streamedIssued - cpuStarted),
@@ -267,6 +289,16 @@ export class Experts {
     }
   }
 
+  /** The native kernels compute the CPU lane. */
+  get native(): boolean {
+    return this.parts.pool !== undefined;
+  }
+
+  /** Name of the kernels that compute the CPU lane. */
+  get kernels(): string {
+    return this.onCpu.kernels;
+  }
+
   /** Some experts may be on another device than the CPU. */
   get offloads(): boolean {
     return this.sums !== undefined;
@@ -279,26 +311,40 @@ export class Experts {
   }
 
   /** Where lanes overlap, waits at some calls until each is done, and gives their milliseconds since `begin`. */
-  private timeLanes(begin: number): { resident: number; streamed: number } | undefined {
+  private timeLanes(begin: number): LaneTimes | undefined {
     if (!this.overlaps || this.calls++ % TIMED_CALLS !== 0) return undefined;
     const { accelerator } = this.parts;
+    const before = performance.now();
     accelerator.copies.synchronize();
-    const streamed = performance.now() - begin;
+    const copied = performance.now();
     accelerator.compute.synchronize();
-    return { resident: performance.now() - begin, streamed };
+    const streamedLast = copied - before > SYNCHRONISE_MS;
+    return { resident: performance.now() - begin, streamed: copied - begin, streamedLast };
   }
 
-  private count(
-    layer: number,
-    lanes: Record<LaneName, Share[]>,
-    ms: Record<LaneName, number | undefined>,
-  ): void {
+  /** Lets a timed call correct what is known of contention. */
+  private learn(lanes: Record<LaneName, Share[]>, tokens: number, cpuMs: number, times: LaneTimes): void {
+    const copied = lanes.streamed.filter(({ cached }) => !cached);
+    if (lanes.cpu.length === 0 || copied.length === 0) return;
+    const { width } = this.parts.layers[this.last!.routes.layer]!;
+    const sum = (shares: readonly Share[], cost: (share: Share) => number) =>
+      shares.reduce((total, share) => total + partOf(share, width) * cost(share), 0);
+    const seen = {
+      cpuMs,
+      cpuAloneMs: sum(lanes.cpu, (share) => this.costs.cpu(share.tokens)),
+      streamedMs: times.streamed,
+      streamedExperts: sum(copied, () => 1),
+      streamedLast: times.streamedLast,
+    };
+    this.adaptation(tokens)?.observe(seen, this.costs.copy);
+  }
+
+  private count(layer: number, lanes: Record<LaneName, Share[]>, ms: Record<LaneName, number | undefined>): void {
     const bytes = this.bytes[layer]!;
     const { width } = this.parts.layers[layer]!;
     for (const lane of LANES) {
       if (lanes[lane].length === 0) continue;
-      const sum = (shares: readonly Share[]) =>
-        shares.reduce((total, { range }) => total + (range ? (range.to - range.from) / width : 1), 0);
+      const sum = (shares: readonly Share[]) => shares.reduce((total, share) => total + partOf(share, width), 0);
       const moved = lanes[lane].filter(({ cached }) => !cached);
       this.statistics.add(lane, sum(lanes[lane]), sum(moved) * bytes, ms[lane]);
     }
@@ -310,6 +356,14 @@ export class Experts {
     this.sums?.free();
     for (const inputs of this.inputs) inputs.free();
   }
+}
+
+/** Milliseconds since a call began until a lane was seen to be done. */
+interface LaneTimes {
+  resident: number;
+  streamed: number;
+  /** Copies were under way when the CPU was done. */
+  streamedLast: boolean;
 }
 
 /** Computes every expert where its weights are. */

@@ -13,21 +13,25 @@ const LIMIT_MS = 150;
  * Measures what missing experts cost in each lane on this machine, alone and with both lanes running; takes the first
  * layer that misses some. Leaves the costs as they are where no expert is missing.
  */
-export function measureCosts(experts: Experts, layers: readonly ExpertsSpec[], sizes: { chunk: number; streams: boolean }): void {
+export function measureCosts(
+  experts: Experts,
+  layers: readonly ExpertsSpec[],
+  sizes: { chunk: number; streams: boolean },
+): void {
   if (!experts.offloads) return;
   const missingOf = (l: number) => [...Array(layers[l]!.count).keys()].filter((e) => !experts.resident.has(l, e));
   const layer = layers.findIndex((_, l) => missingOf(l).length > 0);
   if (layer < 0) return;
   const meter = new Meter(experts, layer, layers[layer]!.chosen, missingOf(layer));
   const cpu = meter.byTokens('cpu', sizes.chunk);
-  experts.costs = { ...NO_COSTS, cpu: interpolate(cpu) };
+  experts.setCosts({ ...NO_COSTS, cpu: interpolate(cpu) }, false);
   if (!sizes.streams) return;
   const streamed = meter.byTokens('streamed', sizes.chunk);
   const copy = streamed[0]!.ms;
   const accelerator = interpolate(streamed.map(({ tokens, ms }) => ({ tokens, ms: Math.max(0, ms - copy) })));
   const overlap = experts.overlaps;
   const contention = overlap ? meter.contention(cpu[0]!.ms, copy) : NO_COSTS.contention;
-  experts.costs = { cpu: interpolate(cpu), copy, accelerator, overlap, contention };
+  experts.setCosts({ cpu: interpolate(cpu), copy, accelerator, overlap, contention }, true);
 }
 
 /** Times made-up calls of one layer. */

@@ -1,7 +1,7 @@
 import type { Device } from '../devices/device.js';
 import { pageSize } from '../ggml/memory.js';
-import type { HostExperts } from './host-experts.js';
 import { MATRICES } from './expert.js';
+import type { HostExperts } from './host-experts.js';
 
 interface Range {
   from: bigint;

@@ -26,6 +26,11 @@ export interface Share {
   cached?: true;
 }
 
+/** The part of its expert that a share is, 0 to 1. @param width inner rows of an expert */
+export function partOf({ range }: Share, width: number): number {
+  return range ? (range.to - range.from) / width : 1;
+}
+
 /** What one expert costs on this machine, in milliseconds. */
 export interface Costs {
   /** Computing it on the CPU for n tokens. */

@@ -68,10 +68,12 @@ const DECLARATIONS = {
     bufferTypeMaxSize: 'size_t ggml_backend_buft_get_max_size(void* buft)',
     tensorSet: 'void ggml_backend_tensor_set(void* tensor, void* data, size_t offset, size_t size)',
     tensorGet: 'void ggml_backend_tensor_get(void* tensor, void* data, size_t offset, size_t size)',
-    tensorSetAsync: 'void ggml_backend_tensor_set_async(void* backend, void* tensor, void* data, size_t offset, size_t size)',
+    tensorSetAsync:
+      'void ggml_backend_tensor_set_async(void* backend, void* tensor, void* data, size_t offset, size_t size)',
     tensorSet2dAsync:
       'void ggml_backend_tensor_set_2d_async(void* backend, void* tensor, void* data, size_t offset, size_t size, size_t n_copies, size_t stride_tensor, size_t stride_data)',
-    tensorGetAsync: 'void ggml_backend_tensor_get_async(void* backend, void* tensor, void* data, size_t offset, size_t size)',
+    tensorGetAsync:
+      'void ggml_backend_tensor_get_async(void* backend, void* tensor, void* data, size_t offset, size_t size)',
     synchronize: 'void ggml_backend_synchronize(void* backend)',
     compute: 'int ggml_backend_graph_compute(void* backend, void* graph)',
     computeAsync: 'int ggml_backend_graph_compute_async(void* backend, void* graph)',

@@ -45,8 +45,8 @@ describe('the import checker', () => {
 
   it.each([
     ['weights/a.ts', '../models/x.js', 'models/x.ts', 'models is not below weights'],
-    ['models/a.ts', '../experts/x.js', 'experts/x.ts', 'experts is not below models'],
-    ['devices/a.ts', '../weights/x.js', 'weights/x.ts', 'weights is not below devices'],
+    ['experts/a.ts', '../models/x.js', 'models/x.ts', 'models is not below experts'],
+    ['weights/a.ts', '../devices/x.js', 'devices/x.ts', 'devices is not below weights'],
     ['errors.ts', './ggml/x.js', 'ggml/x.ts', 'ggml is not below errors'],
     ['cli/a.ts', '../helpers/x.js', 'helpers/x.ts', 'helpers is in no layer'],
   ])('finds %s importing %s', (file, specifier, target, problem) => {

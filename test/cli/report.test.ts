@@ -7,6 +7,7 @@ const REPORT: Report = {
   accelerator: 'host',
   policy: 'stream',
   threads: 2,
+  kernels: 'ggml',
   seed: 7,
   promptTokens: 12,
   cachedTokens: 4,
@@ -29,7 +30,7 @@ describe('formatReport', () => {
   it('says everything, a line each', () => {
     expect(formatReport(REPORT)).toBe(
       [
-        'model        mini on host, policy stream, 2 threads',
+        'model        mini on host, policy stream, 2 threads of ggml',
         'prefill      12 tokens, 4 of them cached, 321 tokens/s',
         'first token  after 30 ms',
         'decode       20 tokens, 45.68 tokens/s; a stop text came',

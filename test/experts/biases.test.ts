@@ -109,7 +109,7 @@ describe('an expert with biases', () => {
     expectClose(sum(PARTS.map((range) => run(cpu, expert, range))), whole);
     const slots = new StreamSlots(host, spec, type, 2);
     const streamed = (range?: RowRange) => {
-      let result = new Float32Array();
+      let result: Float32Array = new Float32Array();
       slots.run({ key: 0, source: expert, range }, (copied) => {
         result = run(host, copied);
       });

@@ -35,6 +35,16 @@ describe('interpolated costs', () => {
     expect([1, 2, 5, 7, 9, 11].map(cost)).toEqual([2, 4, 10, 20, 30, 40]);
   });
 
+  it('do not fall beyond the last sample, whatever was measured', () => {
+    fc.assert(
+      fc.property(samples, fc.nat(5000), (measured, more) => {
+        const { tokens } = measured.at(-1)!;
+        const cost = interpolate(measured);
+        expect(cost(tokens + more)).toBeGreaterThanOrEqual(cost(tokens));
+      }),
+    );
+  });
+
   it('never fall below zero, whatever was measured', () => {
     fc.assert(
       fc.property(samples, fc.nat(5000), (measured, tokens) => {

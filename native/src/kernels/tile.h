@@ -57,15 +57,26 @@ inline void multiply_panel(const uint8_t *const *rows, int count, int k, const t
   for (int k0 = 0; k0 < padded; k0 += Tile::kDepth) {
     const int depth = padded - k0 < Tile::kDepth ? padded - k0 : Tile::kDepth;
     const int live = k - k0 < depth ? k - k0 : depth;
-    for (int r = 0; r < count; r++)
-      convert_weights<W>(rows[r] + offset<W>(k0), live, depth, panel + int64_t(r) * kPanelStride<Tile>);
+    // Weights met once are as well read where they lie, if they are evenly spaced there.
+    const bool in_place = Tile::kInPlace && kSame<W, E> && groups == 1 && live == depth;
+    const auto spaced = [&](int r) {
+      for (int i = 2; i < Tile::kRows; i++)
+        if (rows[r + i] - rows[r + i - 1] != rows[r + 1] - rows[r]) return false;
+      return (rows[r + 1] - rows[r]) % int64_t(sizeof(E)) == 0;
+    };
+    const auto lies = [&](int r) { return in_place && r + Tile::kRows <= count && spaced(r); };
+    for (int r = 0; r < count; r += Tile::kRows)
+      for (int i = r; !lies(r) && i < count && i < r + Tile::kRows; i++)
+        convert_weights<W>(rows[i] + offset<W>(k0), live, depth, panel + int64_t(i) * kPanelStride<Tile>);
 
     const int next = k - k0 - depth < Tile::kDepth ? k - k0 - depth : Tile::kDepth;
     const int lines_a_row = next > 0 ? int(offset<W>(round_up(next, kStep)) + 63) / 64 : 0, lines = lines_a_row * count;
     for (int g = 0, done = 0; g < groups; g++) {
       const int v = v0 + (v1 - v0) * g / groups, end = v0 + (v1 - v0) * (g + 1) / groups;
       for (int r = 0; r < count; r += Tile::kRows, done++) {
-        run_tile<Tile>({panel + int64_t(r) * kPanelStride<Tile>, kPanelStride<Tile>,
+        const bool there = lies(r);
+        run_tile<Tile>({there ? (const E *)(rows[r] + offset<W>(k0)) : panel + int64_t(r) * kPanelStride<Tile>,
+                        there ? (rows[r + 1] - rows[r]) / int64_t(sizeof(E)) : kPanelStride<Tile>,
                         tokens + (int64_t(v) * padded + k0) * kVector, int64_t(padded) * kVector,
                         scratch.sums + (v - v0) * kSumsStride + r * kVector, depth, count - r, k0 > 0},
                        end - v);
@@ -149,28 +160,28 @@ inline void gate_up_tile(const Job &job, const Task &task, const Scratch &scratc
   Tile::end();
 }
 
-// y[token][c] += weight · (sums[c][token] + bias[c]) for `columns` columns and `tokens` tokens of one vector.
+// y[token][c] += weight · (sums[c][token] + bias[c]) for `columns` columns and the tokens of one vector, four at a time:
+// rows of y, often a power of two apart, would otherwise share one set of the cache.
 inline void scatter(const Job &job, const Task &task, const float *sums, int vector, int c0, int columns) {
   const int first = vector * kVector, live = task.expert.routes - first;
-  const int tokens = live < kVector ? live : kVector;
   const float *bias = task.expert.down_bias ? task.expert.down_bias + c0 : nullptr;
-  for (int c = 0; c < columns; c += 4) {
-    const int wide = columns - c < 4 ? columns - c : 4;
-    float block[kVector][4], b[4] = {};
-    for (int j = 0; bias && j < wide; j++) b[j] = bias[c + j];
-    for (int t = 0; t < kVector; t += 4) {
+  for (int t = 0; t < kVector && t < live; t += 4) {
+    const int tokens = live - t < 4 ? live - t : 4;
+    float *y[4], weights[4];
+    for (int i = 0; i < tokens; i++) {
+      y[i] = job.y + int64_t(task.tokens[first + t + i]) * job.layer.hidden + c0;
+      weights[i] = task.weights[first + t + i];
+    }
+    for (int c = 0; c < columns; c += 4) {
+      const int wide = columns - c < 4 ? columns - c : 4;
+      float block[4][4], b[4] = {};
       const void *in[4];
       void *out[4];
-      for (int i = 0; i < 4; i++) in[i] = sums + (c + i) * kVector + t, out[i] = block[t + i];
+      for (int i = 0; i < 4; i++) in[i] = sums + (c + i) * kVector + t, out[i] = block[i];
       transpose4(in, out);
-    }
-    for (int t = 0; t < tokens; t++) {
-      float *y = job.y + int64_t(task.tokens[first + t]) * job.layer.hidden + c0 + c;
-      const float weight = task.weights[first + t];
-      if (wide == 4)
-        for (int j = 0; j < 4; j++) y[j] += weight * (block[t][j] + b[j]);
-      else
-        for (int j = 0; j < wide; j++) y[j] += weight * (block[t][j] + b[j]);
+      for (int j = 0; bias && j < wide; j++) b[j] = bias[c + j];
+      for (int i = 0; i < tokens; i++)
+        for (int j = 0; j < wide; j++) y[i][c + j] += weights[i] * (block[i][j] + b[j]);
     }
   }
 }

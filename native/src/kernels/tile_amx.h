@@ -11,6 +11,7 @@ namespace {
 struct AmxTile {
   using Element = bf16;
   static constexpr int kRows = 32, kVectors = 2, kDepth = 512;
+  static constexpr bool kInPlace = false;
   static void begin() { FK_TILES_ON(); }
   static void end() { FK_TILES_OFF(); }
 

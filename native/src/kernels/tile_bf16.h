@@ -8,6 +8,7 @@ namespace {
 struct Bf16Tile {
   using Element = bf16;
   static constexpr int kRows = 8, kVectors = 3, kDepth = 512;
+  static constexpr bool kInPlace = true;
   static void begin() {}
   static void end() {}
 

@@ -15,6 +15,7 @@ struct F32Tile {
   static constexpr int kRows = 2, kVectors = 1;
 #endif
   static constexpr int kDepth = 256;
+  static constexpr bool kInPlace = true;
   static void begin() {}
   static void end() {}
 
@@ -31,7 +32,9 @@ struct F32Tile {
         x[i] = load(o.tokens + i / kParts * o.vector_stride + k * kVector + i % kParts * kLanes);
 #pragma GCC unroll 16
       for (int r = 0; r < kRows; r++) {
-        const Floats w = splat(o.rows[r * o.row_stride + k]);
+        float weight; // in a row that may lie at any address
+        memcpy(&weight, o.rows + r * o.row_stride + k, sizeof weight);
+        const Floats w = splat(weight);
 #pragma GCC unroll 16
         for (int i = 0; i < V * kParts; i++) sums[r][i] += w * x[i];
       }

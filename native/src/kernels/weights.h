@@ -78,12 +78,15 @@ template <class W, class E> FK_INLINE void convert_step(const uint8_t *p, E *to)
   store_elements(to, w);
 }
 
+// Whether W's stored weights are elements of E.
+template <class W, class E>
+constexpr bool kSame = sizeof(E) == 4 ? __is_same(W, F32Weights) : __is_same(W, Bf16Weights);
+
 // `elements` of a row from p on, then zeros up to `padded`, a multiple of kStep.
 template <class W, class E> inline void convert_weights(const uint8_t *p, int elements, int padded, E *to) {
-  constexpr bool same = __is_same(W, F32Weights) ? sizeof(E) == 4 : __is_same(W, Bf16Weights) && sizeof(E) == 2;
   const int whole = elements / kStep * kStep;
   for (int k = 0; k < whole; k += kStep, p += W::bytes) {
-    if (same)
+    if (kSame<W, E>)
       memcpy(to + k, p, W::bytes);
     else
       convert_step<W>(p, to + k);

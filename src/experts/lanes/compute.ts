@@ -30,7 +30,9 @@ export class ExpertCompute {
   forOne(key: string, expert: PlacedExpert, activation: ActivationName, place: number, range?: RowRange): void {
     let graph = this.kept.get(key);
     if (!graph) {
-      graph = this.device.graph(EXPERT_GRAPH_CAPACITY, (g) => buildForOne(g, expert, activation, this.io, place, range));
+      graph = this.device.graph(EXPERT_GRAPH_CAPACITY, (g) =>
+        buildForOne(g, expert, activation, this.io, place, range),
+      );
       this.kept.set(key, graph);
     }
     this.device.compute.computeAsync(graph);

@@ -1,10 +1,10 @@
 import {
-  encodeExperts,
-  encodeLayer,
   type ExpertActivation,
   type ExpertPool,
   type ExpertTask,
   type ExpertType,
+  encodeExperts,
+  encodeLayer,
 } from '../../ggml/experts.js';
 import { type Tensor, Type } from '../../ggml/tensor.js';
 import type { ActivationName, PlacedExpert } from '../expert.js';
@@ -25,6 +25,15 @@ export function nativeComputes({ activation, biases }: ExpertsSpec, type: Type):
   return !biases && ACTIVATIONS[activation] !== undefined && TYPES[type] !== undefined;
 }
 
+/** The native kernels' threads. */
+export interface NativePool {
+  /** Name of the kernel in use. */
+  name: string;
+  pool: ExpertPool;
+  /** Idle threads wait spinning: only where no other pool computes between an expert and the next. */
+  spin: boolean;
+}
+
 /** By this project's own kernels: all of a layer's experts in one call, on a pool of their own. */
 export class NativeExperts implements CpuExperts {
   readonly kernels: string;
@@ -34,7 +43,7 @@ export class NativeExperts implements CpuExperts {
 
   /** @param input what the experts read, and `output` what they add to, both in the host's memory */
   constructor(
-    { name, pool }: { name: string; pool: ExpertPool },
+    { name, pool, spin }: NativePool,
     private readonly host: HostExperts,
     private readonly layers: readonly ExpertsSpec[],
     type: Type,
@@ -43,7 +52,7 @@ export class NativeExperts implements CpuExperts {
   ) {
     this.kernels = name;
     this.pool = pool;
-    this.pool.begin();
+    if (spin) this.pool.begin();
     this.encoded = layers.map(({ hidden, activation }) =>
       encodeLayer({ hidden, type: TYPES[type]!, activation: ACTIVATIONS[activation]!, fullF32: type === Type.F32 }),
     );

@@ -1,4 +1,4 @@
-import { type Costs, cheaperLane, type Demand, type Policy, type Share, whole } from '../policy.js';
+import { type Costs, cheaperLane, type Demand, type Policy, partOf, type Share, whole } from '../policy.js';
 
 /** An expert is divided at multiples of this many inner rows, and of 1/32 of them, so that few shapes of graphs occur. */
 const CUT_ROWS = 64;
@@ -34,9 +34,8 @@ function divide(missing: readonly Demand[], costs: Costs, width: number): Share[
 
 /** Milliseconds until the last missing expert of a plan is computed, under the cost model. */
 export function makespan(plan: readonly Share[], costs: Costs, width: number): number {
-  const part = ({ range }: Share) => (range ? (range.to - range.from) / width : 1);
   const sum = (lane: Share['lane'], cost: (share: Share) => number) =>
-    plan.reduce((total, share) => total + (share.lane === lane ? part(share) * cost(share) : 0), 0);
+    plan.reduce((total, share) => total + (share.lane === lane ? partOf(share, width) * cost(share) : 0), 0);
   const cpu = sum('cpu', (share) => costs.cpu(share.tokens));
   const copy = sum('streamed', ({ cached }) => (cached ? 0 : costs.copy));
   const compute = sum('streamed', (share) => costs.accelerator(share.tokens));
