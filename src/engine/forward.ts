@@ -16,7 +16,10 @@ export function forward(
 ): boolean {
   const shape = network.begin(tokens, past, experts.prefetches);
   for (const l of network.layers.keys()) {
-    if (cancelled()) return false;
+    if (cancelled()) {
+      experts.wait(); // what is queued must not outlive its graphs
+      return false;
+    }
     const routes = network.attend(l, shape); // accelerator; only the router's logits and the experts' input come back
     if (routes) experts.run(routes); // decide, three lanes at once, add up
   }

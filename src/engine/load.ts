@@ -102,7 +102,8 @@ function planSizes(
   const { total, bytes } = expertTotals(blueprint);
   const weights = parameters.reduce((sum, p) => sum + p.bytes, 0);
   const offloads = machine.accelerator !== machine.cpu;
-  const streams = offloads && policy.streams && options.expertsResident !== 1;
+  const mayMiss = options.expertsResident !== 1 || options.gpuMemory !== undefined;
+  const streams = offloads && policy.streams && mayMiss;
   const budget = options.gpuMemory ?? (options.expertsResident === undefined ? machine.freeMemory() : Infinity);
   const perToken = spec.hidden * 4 * 16 + cacheRows(context) * 8;
   const chunk = chunkSize(context, streams && machine.kind.gpu, perToken, budget);
@@ -237,11 +238,16 @@ function placeExperts({ blueprint, machine, sizes, experts, own }: Parts, option
   const offloads = accelerator !== cpu;
   if (offloads) checkBudget(accelerator.bytes, sizes.budget, accelerator.name);
   const share = options.expertsResident;
-  const fitting =
-    share === undefined ? residentCount(sizes.budget, accelerator.bytes, bytes, total) : Math.round(share * total);
-  const count = offloads ? Math.min(fitting, total) : 0;
-  const room = () => Math.floor(machine.freeMemory() / bytes);
   const { onWarning } = options;
+  const fitting = residentCount(sizes.budget, accelerator.bytes, bytes, total);
+  const asked = share === undefined ? fitting : Math.round(share * total);
+  if (offloads && asked > fitting) {
+    onWarning?.(
+      `${fitting} experts are resident in place of the ${asked} asked for: more do not fit into --gpu-memory`,
+    );
+  }
+  const count = offloads ? Math.min(asked, fitting) : 0;
+  const room = () => Math.floor(machine.freeMemory() / bytes);
   const placed = placeResident({ accelerator, layers: expertLayers, type: expertType, count, room, onWarning });
   experts.resident = own(placed.resident, (r) => r.free());
   return placed.placement;

@@ -292,6 +292,7 @@ export class Session implements Engine {
   }
 
   close(): void {
+    this.parts.experts.wait();
     this.parts.close();
   }
 }

@@ -41,7 +41,7 @@ function models(block: readonly [number, number]): { packed: string; same: strin
 }
 
 function logitsOf(dir: string, options: LoadOptions): { logits: number[]; expertBytes: number; ram: number } {
-  const session = loadEngine(dir, { ctx: 64, threads: 1, policy: 'fiddler', ...options });
+  const session = loadEngine(dir, { ctx: 64, threads: 1, policy: 'static', ...options });
   try {
     const logits: number[] = [];
     session.evaluate(
