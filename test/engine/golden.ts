@@ -42,7 +42,7 @@ export function goldenTest(run: GoldenRun): void {
         expect(output.match(/^ok .*/gm), output).toHaveLength(rows);
         expect(code, output).toBe(0);
       },
-      900_000,
+      1_800_000,
     );
   });
 }
