@@ -118,7 +118,8 @@ function planSizes(
     checkBudget(needed, budget, machine.accelerator.name);
     checkCache(slots.cached * bytes, budget - needed, machine.accelerator.name);
   }
-  const resident = !offloads ? 0 : (options.expertsResident ?? 0) * total;
+  const fitting = residentCount(budget, fixed, bytes, total);
+  const resident = !offloads ? 0 : Math.min(fitting, (options.expertsResident ?? 1) * total);
   const onCpu = (total - resident) * bytes + blueprint.embedding.bytes;
   const inRam = machine.kind.gpu ? onCpu : onCpu + fixed + resident * bytes;
   if (!source.inMemory) checkRam(inRam, availableRam().available);
