@@ -39,7 +39,7 @@ export class Session implements Engine {
   /** Decides by another policy and other costs from now on; for comparisons within one load. */
   use(policy: Policy, costs?: Costs): void {
     this.parts.experts.policy = policy;
-    if (costs) this.parts.experts.setCosts(costs, false);
+    if (costs) this.parts.experts.costs.set(costs, false);
     this.info.policy = policy.name;
   }
 
@@ -55,7 +55,7 @@ export class Session implements Engine {
 
   /** The costs by which policies decide. */
   get costs(): Costs {
-    return this.parts.experts.costs;
+    return this.parts.experts.costs.measured;
   }
 
   /**

@@ -1,4 +1,5 @@
-import type { Costs } from './policy.js';
+import { NO_COSTS } from './costs.js';
+import { type Costs, partOf, type Share } from './policy.js';
 
 /** Weight of the newest observation. */
 const LEARNING = 0.15;
@@ -34,5 +35,56 @@ export class Adaptation {
     const copy = seen.streamedLast ? copied : Math.min(this.contention.copy, copied);
     const towards = (old: number, found: number) => Math.min(8, Math.max(0.5, old + LEARNING * (found - old)));
     this.contention = { cpu: towards(this.contention.cpu, cpu), copy: towards(this.contention.copy, copy) };
+  }
+}
+
+/** What a timed call showed, in milliseconds since it began. */
+export interface LaneTimes {
+  cpu: number;
+  /** When the thread that waits saw the last copy done, and the accelerator. */
+  streamed: number;
+  resident: number;
+  /** Copies were under way when the CPU was done. */
+  streamedLast: boolean;
+}
+
+/** The costs by which policies decide: measured when the model is loaded, contention corrected while running. */
+export class LearntCosts {
+  measured: Costs = NO_COSTS;
+  /** For calls of one token and of several: their lanes work in different proportions. */
+  private adaptations?: { single: Adaptation; several: Adaptation };
+
+  /** @param adapt corrects contention from now on */
+  set(costs: Costs, adapt: boolean): void {
+    this.measured = costs;
+    const start = () => new Adaptation(costs.contention);
+    this.adaptations = adapt && costs.overlap ? { single: start(), several: start() } : undefined;
+  }
+
+  private adaptation(tokens: number): Adaptation | undefined {
+    return tokens === 1 ? this.adaptations?.single : this.adaptations?.several;
+  }
+
+  /** For a call of so many tokens. */
+  for(tokens: number): Costs {
+    const learnt = this.adaptation(tokens);
+    return learnt ? { ...this.measured, contention: learnt.current } : this.measured;
+  }
+
+  /** Learns from a timed call. @param width inner rows of an expert */
+  learn(
+    lanes: { cpu: readonly Share[]; streamed: readonly Share[] },
+    width: number,
+    tokens: number,
+    { cpu: cpuMs, streamed: streamedMs, streamedLast }: LaneTimes,
+  ): void {
+    const copied = lanes.streamed.filter(({ cached }) => !cached);
+    if (lanes.cpu.length === 0 || copied.length === 0) return;
+    const sum = (shares: readonly Share[], cost: (share: Share) => number) =>
+      shares.reduce((total, share) => total + partOf(share, width) * cost(share), 0);
+    const cpuAloneMs = sum(lanes.cpu, (share) => this.measured.cpu(share.tokens));
+    const streamedExperts = sum(copied, () => 1);
+    const seen = { cpuMs, cpuAloneMs, streamedMs, streamedExperts, streamedLast };
+    this.adaptation(tokens)?.observe(seen, this.measured.copy);
   }
 }

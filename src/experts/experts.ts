@@ -1,9 +1,8 @@
 import type { Device } from '../devices/device.js';
 import type { Pointer } from '../ggml/api.js';
 import type { Tensor } from '../ggml/tensor.js';
-import { Adaptation } from './adaptation.js';
+import { type LaneTimes, LearntCosts } from './adaptation.js';
 import { Assignments, type Routes } from './assignments.js';
-import { NO_COSTS } from './costs.js';
 import { buildForRows, EXPERT_GRAPH_CAPACITY } from './expert.js';
 import type { HostExperts } from './host-experts.js';
 import { RoutingInputs } from './io.js';
@@ -12,7 +11,7 @@ import { type CpuExperts, GgmlExperts } from './lanes/cpu.js';
 import { NativeExperts, type NativePool } from './lanes/native.js';
 import { STREAM_SLOTS, type StreamSlots } from './lanes/slots.js';
 import { CpuSums } from './lanes/sums.js';
-import { type Costs, type Demand, LANES, type LaneName, type Policy, partOf, type Share } from './policy.js';
+import { type Demand, LANES, type LaneName, type Policy, partOf, type Share } from './policy.js';
 import type { ResidentExperts } from './resident-experts.js';
 import type { OnSpan, SpanLane } from './spans.js';
 import type { ExpertsSpec } from './spec.js';
@@ -48,9 +47,7 @@ export interface ExpertsParts {
 
 /** The routed experts of a model: decides where each is computed, runs the three lanes at once, and adds up. */
 export class Experts {
-  costs: Costs = NO_COSTS;
-  /** What is learnt of contention while running, for calls of one token and of several. */
-  private adaptations?: { single: Adaptation; several: Adaptation };
+  readonly costs = new LearntCosts();
   policy: Policy;
   /** Set once it is known how much room there is for them. */
   resident!: ResidentExperts;
@@ -120,24 +117,8 @@ export class Experts {
     // Slots are left out where every expert was to be resident; if some do not fit after all, nothing can be streamed.
     const decides = this.sums !== undefined && (slots !== undefined || !this.policy.streams);
     const { width } = this.parts.layers[layer]!;
-    const costs = this.costsFor(routes.tokens);
+    const costs = this.costs.for(routes.tokens);
     this.execute(routes, decides ? this.policy.decide(demand, costs, width) : inPlace(demand));
-  }
-
-  /** Sets the costs by which policies decide. @param adapt corrects them while running */
-  setCosts(costs: Costs, adapt: boolean): void {
-    this.costs = costs;
-    const start = () => new Adaptation(costs.contention);
-    this.adaptations = adapt && costs.overlap ? { single: start(), several: start() } : undefined;
-  }
-
-  private adaptation(tokens: number): Adaptation | undefined {
-    return tokens === 1 ? this.adaptations?.single : this.adaptations?.several;
-  }
-
-  private costsFor(tokens: number): Costs {
-    const learnt = this.adaptation(tokens);
-    return learnt ? { ...this.costs, contention: learnt.current } : this.costs;
   }
 
   /** Guesses of the next layer's experts are of use. */
@@ -229,7 +210,7 @@ export class Experts {
     if (lanes.cpu.length > 0) this.finishCpu(tokens);
     const end = performance.now();
     const waited = this.timeLanes(begin);
-    if (waited) this.learn(lanes, tokens, end - begin, waited);
+    if (waited) this.costs.learn(lanes, this.parts.layers[layer]!.width, tokens, { ...waited, cpu: end - begin });
     this.count(layer, lanes, {
       resident: waited?.resident ?? (this.overlaps ? undefined : residentIssued - streamedIssued),
       streamed: waited?.streamed ?? (this.overlaps ? undefined : streamedIssued - cpuStarted),
@@ -311,7 +292,7 @@ export class Experts {
   }
 
   /** Where lanes overlap, waits at some calls until each is done, and gives their milliseconds since `begin`. */
-  private timeLanes(begin: number): LaneTimes | undefined {
+  private timeLanes(begin: number): Omit<LaneTimes, 'cpu'> | undefined {
     if (!this.overlaps || this.calls++ % TIMED_CALLS !== 0) return undefined;
     const { accelerator } = this.parts;
     const before = performance.now();
@@ -320,23 +301,6 @@ export class Experts {
     accelerator.compute.synchronize();
     const streamedLast = copied - before > SYNCHRONISE_MS;
     return { resident: performance.now() - begin, streamed: copied - begin, streamedLast };
-  }
-
-  /** Lets a timed call correct what is known of contention. */
-  private learn(lanes: Record<LaneName, Share[]>, tokens: number, cpuMs: number, times: LaneTimes): void {
-    const copied = lanes.streamed.filter(({ cached }) => !cached);
-    if (lanes.cpu.length === 0 || copied.length === 0) return;
-    const { width } = this.parts.layers[this.last!.routes.layer]!;
-    const sum = (shares: readonly Share[], cost: (share: Share) => number) =>
-      shares.reduce((total, share) => total + partOf(share, width) * cost(share), 0);
-    const seen = {
-      cpuMs,
-      cpuAloneMs: sum(lanes.cpu, (share) => this.costs.cpu(share.tokens)),
-      streamedMs: times.streamed,
-      streamedExperts: sum(copied, () => 1),
-      streamedLast: times.streamedLast,
-    };
-    this.adaptation(tokens)?.observe(seen, this.costs.copy);
   }
 
   private count(layer: number, lanes: Record<LaneName, Share[]>, ms: Record<LaneName, number | undefined>): void {
@@ -356,14 +320,6 @@ export class Experts {
     this.sums?.free();
     for (const inputs of this.inputs) inputs.free();
   }
-}
-
-/** Milliseconds since a call began until a lane was seen to be done. */
-interface LaneTimes {
-  resident: number;
-  streamed: number;
-  /** Copies were under way when the CPU was done. */
-  streamedLast: boolean;
 }
 
 /** Computes every expert where its weights are. */

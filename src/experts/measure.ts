@@ -24,14 +24,14 @@ export function measureCosts(
   if (layer < 0) return;
   const meter = new Meter(experts, layer, layers[layer]!.chosen, missingOf(layer));
   const cpu = meter.byTokens('cpu', sizes.chunk);
-  experts.setCosts({ ...NO_COSTS, cpu: interpolate(cpu) }, false);
+  experts.costs.set({ ...NO_COSTS, cpu: interpolate(cpu) }, false);
   if (!sizes.streams) return;
   const streamed = meter.byTokens('streamed', sizes.chunk);
   const copy = streamed[0]!.ms;
   const accelerator = interpolate(streamed.map(({ tokens, ms }) => ({ tokens, ms: Math.max(0, ms - copy) })));
   const overlap = experts.overlaps;
   const contention = overlap ? meter.contention(cpu[0]!.ms, copy) : NO_COSTS.contention;
-  experts.setCosts({ cpu: interpolate(cpu), copy, accelerator, overlap, contention }, true);
+  experts.costs.set({ cpu: interpolate(cpu), copy, accelerator, overlap, contention }, true);
 }
 
 /** Times made-up calls of one layer. */

@@ -1,0 +1,71 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { LearntCosts } from '../../src/experts/adaptation.js';
+import { lanesPolicy, makespan } from '../../src/experts/policies/lanes.js';
+import type { Costs, Share } from '../../src/experts/policy.js';
+
+const WIDTH = 4096;
+const alone = { cpuMs: 3, copyMs: 6.5 };
+const measured: Costs = {
+  cpu: () => alone.cpuMs,
+  copy: alone.copyMs,
+  accelerator: () => 0.03,
+  overlap: true,
+  contention: { cpu: 1, copy: 1 },
+};
+const demand = [0, 1].map((expert) => ({ expert, tokens: 1, resident: false, cached: false }));
+
+/** What a machine on which the lanes slow each other down shows of a plan. */
+function times(plan: readonly Share[], contention: Costs['contention']) {
+  const part = (lane: Share['lane']) =>
+    plan
+      .filter((s) => s.lane === lane)
+      .reduce((sum, s) => sum + (s.range ? (s.range.to - s.range.from) / WIDTH : 1), 0);
+  const cpu = part('cpu') * alone.cpuMs * contention.cpu;
+  const copies = part('streamed') * alone.copyMs * contention.copy;
+  return { cpu, streamed: Math.max(cpu, copies), resident: Math.max(cpu, copies), streamedLast: copies > cpu };
+}
+
+describe('costs that are corrected while running', () => {
+  it('lead to a plan whose slowest lane is near the best that the machine allows', () => {
+    const slower = fc.double({ min: 1, max: 2.5, noNaN: true });
+    fc.assert(
+      fc.property(slower, slower, (cpu, copy) => {
+        const contention = { cpu, copy };
+        const costs = new LearntCosts();
+        costs.set(measured, true);
+        let plan: Share[] = [];
+        for (let call = 0; call < 150; call++) {
+          plan = lanesPolicy.decide(demand, costs.for(1), WIDTH);
+          const lanes = {
+            cpu: plan.filter((s) => s.lane === 'cpu'),
+            streamed: plan.filter((s) => s.lane === 'streamed'),
+          };
+          costs.learn(lanes, WIDTH, 1, times(plan, contention));
+        }
+        const truth = { ...measured, contention };
+        const best = makespan(lanesPolicy.decide(demand, truth, WIDTH), truth, WIDTH);
+        expect(makespan(plan, truth, WIDTH)).toBeLessThanOrEqual(best * 1.08);
+      }),
+    );
+  });
+
+  it('keep what calls of several tokens show apart from calls of one', () => {
+    const costs = new LearntCosts();
+    costs.set(measured, true);
+    const plan = lanesPolicy.decide(demand, costs.for(1), WIDTH);
+    const lanes = { cpu: plan.filter((s) => s.lane === 'cpu'), streamed: plan.filter((s) => s.lane === 'streamed') };
+    costs.learn(lanes, WIDTH, 1, times(plan, { cpu: 2, copy: 1 }));
+    expect(costs.for(1).contention.cpu).toBeGreaterThan(1.1);
+    expect(costs.for(8).contention.cpu).toBe(1);
+  });
+
+  it('stay as they were set where nothing is to be learnt', () => {
+    const costs = new LearntCosts();
+    costs.set(measured, false);
+    const plan = lanesPolicy.decide(demand, costs.for(1), WIDTH);
+    const lanes = { cpu: plan.filter((s) => s.lane === 'cpu'), streamed: plan.filter((s) => s.lane === 'streamed') };
+    costs.learn(lanes, WIDTH, 1, times(plan, { cpu: 2, copy: 2 }));
+    expect(costs.for(1)).toBe(measured);
+  });
+});
