@@ -57,7 +57,8 @@ export class Experts {
   private readonly sums?: CpuSums;
   private readonly onAccelerator: ExpertCompute;
   private readonly onCpu: CpuExperts;
-  private readonly cpuGraphs: ExpertCompute;
+  /** Where ggml's kernels compute the CPU lane. */
+  private readonly cpuGraphs?: ExpertCompute;
   /** In a call of one token, the place of the first streamed expert's weight: behind those of all experts. */
   private readonly streamedPlaces: number;
   /** The accelerator computes and copies while the CPU computes. */
@@ -89,20 +90,20 @@ export class Experts {
     const io = ({ rows, weights }: RoutingInputs) => ({ rows, weights });
     this.onAccelerator = new ExpertCompute(accelerator, { input, output: hidden, ...io(forAccelerator) });
     const output = this.sums?.host ?? hidden;
-    const graphs = new ExpertCompute(cpu, { input: hostInput, output, ...io(forCpu) });
-    this.cpuGraphs = graphs;
     const { host, pool } = parts;
-    this.onCpu = pool
-      ? new NativeExperts(pool, host, layers, host.typeOf(0), hostInput, output)
-      : new GgmlExperts(graphs, host, layers);
+    if (pool) this.onCpu = new NativeExperts(pool, host, layers, host.typeOf(0), hostInput, output);
+    else {
+      this.cpuGraphs = new ExpertCompute(cpu, { input: hostInput, output, ...io(forCpu) });
+      this.onCpu = new GgmlExperts(this.cpuGraphs, host, layers);
+    }
   }
 
   /** Makes room on the devices for an expert's graph with as many tokens as a call can have. */
   reserve(): void {
     const { layers, host, chunk } = this.parts;
-    for (const { device, io } of new Set([this.onAccelerator, this.cpuGraphs])) {
-      device.reserve(EXPERT_GRAPH_CAPACITY, (g) =>
-        buildForRows(g, host.expert(0, 0), layers[0]!.activation, io, 0, chunk),
+    for (const compute of [this.onAccelerator, this.cpuGraphs]) {
+      compute?.device.reserve(EXPERT_GRAPH_CAPACITY, (g) =>
+        buildForRows(g, host.expert(0, 0), layers[0]!.activation, compute.io, 0, chunk),
       );
     }
   }
