@@ -45,18 +45,18 @@ export function findDevices(kind: AcceleratorKind): DeviceInfo[] {
  * Opens the accelerator; `device` is ggml's name of one of its devices, the first by default.
  * @throws FiddlerError `device` where the machine has none
  */
-export function openAccelerator(kind: AcceleratorKind, cpu: Device, device?: string): Device {
+export function openAccelerator(kind: AcceleratorKind, cpu: Device, device?: string, countsOnly = false): Device {
   if (kind.name === cpu.name) return cpu;
   const info = findDevices(kind).find((d) => device === undefined || d.name === device);
   if (!info) {
     const remedy = 'see `fiddler doctor`, or use --accelerator none';
     throw new FiddlerError('device', `no ${kind.name} device was found (${kind.summary})`, remedy);
   }
-  return new Device(kind.name, info.pointer, false, kind.gpu ? 2 : 1);
+  return new Device(kind.name, info.pointer, false, kind.gpu ? 2 : 1, countsOnly);
 }
 
 /** Opens the CPU, which is the accelerator `none` too. */
-export function openCpu(): Device {
+export function openCpu(countsOnly = false): Device {
   const [info] = findDevices(acceleratorKind('none'));
-  return new Device('none', info!.pointer, true, 1);
+  return new Device('none', info!.pointer, true, 1, countsOnly);
 }

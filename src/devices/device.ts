@@ -1,7 +1,7 @@
 import { api, type Pointer } from '../ggml/api.js';
 import { Backend, Buffer, Event, GraphAllocator } from '../ggml/backend.js';
 import { Graph } from '../ggml/graph.js';
-import { view } from '../ggml/memory.js';
+import { type Mapping, mapAnonymous, unmap, view } from '../ggml/memory.js';
 import { registerMemory, unregisterMemory } from '../ggml/pinned.js';
 import { type Tensor, TensorContext } from '../ggml/tensor.js';
 
@@ -14,7 +14,10 @@ export class Device {
   private readonly allocator: GraphAllocator;
   private readonly buffers: Buffer[] = [];
   private readonly pinned: Pointer[] = [];
+  private readonly ranges: Mapping[] = [];
   private allocated = 0;
+  /** Bytes of the largest graph that was only counted. */
+  private counted = 0;
 
   constructor(
     readonly name: string,
@@ -22,6 +25,8 @@ export class Device {
     /** The device computes in the host's memory: nothing has to be copied to or from it. */
     readonly unified: boolean,
     streams: 1 | 2,
+    /** What would be taken is only counted: tensors get addresses of the host's that nobody touches. */
+    readonly countsOnly = false,
   ) {
     this.compute = Backend.open(pointer);
     this.copies = streams === 2 ? Backend.open(pointer) : this.compute;
@@ -31,17 +36,29 @@ export class Device {
 
   /** Bytes taken: every buffer and the memory of graphs. */
   get bytes(): number {
-    return this.allocated + this.allocator.bytes;
+    return this.allocated + Math.max(this.allocator.bytes, this.counted);
   }
 
   /** Allocates every tensor of `context` on this device; `type` may be another kind of its memory. @throws FiddlerError `memory` */
   allocate(context: TensorContext, what: string, type = this.bufferType): Buffer {
-    return this.keep(Buffer.allocate(context, type, `${what} on ${this.name}`));
-  }
-
-  private keep(buffer: Buffer): Buffer {
+    const buffer = this.countsOnly
+      ? this.setAside(context, type)
+      : Buffer.allocate(context, type, `${what} on ${this.name}`);
     this.buffers.push(buffer);
     this.allocated += buffer.bytes;
+    return buffer;
+  }
+
+  /** Address space for the tensors of `context`, as large as a buffer for them would be. */
+  private setAside(context: TensorContext, type: Pointer): Buffer {
+    const range = mapAnonymous('counted memory', Buffer.sizeOf(context, type));
+    this.ranges.push(range);
+    const buffer = Buffer.over(range.address, range.bytes);
+    let at = range.address;
+    for (const tensor of context.tensors) {
+      buffer.place(tensor, at);
+      at += BigInt(tensor.bytes);
+    }
     return buffer;
   }
 
@@ -54,7 +71,8 @@ export class Device {
   reserve(capacity: number, build: (g: Graph) => void): void {
     const graph = new Graph(capacity);
     build(graph);
-    this.allocator.reserve(graph);
+    if (this.countsOnly) this.counted = Math.max(this.counted, this.allocator.sizeOf(graph));
+    else this.allocator.reserve(graph);
     graph.free();
   }
 
@@ -91,6 +109,7 @@ export class Device {
     for (const address of this.pinned) unregisterMemory(this.pointer, address);
     this.allocator.free();
     for (const buffer of this.buffers) buffer.free();
+    for (const range of this.ranges) unmap(range);
     if (this.copies !== this.compute) this.copies.free();
     this.compute.free();
   }

@@ -10,7 +10,10 @@ import type { LoadOptions } from './options.js';
 /** Kept free on an accelerator for what ggml and the driver take beside our own buffers. */
 const RESERVE_BYTES = 512 * 2 ** 20;
 
-type MachineOptions = Pick<LoadOptions, 'threads' | 'debug' | 'onWarning'>;
+interface MachineOptions extends Pick<LoadOptions, 'threads' | 'debug' | 'onWarning'> {
+  /** Devices only count what would be taken of them. */
+  countsOnly?: boolean;
+}
 
 /** What a model runs on, as ggml's libraries name it. */
 export interface Hardware {
@@ -38,21 +41,24 @@ export class Machine {
   readonly hostType: Pointer;
   /** Threads that compute experts on the CPU. */
   readonly threads: number;
+  /** The devices only count what would be taken of them. */
+  readonly countsOnly: boolean;
   private pool: Threadpool;
 
   /**
    * @param accelerator a name in the registry, or `auto`
    * @throws FiddlerError `usage` (no such accelerator), `device` (asked for by name, and not there or not working)
    */
-  constructor(accelerator: string, { threads, debug, onWarning }: MachineOptions = {}) {
+  constructor(accelerator: string, { threads, debug, onWarning, countsOnly = false }: MachineOptions = {}) {
     const choice = resolveAccelerator(accelerator, onWarning);
     if (!debug) silenceLog();
     this.kind = choice.kind;
-    this.cpu = openCpu();
-    this.accelerator = openAccelerator(this.kind, this.cpu, choice.device);
+    this.countsOnly = countsOnly;
+    this.cpu = openCpu(countsOnly);
+    this.accelerator = openAccelerator(this.kind, this.cpu, choice.device, countsOnly);
     this.hostType = this.kind.gpu ? this.accelerator.hostBufferType(this.cpu.bufferType) : this.cpu.bufferType;
     this.threads = threads ?? defaultThreads(this.kind, usableCores());
-    this.pool = this.startPool(this.threads, true);
+    this.pool = countsOnly ? this.startPool(1, false) : this.startPool(this.threads, true);
   }
 
   private startPool(threads: number, spin: boolean): Threadpool {

@@ -106,7 +106,9 @@ export class KvCache {
     this.context = new TensorContext(caches.length);
     for (const cache of caches) cache.tensor = this.context.tensor(type, cache.width, rows);
     // Rows beyond the filled ones are masked, but a value that is not a number would survive a weight of zero.
-    if (caches.length > 0) device.allocate(this.context, 'the KV cache').clear();
+    if (caches.length === 0) return;
+    const buffer = device.allocate(this.context, 'the KV cache');
+    if (!device.countsOnly) buffer.clear();
   }
 
   static bytes(caches: readonly CacheRows[], rows: number, type: Type): number {

@@ -1,6 +1,11 @@
 /** Which experts of each layer are resident: `resident[layer]` lists them. */
 export type Placement = readonly (readonly number[])[];
 
+/** Resident experts of all layers. */
+export function residentTotal(placement: Placement): number {
+  return placement.reduce((sum, experts) => sum + experts.length, 0);
+}
+
 /** How many experts fit: those that the budget holds beside `fixed` bytes, or the asked share of all. */
 export function residentCount(budget: number, fixed: number, expertBytes: number, total: number): number {
   return Math.max(0, Math.min(total, Math.floor((budget - fixed) / expertBytes)));

@@ -50,6 +50,8 @@ const DECLARATIONS = {
     allocatorNew: 'void* ggml_gallocr_new(void* buft)',
     allocatorFree: 'void ggml_gallocr_free(void* allocator)',
     allocatorReserve: 'bool ggml_gallocr_reserve(void* allocator, void* graph)',
+    allocatorSizes:
+      'void ggml_gallocr_reserve_n_size(void* allocator, void* graph, void* nodeBuffers, void* leafBuffers, _Out_ size_t* sizes)',
     allocatorAlloc: 'bool ggml_gallocr_alloc_graph(void* allocator, void* graph)',
     allocatorSize: 'size_t ggml_gallocr_get_buffer_size(void* allocator, int buffer)',
     allocTensors: 'void* ggml_backend_alloc_ctx_tensors_from_buft(void* ctx, void* buft)',

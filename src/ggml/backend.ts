@@ -189,6 +189,13 @@ export class GraphAllocator {
     if (!api().allocatorReserve(this.pointer, graph.pointer)) checkPointer(null, 'memory for a graph');
   }
 
+  /** Bytes that `graph` would take. */
+  sizeOf(graph: Graph): number {
+    const sizes = [0];
+    api().allocatorSizes(this.pointer, graph.pointer, null, null, sizes);
+    return Number(sizes[0]);
+  }
+
   /** Gives the graph's tensors their addresses; earlier graphs keep theirs as long as `bytes` does not grow. */
   assign(graph: Graph): void {
     if (!api().allocatorAlloc(this.pointer, graph.pointer)) checkPointer(null, 'memory for a graph');

@@ -58,6 +58,8 @@ export function contiguousStrides(type: Type, ne: Extents): Extents {
 /** Owns the metadata of tensors; the data lies in a buffer of its own. */
 export class TensorContext {
   readonly pointer: Pointer;
+  /** Every tensor made here. */
+  readonly tensors: Tensor[] = [];
 
   /** @param capacity most tensors it will hold; `extra` bytes beyond them (a graph's own). */
   constructor(capacity: number, extra = 0) {
@@ -71,7 +73,9 @@ export class TensorContext {
 
   /** A new tensor without data; sizes innermost first. */
   tensor(type: Type, n0: number, n1 = 1, n2 = 1, n3 = 1): Tensor {
-    return new Tensor(api().newTensor4d(this.pointer, type, n0, n1, n2, n3), type, [n0, n1, n2, n3]);
+    const made = new Tensor(api().newTensor4d(this.pointer, type, n0, n1, n2, n3), type, [n0, n1, n2, n3]);
+    this.tensors.push(made);
+    return made;
   }
 
   free(): void {

@@ -1,0 +1,175 @@
+import { MappedTensors } from '../devices/mapped.js';
+import { FiddlerError } from '../errors.js';
+import { Experts } from '../experts/experts.js';
+import { HostExperts } from '../experts/host-experts.js';
+import { nativeComputes } from '../experts/lanes/native.js';
+import { StreamSlots } from '../experts/lanes/slots.js';
+import { type Placement, residentCount } from '../experts/placement.js';
+import { POLICIES, policyNamed } from '../experts/policies/index.js';
+import type { Policy } from '../experts/policy.js';
+import type { ExpertsSpec } from '../experts/spec.js';
+import { loadExpertKernels } from '../ggml/experts.js';
+import type { Type } from '../ggml/tensor.js';
+import type { Checkpoint } from '../weights/checkpoint.js';
+import { type Blueprint, describe, drawBlueprint, expertTotals } from './blueprint.js';
+import { checkBudget } from './fitting.js';
+import { cacheRows } from './inputs.js';
+import { Machine } from './machine.js';
+import { Network } from './network.js';
+import type { LoadOptions } from './options.js';
+import { KvCache, Parameters } from './parameters.js';
+import { placeResident } from './residency.js';
+import { planSizes, type Sizes } from './sizes.js';
+import type { ModelSource } from './source.js';
+import { Constants, readVectors } from './vectors.js';
+
+/** A model with a place on its devices for everything it takes; nothing is in these places yet. */
+export interface Layout {
+  checkpoint: Checkpoint;
+  blueprint: Blueprint;
+  machine: Machine;
+  policy: Policy;
+  sizes: Sizes;
+  parameters: Parameters;
+  network: Network;
+  host: HostExperts;
+  experts: Experts;
+  placement: Placement;
+  /** Frees everything. */
+  close: () => void;
+}
+
+/** Keeps a thing to be freed with the layout. */
+type Own = <T>(thing: T, free: (thing: T) => void) => T;
+
+/**
+ * Decides what of a model lies where, and takes the memory for it.
+ * @param countsOnly takes no memory but counts it on the devices (`Device.bytes`)
+ * @throws FiddlerError
+ */
+export function layOut(source: ModelSource, options: LoadOptions, countsOnly = false): Layout {
+  const undo: (() => void)[] = [];
+  const own: Own = (thing, free) => {
+    undo.push(() => free(thing));
+    return thing;
+  };
+  const close = () => {
+    while (undo.length > 0) undo.pop()!();
+  };
+  try {
+    const description = describe(source);
+    const checkpoint = own(source.open(description.spec, description.declarations), (c) => c.close());
+    const blueprint = drawBlueprint(description, checkpoint, options.dtype ?? 'auto');
+    const policy = policyNamed(options.policy ?? POLICIES[0]!.name);
+    const machine = own(new Machine(options.accelerator ?? 'auto', { ...options, countsOnly }), (m) => m.free());
+    const sizes = planSizes(source, blueprint, machine, policy, options);
+    const parts = build({ checkpoint, blueprint, machine, policy, sizes }, options, own);
+    return { ...parts, placement: placeExperts(parts, options, own), close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** Allocates everything but the experts. */
+function build(
+  given: Pick<Layout, 'checkpoint' | 'blueprint' | 'machine' | 'policy' | 'sizes'>,
+  { cpuKernels, prefetch }: LoadOptions,
+  own: Own,
+): Omit<Layout, 'placement' | 'close'> {
+  const { checkpoint, blueprint, machine, policy, sizes } = given;
+  const { cpu, accelerator, hostType } = machine;
+  const { spec, declarations, expertLayers } = blueprint;
+  const { chunk, context } = sizes;
+  const mapped = own(new MappedTensors(checkpoint), (m) => m.free());
+  const parameters = own(new Parameters(accelerator, mapped, blueprint.parameters), (p) => p.free());
+  own(new Constants(accelerator, declarations.constants), (c) => c.free());
+  readVectors(blueprint.hostVectors, cpu);
+  const rows = cacheRows(context);
+  own(new KvCache(accelerator, declarations.caches, rows, blueprint.cacheType), (c) => c.free());
+  const { extendedBeyond } = declarations;
+  const windows = [...declarations.windows];
+  const { embedding } = blueprint;
+  const network = own(
+    new Network({ cpu, accelerator, spec, embedding, mapped, chunk, context, windows, extendedBeyond, hostType }),
+    (n) => n.free(),
+  );
+  const host = own(new HostExperts(checkpoint, cpu, expertLayers, blueprint.upcast, hostType), (h) => h.free());
+  const slots = sizes.streams
+    ? own(new StreamSlots(accelerator, expertLayers[0]!, blueprint.expertType, sizes.slots), (s) => s.free())
+    : undefined;
+  const pool = nativePool(machine, expertLayers, blueprint.expertType, cpuKernels);
+  const { hidden, expertInput: input, hostExpertInput: hostInput } = network;
+  const experts = own(
+    new Experts({
+      cpu,
+      accelerator,
+      layers: expertLayers,
+      chunk,
+      hidden,
+      input,
+      hostInput,
+      host,
+      slots,
+      prefetch,
+      pool,
+      policy,
+      hostType,
+    }),
+    (e) => e.free(),
+  );
+  network.reserve();
+  experts.reserve();
+  return { ...given, parameters, network, host, experts };
+}
+
+/** Threads with the native kernels, where those compute these experts. @throws FiddlerError `unsupported` where asked for in vain */
+function nativePool(
+  machine: Machine,
+  layers: readonly ExpertsSpec[],
+  type: Type,
+  asked: LoadOptions['cpuKernels'] = 'auto',
+) {
+  const kernels = asked === 'ggml' ? null : loadExpertKernels();
+  const computes = kernels && layers.length > 0 && layers.every((spec) => nativeComputes(spec, type));
+  // Beside ggml's pool, which computes the rest where there is no GPU, a second one would fight for the cores.
+  if (computes && (machine.kind.gpu || asked === 'native')) {
+    return { name: kernels.name, pool: kernels.pool(machine.threads), spin: machine.kind.gpu };
+  }
+  if (asked !== 'native') return undefined;
+  const problem = kernels
+    ? 'the native CPU kernels do not compute this model'
+    : 'the native CPU kernels were not built';
+  throw new FiddlerError(
+    'unsupported',
+    problem,
+    'use --cpu-kernels ggml, or build them with a C++ compiler (npm run build)',
+  );
+}
+
+/** Chooses which experts are resident and makes room for them. */
+function placeExperts(
+  { blueprint, machine, sizes, experts }: Omit<Layout, 'placement' | 'close'>,
+  options: LoadOptions,
+  own: Own,
+): Placement {
+  const { accelerator, cpu } = machine;
+  const { expertLayers, expertType } = blueprint;
+  const { total, bytes } = expertTotals(blueprint);
+  const offloads = accelerator !== cpu;
+  if (offloads) checkBudget(accelerator.bytes, sizes.budget, accelerator.name);
+  const share = options.expertsResident;
+  const { onWarning } = options;
+  const fitting = residentCount(sizes.budget, accelerator.bytes, bytes, total);
+  const asked = share === undefined ? fitting : Math.round(share * total);
+  if (offloads && asked > fitting) {
+    onWarning?.(
+      `${fitting} experts are resident in place of the ${asked} asked for: more do not fit into --gpu-memory`,
+    );
+  }
+  const count = offloads ? Math.min(asked, fitting) : 0;
+  const room = () => Math.floor(machine.freeMemory() / bytes);
+  const placed = placeResident({ accelerator, layers: expertLayers, type: expertType, count, room, onWarning });
+  experts.resident = own(placed.resident, (r) => r.free());
+  return placed.placement;
+}

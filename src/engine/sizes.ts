@@ -1,0 +1,80 @@
+import { availableRam } from '../devices/cores.js';
+import { FiddlerError } from '../errors.js';
+import { STREAM_SLOTS } from '../experts/lanes/slots.js';
+import { residentCount } from '../experts/placement.js';
+import type { Policy } from '../experts/policy.js';
+import { type Blueprint, expertTotals } from './blueprint.js';
+import { checkBudget, checkCache, checkRam, chunkSize, gib } from './fitting.js';
+import { cacheRows } from './inputs.js';
+import type { Machine } from './machine.js';
+import type { LoadOptions } from './options.js';
+import { KvCache } from './parameters.js';
+import type { ModelSource } from './source.js';
+
+/** The default of `--ctx`, where the model's own context is longer. */
+export const DEFAULT_CONTEXT = 4096;
+
+/** What of a model is decided by sizes alone. */
+export interface Sizes {
+  context: number;
+  chunk: number;
+  /** Bytes of the accelerator that may be taken. */
+  budget: number;
+  /** Experts may be missing on the accelerator and copied to it. */
+  streams: boolean;
+  /** Experts that the accelerator has room for beside those that are resident: for streaming, prefetches and the cache. */
+  slots: number;
+}
+
+/** Decides what depends on sizes alone, and refuses what cannot fit before anything is loaded. */
+export function planSizes(
+  source: ModelSource,
+  blueprint: Blueprint,
+  machine: Machine,
+  policy: Policy,
+  options: LoadOptions,
+): Sizes {
+  const { spec, declarations, parameters, cacheType } = blueprint;
+  const context = options.ctx ?? Math.min(spec.context, DEFAULT_CONTEXT);
+  const { total, bytes } = expertTotals(blueprint);
+  const weights = parameters.reduce((sum, p) => sum + p.bytes, 0);
+  const offloads = machine.accelerator !== machine.cpu;
+  const mayMiss = options.expertsResident !== 1 || options.gpuMemory !== undefined;
+  const streams = offloads && policy.streams && mayMiss;
+  const budget = options.gpuMemory ?? (options.expertsResident === undefined ? machine.freeMemory() : Infinity);
+  const perToken = spec.hidden * 4 * 16 + cacheRows(context) * 8;
+  const chunk = chunkSize(context, streams && machine.kind.gpu, perToken, budget);
+  const caches = KvCache.bytes(declarations.caches, cacheRows(context), cacheType);
+  const slots = streams ? planSlots(blueprint, policy, options) : { needed: 0, cached: 0 };
+  if (!streams && (options.expertCache || options.prefetch)) {
+    options.onWarning?.('no expert is streamed, so that neither the expert cache nor prefetch is of use');
+  }
+  const needed = weights + caches + chunk * perToken + slots.needed * bytes;
+  const fixed = needed + slots.cached * bytes;
+  if (offloads) {
+    checkBudget(needed, budget, machine.accelerator.name);
+    checkCache(slots.cached * bytes, budget - needed, machine.accelerator.name);
+  }
+  const fitting = residentCount(budget, fixed, bytes, total);
+  const resident = !offloads ? 0 : Math.min(fitting, (options.expertsResident ?? 1) * total);
+  const onCpu = (total - resident) * bytes + blueprint.embedding.bytes;
+  const inRam = machine.kind.gpu ? onCpu : onCpu + fixed + resident * bytes;
+  if (!source.inMemory && !machine.countsOnly) checkRam(inRam, availableRam().available);
+  return { context, chunk, budget, streams, slots: slots.needed + slots.cached };
+}
+
+/** Slots that streaming and prefetches take, and those that the expert cache has beside them. @throws FiddlerError `usage` */
+function planSlots(
+  blueprint: Blueprint,
+  policy: Policy,
+  { expertCache = 0, prefetch = policy.prefetches }: LoadOptions,
+) {
+  const { total, bytes } = expertTotals(blueprint);
+  const chosen = Math.max(0, ...blueprint.expertLayers.map((l) => l.chosen));
+  const needed = STREAM_SLOTS + (prefetch ? chosen : 0);
+  if (expertCache > 0 && expertCache < bytes) {
+    const problem = `an expert cache of ${gib(expertCache)} holds no expert: each takes ${gib(bytes)}`;
+    throw new FiddlerError('usage', problem, 'give a larger --expert-cache, or none');
+  }
+  return { needed, cached: Math.min(Math.floor(expertCache / bytes), Math.max(0, total - needed)) };
+}
