@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { prepareEnvironment } from '#fiddler/devices/environment.js';
 import { loadEngine } from '#fiddler/engine/load.js';
 import type { Session } from '#fiddler/engine/session.js';
+import { NO_COSTS } from '#fiddler/experts/costs.js';
 import { spread } from '#fiddler/experts/placement.js';
 import { POLICIES, policyNamed } from '#fiddler/experts/policies/index.js';
 import type { Costs } from '#fiddler/experts/policy.js';
@@ -53,7 +54,7 @@ interface Outcome {
 }
 
 const never = () => false;
-const EVEN: Costs = { cpu: () => 1, copy: 1, accelerator: () => 1, overlap: true, contention: { cpu: 1, copy: 1 } };
+const EVEN: Costs = { ...NO_COSTS, cpu: () => 1, copy: 1, accelerator: () => 1, overlap: true };
 
 /** Loads the model anew under one setting and compares every case. */
 function check(model: GoldenModel, setting: Setting): Outcome {

@@ -1,8 +1,9 @@
 import { Uploader } from '../devices/upload.js';
-import { measureCosts } from '../experts/measure.js';
+import { costsOf } from '../experts/costs.js';
 import { pinExperts } from '../experts/pinning.js';
 import { residentTotal } from '../experts/placement.js';
 import { expertTotals } from './blueprint.js';
+import { calibrationKey, ratesOf, recallRates } from './calibration.js';
 import { type Layout, layOut } from './layout.js';
 import type { LoadOptions } from './options.js';
 import { Session } from './session.js';
@@ -18,13 +19,14 @@ export function loadSource(source: ModelSource, options: LoadOptions): Session {
   const begin = performance.now();
   const layout = layOut(source, options);
   try {
-    const { blueprint, machine, experts, policy, sizes } = layout;
+    const { machine, experts, policy, sizes } = layout;
     fill(layout, options.onProgress);
     if (sizes.streams && machine.kind.gpu) pinMissing(layout);
     if (experts.native) machine.yieldCores();
-    if (policy.byCost) measureCosts(experts, blueprint.expertLayers, sizes);
+    const rates = policy.byCost ? ratesOf(layout) : recallRates(calibrationKey(layout));
+    if (rates) experts.costs.set(costsOf(rates.experts), true);
     const seconds = (performance.now() - begin) / 1000;
-    return new Session({ ...layout, name: source.name, seconds, ram: servedBytes(layout) });
+    return new Session({ ...layout, name: source.name, rates, seconds, ram: servedBytes(layout) });
   } catch (error) {
     layout.close();
     throw error;

@@ -1,4 +1,5 @@
 import type { FiddlerError } from '../errors.js';
+import type { Expected } from './scenario.js';
 
 /** How a model is loaded. Everything has a default; `load` checks every field and throws a {@link FiddlerError} of code `usage`. */
 export interface LoadOptions {
@@ -117,6 +118,8 @@ export interface Report {
   /** Tokens a second; 0 where there was nothing to measure. */
   prefillRate: number;
   decodeRate: number;
+  /** What a plan would have said of `ttft` and `decodeRate`; missing where nothing was measured, and in `score`. */
+  expected?: Expected;
   experts: { resident: number; total: number; hitRate: number };
   lanes: { resident: LaneReport; streamed: LaneReport; cpu: LaneReport };
   cache: CacheReport;

@@ -1,32 +1,28 @@
 import { FiddlerError } from '../errors.js';
-import type { Experts } from '../experts/experts.js';
 import type { Costs, Policy } from '../experts/policy.js';
 import type { OnSpan } from '../experts/spans.js';
 import type { Statistics } from '../experts/statistics.js';
-import { type Blueprint, expertTotals } from './blueprint.js';
+import { expertTotals } from './blueprint.js';
 import type { Engine } from './engine.js';
 import { forward } from './forward.js';
+import type { Layout } from './layout.js';
 import { checkFinite, logprobOf, topLogprobs } from './logprobs.js';
-import type { Hardware, Machine } from './machine.js';
-import { LOGIT_ROWS, type Network } from './network.js';
+import type { Hardware } from './machine.js';
+import { LOGIT_ROWS } from './network.js';
 import type { GenerateOptions, ModelInfo, Report, ScoredToken, TokenLogprob } from './options.js';
+import type { Rates } from './rates.js';
 import { createSampler, GENERATE_DEFAULTS } from './sampling.js';
+import { type Expected, expect, scenarioOf } from './scenario.js';
 import { Stopwatch } from './stopwatch.js';
 
-export interface SessionParts {
+export interface SessionParts extends Omit<Layout, 'checkpoint' | 'parameters' | 'host'> {
   name: string;
-  blueprint: Blueprint;
-  machine: Machine;
-  policy: Policy;
-  network: Network;
-  experts: Experts;
-  /** In tokens. */
-  sizes: { context: number; chunk: number };
+  /** What the model's pieces take here, where that is known. */
+  rates?: Rates;
   /** Seconds that loading took. */
   seconds: number;
   /** Bytes of weights that the CPU serves. */
   ram: number;
-  close: () => void;
 }
 
 /** A loaded model with its KV cache: continues and scores token sequences. */
@@ -66,6 +62,12 @@ export class Session implements Engine {
     this.cached = [];
     forward(this.parts.network, this.parts.experts, tokens, past, () => false);
     return this.parts.network.logits([tokens.length - 1]);
+  }
+
+  /** What a prompt of `prompt` tokens, and decoding behind `past`, should take; undefined where rates are not known. */
+  expected(prompt: number, past: number): Expected | undefined {
+    const { rates } = this.parts;
+    return rates && expect(scenarioOf(this.parts, rates), prompt, past);
   }
 
   /** The work of `step` in as many calls as a prompt of these tokens takes. */
@@ -169,7 +171,10 @@ export class Session implements Engine {
       logits = this.extend(tokens, cancelled);
       if (!logits) finish = 'aborted';
     }
-    return this.report(watch, finish, sampler.seed);
+    const report = this.report(watch, finish, sampler.seed);
+    const { promptTokens, cachedTokens, generatedTokens } = report;
+    const past = promptTokens + (generatedTokens >> 1);
+    return { ...report, expected: this.expected(promptTokens - cachedTokens, past) };
   }
 
   score(

@@ -82,7 +82,7 @@ export class LearntCosts {
     if (lanes.cpu.length === 0 || copied.length === 0) return;
     const sum = (shares: readonly Share[], cost: (share: Share) => number) =>
       shares.reduce((total, share) => total + partOf(share, width) * cost(share), 0);
-    const cpuAloneMs = sum(lanes.cpu, (share) => this.measured.cpu(share.tokens));
+    const cpuAloneMs = this.measured.calls.cpu + sum(lanes.cpu, (share) => this.measured.cpu(share.tokens));
     const streamedExperts = sum(copied, () => 1);
     const seen = { cpuMs, cpuAloneMs, streamedMs, streamedExperts, streamedLast };
     this.adaptation(tokens)?.observe(seen, this.measured.copy);

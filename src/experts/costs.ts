@@ -2,6 +2,7 @@ import type { Costs } from './policy.js';
 
 /** For policies that do not ask. */
 export const NO_COSTS: Costs = {
+  calls: { resident: 0, streamed: 0, cpu: 0 },
   cpu: () => 0,
   copy: 0,
   accelerator: () => 0,
@@ -13,6 +14,22 @@ export const NO_COSTS: Costs = {
 export interface Sample {
   tokens: number;
   ms: number;
+}
+
+/** {@link Costs} as plain data that can be stored; milliseconds. */
+export interface ExpertRates extends Pick<Costs, 'calls' | 'overlap' | 'contention'> {
+  /** One expert more in the lane's call, by its tokens; ascending, none where the lane has nothing to do. */
+  cpu: Sample[];
+  accelerator: Sample[];
+  /** Missing where no expert is copied. */
+  copy?: number;
+  /** Half the range of repeated measurements, relative to their median: the median of all these. */
+  spread: number;
+}
+
+export function costsOf({ cpu, accelerator, copy = 0, calls, overlap, contention }: ExpertRates): Costs {
+  const of = (samples: Sample[]) => (samples.length > 0 ? interpolate(samples) : () => 0);
+  return { cpu: of(cpu), accelerator: of(accelerator), copy, calls, overlap, contention };
 }
 
 /** Milliseconds as a function of tokens: through the samples, straight between them and beyond the last. */

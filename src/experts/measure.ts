@@ -1,76 +1,145 @@
 import type { Routes } from './assignments.js';
-import { interpolate, NO_COSTS, type Sample } from './costs.js';
+import { type ExpertRates, NO_COSTS, type Sample } from './costs.js';
 import type { Experts } from './experts.js';
 import type { Costs, LaneName, Share } from './policy.js';
 import type { ExpertsSpec } from './spec.js';
 
 /** Tokens of the measured calls. */
 const TOKENS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
-/** No measurement goes on for longer than this. */
-const LIMIT_MS = 150;
+
+/** How long to measure. */
+export interface Patience {
+  /** Milliseconds after which no measurement is repeated, and no larger call is tried. */
+  limit: number;
+  /** Most repetitions. */
+  repeats: number;
+}
+export const QUICK: Patience = { limit: 150, repeats: 5 };
 
 /**
- * Measures what missing experts cost in each lane on this machine, alone and with both lanes running; takes the first
- * layer that misses some. Leaves the costs as they are where no expert is missing.
+ * Measures what experts cost in each lane on this machine, alone and with all lanes running, by made-up calls of a layer
+ * that has experts for the lane. What is added to the hidden states is of no use afterwards.
  */
-export function measureCosts(
+export function measureExperts(
   experts: Experts,
   layers: readonly ExpertsSpec[],
   sizes: { chunk: number; streams: boolean },
-): void {
-  if (!experts.offloads) return;
-  const missingOf = (l: number) => [...Array(layers[l]!.count).keys()].filter((e) => !experts.resident.has(l, e));
-  const layer = layers.findIndex((_, l) => missingOf(l).length > 0);
-  if (layer < 0) return;
-  const meter = new Meter(experts, layer, layers[layer]!.chosen, missingOf(layer));
-  const cpu = meter.byTokens('cpu', sizes.chunk);
-  experts.costs.set({ ...NO_COSTS, cpu: interpolate(cpu) }, false);
-  if (!sizes.streams) return;
-  const streamed = meter.byTokens('streamed', sizes.chunk);
-  const copy = streamed[0]!.ms;
-  const accelerator = interpolate(streamed.map(({ tokens, ms }) => ({ tokens, ms: Math.max(0, ms - copy) })));
-  const overlap = experts.overlaps;
-  const contention = overlap ? meter.contention(cpu[0]!.ms, copy) : NO_COSTS.contention;
-  experts.costs.set({ cpu: interpolate(cpu), copy, accelerator, overlap, contention }, true);
+  patience = QUICK,
+): ExpertRates {
+  const meter = new Meter(experts, layers, patience);
+  const missing = meter.expertsWhere((resident) => !resident);
+  const cpu = missing ? meter.lane('cpu', missing, sizes.chunk) : NOTHING;
+  const streamed =
+    missing && sizes.streams && experts.offloads ? meter.lane('streamed', missing, sizes.chunk) : NOTHING;
+  const residents = experts.offloads ? meter.expertsWhere((resident) => resident) : undefined;
+  const resident = residents ? meter.lane('resident', residents, sizes.chunk) : afterCopy(streamed);
+  const { overlaps: overlap } = experts;
+  const calls = { resident: resident.call, streamed: streamed.call, cpu: cpu.call };
+  const first = streamed.samples[0]?.ms;
+  // Where nothing overlaps, computing the expert came on top of its copy.
+  const copy = first === undefined ? undefined : Math.max(0, first - (overlap ? 0 : (resident.samples[0]?.ms ?? 0)));
+  const both = overlap && missing && copy !== undefined;
+  const contention = both ? meter.contention(missing, cpu.samples[0]!.ms, copy) : NO_COSTS.contention;
+  const accelerator = resident.samples;
+  return { cpu: cpu.samples, accelerator, copy, calls, overlap, contention, spread: meter.spread };
+}
+
+interface LaneSamples {
+  /** What a call takes beside its experts. */
+  call: number;
+  samples: Sample[];
+}
+
+const NOTHING: LaneSamples = { call: 0, samples: [] };
+
+/** What the accelerator takes for an expert, by calls in which it was copied first. */
+function afterCopy({ samples }: LaneSamples): LaneSamples {
+  return { call: 0, samples: samples.map(({ tokens, ms }) => ({ tokens, ms: Math.max(0, ms - samples[0]!.ms) })) };
+}
+
+/** Experts of one layer. */
+interface Group {
+  layer: number;
+  ids: readonly number[];
 }
 
 /** Times made-up calls of one layer. */
 class Meter {
   private turn = 0;
+  private readonly spreads: number[] = [];
 
   constructor(
     private readonly experts: Experts,
-    private readonly layer: number,
-    private readonly chosen: number,
-    private readonly missing: readonly number[],
+    private readonly layers: readonly ExpertsSpec[],
+    private readonly patience: Patience,
   ) {}
 
-  /** Milliseconds of one expert in a lane for growing numbers of tokens, until one call exceeds the limit. */
-  byTokens(lane: LaneName, chunk: number): Sample[] {
-    const samples: Sample[] = [];
-    for (const tokens of TOKENS.filter((n) => n <= chunk)) {
-      const ms = this.median(() => {
-        const expert = this.next();
-        this.experts.measure(this.routes([expert], tokens), [{ expert, tokens, lane }]);
-        this.experts.wait();
-      });
-      samples.push({ tokens, ms });
-      if (ms > LIMIT_MS) break;
+  /** The first layer that has such experts, with all of them. */
+  expertsWhere(wanted: (resident: boolean) => boolean): Group | undefined {
+    for (const [layer, { count }] of this.layers.entries()) {
+      const ids = [...Array(count).keys()].filter((e) => wanted(this.experts.resident.has(layer, e)));
+      if (ids.length > 0) return { layer, ids };
     }
-    return samples;
+    return undefined;
+  }
+
+  /** One expert's milliseconds in a lane for growing numbers of tokens, until one call exceeds the limit. */
+  lane(lane: LaneName, group: Group, chunk: number): LaneSamples {
+    const alone: Sample[] = [];
+    for (const tokens of TOKENS.filter((n) => n <= chunk)) {
+      const ms = this.time(lane, group, 1, tokens);
+      alone.push({ tokens, ms });
+      if (ms > this.patience.limit) break;
+    }
+    const first = alone[0]!.ms;
+    const several = Math.min(this.layers[group.layer]!.chosen, group.ids.length);
+    const together = several > 1 ? this.time(lane, group, several, 1) : first;
+    // t(k) = call + k · expert
+    const call = several > 1 ? Math.min(first, Math.max(0, (several * first - together) / (several - 1))) : 0;
+    return { call, samples: alone.map(({ tokens, ms }) => ({ tokens, ms: ms - call })) };
+  }
+
+  /** Median milliseconds of calls with so many experts, each with all of the tokens. */
+  private time(lane: LaneName, group: Group, count: number, tokens: number): number {
+    const { limit, repeats } = this.patience;
+    const run = () => {
+      const ids = Array.from({ length: count }, () => this.next(group));
+      const plan = ids.map((expert): Share => ({ expert, tokens, lane }));
+      this.experts.measure(this.routes(group.layer, ids, tokens), plan);
+      this.experts.wait();
+    };
+    run();
+    const times: number[] = [];
+    const begin = performance.now();
+    while (times.length < repeats && (times.length === 0 || performance.now() - begin < limit)) {
+      const start = performance.now();
+      run();
+      times.push(performance.now() - start);
+    }
+    times.sort((a, b) => a - b);
+    const median = times[times.length >> 1]!;
+    if (times.length > 1) this.spreads.push((times.at(-1)! - times[0]!) / 2 / median);
+    return median;
+  }
+
+  get spread(): number {
+    return this.spreads.sort((a, b) => a - b)[this.spreads.length >> 1] ?? 0;
   }
 
   /** How many times longer a single-token expert takes on the CPU, and its copy, while the other lane runs too. */
-  contention(cpuMs: number, copyMs: number): Costs['contention'] {
-    const onCpu = Math.min(this.chosen, this.missing.length);
+  contention(group: Group, cpuMs: number, copyMs: number): Costs['contention'] {
+    const { layer, ids } = group;
+    const { limit } = this.patience;
+    const onCpu = Math.min(this.layers[layer]!.chosen, ids.length);
     const streamed = Math.max(1, Math.min(onCpu, Math.round((onCpu * cpuMs) / copyMs)));
-    const rounds = Math.max(2, Math.ceil(LIMIT_MS / (onCpu * cpuMs)));
+    const rounds = Math.max(2, Math.ceil(limit / (onCpu * cpuMs)));
     const begin = performance.now();
     for (let i = 0; i < rounds; i++) {
       const plan: Share[] = [];
-      for (let s = 0; s < streamed; s++) plan.push({ expert: this.next(), tokens: 1, lane: 'streamed' });
-      for (let c = 0; c < onCpu; c++) plan.push({ expert: this.next(), tokens: 1, lane: 'cpu' });
-      this.experts.measure(this.routes(plan.map((p) => p.expert).slice(0, this.chosen), 1), plan);
+      for (let c = 0; c < onCpu; c++) plan.push({ expert: this.next(group), tokens: 1, lane: 'cpu' });
+      const computed = plan.map((p) => p.expert); // the CPU's kernels compute only what tokens are routed to
+      for (let s = 0; s < streamed; s++) plan.push({ expert: this.next(group), tokens: 1, lane: 'streamed' });
+      this.experts.measure(this.routes(layer, computed, 1), plan);
     }
     const together = performance.now() - begin;
     this.experts.wait();
@@ -80,30 +149,19 @@ class Meter {
     return { cpu: slower(together / (rounds * onCpu), cpuMs), copy: slower(together / copiedTogether, copyMs) };
   }
 
-  private next(): number {
-    return this.missing[this.turn++ % this.missing.length]!;
-  }
-
-  private median(run: () => void): number {
-    run();
-    const times: number[] = [];
-    const begin = performance.now();
-    while (times.length < 5 && (times.length === 0 || performance.now() - begin < LIMIT_MS)) {
-      const start = performance.now();
-      run();
-      times.push(performance.now() - start);
-    }
-    return times.sort((a, b) => a - b)[times.length >> 1]!;
+  private next({ ids }: Group): number {
+    return ids[this.turn++ % ids.length]!;
   }
 
   /** Routes of a call whose tokens all go to the same experts. */
-  private routes(ids: readonly number[], tokens: number): Routes {
-    const experts = new Int32Array(tokens * this.chosen).fill(-1);
-    const weights = new Float32Array(tokens * this.chosen);
+  private routes(layer: number, ids: readonly number[], tokens: number): Routes {
+    const { chosen } = this.layers[layer]!;
+    const experts = new Int32Array(tokens * chosen).fill(-1);
+    const weights = new Float32Array(tokens * chosen);
     for (let t = 0; t < tokens; t++) {
-      experts.set(ids, t * this.chosen);
-      weights.fill(1, t * this.chosen, t * this.chosen + ids.length);
+      experts.set(ids, t * chosen);
+      weights.fill(1, t * chosen, t * chosen + ids.length);
     }
-    return { layer: this.layer, tokens, chosen: this.chosen, experts, weights };
+    return { layer, tokens, chosen, experts, weights };
   }
 }

@@ -33,6 +33,8 @@ export function partOf({ range }: Share, width: number): number {
 
 /** What one expert costs on this machine, in milliseconds. */
 export interface Costs {
+  /** What a lane takes in a call beside its experts. */
+  calls: Record<LaneName, number>;
   /** Computing it on the CPU for n tokens. */
   cpu(tokens: number): number;
   /** Copying its weights to the accelerator. */

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadEngine } from '../../src/engine/load.js';
 import type { LoadOptions, Report } from '../../src/engine/options.js';
 import type { Session } from '../../src/engine/session.js';
+import { NO_COSTS } from '../../src/experts/costs.js';
 import { POLICIES, policyNamed } from '../../src/experts/policies/index.js';
 import type { Costs } from '../../src/experts/policy.js';
 import { fiddlerError } from '../support/errors.js';
@@ -10,11 +11,11 @@ import { parseBytes } from '../support/sizes.js';
 const never = () => false;
 /** With these, `lanes` and `fiddler` use more than one lane. */
 const COSTS: Costs = {
+  ...NO_COSTS,
   cpu: () => 1,
   copy: 0.8,
   accelerator: () => 0.1,
   overlap: true,
-  contention: { cpu: 1, copy: 1 },
 };
 
 function generate(session: Session, prompt: readonly number[], maxTokens: number, cancelled = never) {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadEngine } from '../../src/engine/load.js';
 import type { Report } from '../../src/engine/options.js';
 import type { Session } from '../../src/engine/session.js';
+import { NO_COSTS } from '../../src/experts/costs.js';
 import { policyNamed } from '../../src/experts/policies/index.js';
 import type { Costs, Policy } from '../../src/experts/policy.js';
 import { fiddlerError } from '../support/errors.js';
@@ -173,11 +174,11 @@ describe('lanes that work on one call together', () => {
   afterAll(() => session.close());
 
   const base: Costs = {
+    ...NO_COSTS,
     cpu: (tokens) => tokens,
     copy: 5,
     accelerator: (tokens) => tokens / 10,
     overlap: false,
-    contention: { cpu: 1, copy: 1 },
   };
 
   /** Generates anew by this policy and these costs. */

@@ -1,17 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LearntCosts } from '../../src/experts/adaptation.js';
+import { NO_COSTS } from '../../src/experts/costs.js';
 import { lanesPolicy, makespan } from '../../src/experts/policies/lanes.js';
 import type { Costs, Share } from '../../src/experts/policy.js';
 
 const WIDTH = 4096;
 const alone = { cpuMs: 3, copyMs: 6.5 };
 const measured: Costs = {
+  ...NO_COSTS,
   cpu: () => alone.cpuMs,
   copy: alone.copyMs,
   accelerator: () => 0.03,
   overlap: true,
-  contention: { cpu: 1, copy: 1 },
 };
 const demand = [0, 1].map((expert) => ({ expert, tokens: 1, resident: false, cached: false }));
 

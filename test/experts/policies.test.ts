@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { NO_COSTS } from '../../src/experts/costs.js';
 import { fiddlerPolicy } from '../../src/experts/policies/fiddler.js';
 import { POLICIES, policyNamed } from '../../src/experts/policies/index.js';
 import { makespan } from '../../src/experts/policies/lanes.js';
@@ -31,6 +32,7 @@ const growing = fc.tuple(ms(50), ms(1)).map(
 );
 const slower = fc.double({ min: 1, max: 4, noNaN: true });
 const costs: fc.Arbitrary<Costs> = fc.record({
+  calls: fc.record({ resident: ms(1), streamed: ms(1), cpu: ms(1) }),
   cpu: growing,
   copy: ms(50),
   accelerator: growing,
@@ -155,7 +157,7 @@ describe('each policy', () => {
   });
 
   it('lanes divides work that the lanes do equally fast into halves, what is cached streamed', () => {
-    const even: Costs = { cpu: () => 1, copy: 1, accelerator: () => 1, overlap: true, contention: { cpu: 1, copy: 1 } };
+    const even: Costs = { ...NO_COSTS, cpu: () => 1, copy: 1, accelerator: () => 1, overlap: true };
     const missing = (expert: number, cached: boolean) => ({ expert, tokens: 1, resident: false, cached });
     const plan = (demand: Demand[]) => policyNamed('lanes').decide(demand, even, 128);
     expect(plan([missing(0, false)])).toEqual([
@@ -170,11 +172,11 @@ describe('each policy', () => {
 
   it('lanes counts no copy for a cached expert', () => {
     const cost: Costs = {
+      ...NO_COSTS,
       cpu: () => 3,
       copy: 100,
       accelerator: () => 1,
       overlap: true,
-      contention: { cpu: 1, copy: 1 },
     };
     const demand = [0, 1, 2].map((expert) => ({ expert, tokens: 1, resident: false, cached: true }));
     const plan = policyNamed('lanes').decide(demand, cost, 64);

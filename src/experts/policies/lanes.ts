@@ -1,4 +1,13 @@
-import { type Costs, cheaperLane, type Demand, type Policy, partOf, type Share, whole } from '../policy.js';
+import {
+  type Costs,
+  cheaperLane,
+  type Demand,
+  type LaneName,
+  type Policy,
+  partOf,
+  type Share,
+  whole,
+} from '../policy.js';
 
 /** An expert is divided at multiples of this many inner rows, and of 1/32 of them, so that few shapes of graphs occur. */
 const CUT_ROWS = 64;
@@ -19,31 +28,46 @@ export const lanesPolicy: Policy = {
     const missing = demand
       .filter((d) => !d.resident)
       .sort((a, b) => Number(a.cached) - Number(b.cached) || a.tokens - b.tokens);
-    return [...resident, ...divide(missing, costs, width)];
+    return [...resident, ...divide(missing, resident, costs, width)];
   },
 };
 
 /** The best of: all on the CPU, all streamed, or divided. `missing` is ordered by what is streamed last. */
-function divide(missing: readonly Demand[], costs: Costs, width: number): Share[] {
+function divide(missing: readonly Demand[], resident: readonly Share[], costs: Costs, width: number): Share[] {
   const onCpu = missing.map((d) => whole(d, 'cpu'));
   const streamed = missing.map((d) => whole(d, 'streamed'));
   const plans = [onCpu, streamed, costs.overlap ? balanced(missing, costs, width) : cheaper(missing, costs)];
-  const times = plans.map((plan) => makespan(plan, costs, width));
+  const times = plans.map((plan) => makespan([...resident, ...plan], costs, width));
   return plans[times.indexOf(Math.min(...times))]!;
 }
 
-/** Milliseconds until the last missing expert of a plan is computed, under the cost model. */
+/** What each lane of a plan takes by itself, under the cost model: milliseconds. */
+export function laneTimes(plan: readonly Share[], costs: Costs, width: number): Record<LaneName | 'copies', number> {
+  const sum = (lane: LaneName, cost: (share: Share) => number) => {
+    const shares = plan.filter((share) => share.lane === lane);
+    const call = shares.length > 0 ? costs.calls[lane] : 0;
+    return shares.reduce((total, share) => total + partOf(share, width) * cost(share), call);
+  };
+  const copied = plan.filter(({ lane, cached }) => lane === 'streamed' && !cached);
+  return {
+    cpu: sum('cpu', (share) => costs.cpu(share.tokens)),
+    copies: copied.reduce((total, share) => total + partOf(share, width) * costs.copy, 0),
+    streamed: sum('streamed', (share) => costs.accelerator(share.tokens)),
+    resident: sum('resident', (share) => costs.accelerator(share.tokens)),
+  };
+}
+
+/** Milliseconds until the last expert of a plan is computed, under the cost model. */
 export function makespan(plan: readonly Share[], costs: Costs, width: number): number {
-  const sum = (lane: Share['lane'], cost: (share: Share) => number) =>
-    plan.reduce((total, share) => total + (share.lane === lane ? partOf(share, width) * cost(share) : 0), 0);
-  const cpu = sum('cpu', (share) => costs.cpu(share.tokens));
-  const copy = sum('streamed', ({ cached }) => (cached ? 0 : costs.copy));
-  const compute = sum('streamed', (share) => costs.accelerator(share.tokens));
-  if (!costs.overlap) return cpu + copy + compute;
-  const both = cpu > 0 && copy > 0;
-  const { contention } = costs;
-  const stream = Math.max(copy * (both ? contention.copy : 1), compute);
-  return Math.max(cpu * (both ? contention.cpu : 1), stream);
+  const { cpu, copies, streamed, resident } = laneTimes(plan, costs, width);
+  if (!costs.overlap) return cpu + copies + streamed + resident;
+  const both = cpu > 0 && copies > 0;
+  const { contention, calls } = costs;
+  const accelerator = Math.max(
+    copies * (both ? contention.copy : 1) + (copies > 0 ? calls.streamed : 0),
+    streamed + resident,
+  );
+  return Math.max(cpu * (both ? contention.cpu : 1), accelerator);
 }
 
 /** Where lanes wait for each other, each expert goes where it costs least. */
@@ -55,8 +79,8 @@ function balanced(missing: readonly Demand[], costs: Costs, width: number): Shar
   const cpu = missing.map((d) => costs.cpu(d.tokens) * costs.contention.cpu);
   const copy = costs.copy * costs.contention.copy;
   const stream = missing.map((d) => Math.max(d.cached ? 0 : copy, costs.accelerator(d.tokens)));
-  let before = 0;
-  let after = stream.reduce((sum, ms) => sum + ms, 0);
+  let before = costs.calls.cpu * costs.contention.cpu;
+  let after = stream.reduce((sum, ms) => sum + ms, costs.calls.streamed);
   let at = 0;
   // The first expert with which the CPU would end later than the stream that has the rest.
   while (at < missing.length && before + cpu[at]! <= after - stream[at]!) {
@@ -66,7 +90,7 @@ function balanced(missing: readonly Demand[], costs: Costs, width: number): Shar
   }
   const shares = missing.map((d, i) => whole(d, i < at ? 'cpu' : 'streamed'));
   if (at === missing.length || missing[at]!.cached) return shares;
-  const fraction = (after - before) / (cpu[at]! + stream[at]!);
+  const fraction = Math.min(1, Math.max(0, (after - before) / (cpu[at]! + stream[at]!)));
   shares.splice(at, 1, ...cut(missing[at]!, fraction, width));
   return shares;
 }

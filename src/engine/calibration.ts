@@ -1,0 +1,105 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { cacheFolder } from '../devices/probe-cache.js';
+import type { Patience } from '../experts/measure.js';
+import { residentTotal } from '../experts/placement.js';
+import { expertTotals } from './blueprint.js';
+import type { Layout } from './layout.js';
+import { measureRates } from './measure.js';
+import { type Rates, ratesSchema } from './rates.js';
+
+/** Raised when rates are measured otherwise than before, so that old ones are not taken. */
+const REVISION = 1;
+/** Drivers and kernels change: what is older, in milliseconds, is measured again. */
+const LIFETIME = 30 * 24 * 3600 * 1000;
+
+const entrySchema = z.object({ key: z.string(), time: z.number(), rates: ratesSchema });
+
+/** What rates depend on: the machine as it is used, and the model's shapes. */
+export function calibrationKey({
+  machine,
+  blueprint,
+  experts,
+}: Pick<Layout, 'machine' | 'blueprint' | 'experts'>): string {
+  const { cpu, cores, accelerator } = machine.hardware;
+  const { spec, expertLayers, expertType, upcast, declarations } = blueprint;
+  const used = [machine.kind.name, machine.threads, experts.kernels];
+  const { chosen, hidden, width, activation } = expertLayers[0]!;
+  const expert = [expertType, upcast ?? 'stored', chosen, hidden, width, activation];
+  const shapes = new Set(declarations.parameters.map((p) => `${p.shape}`));
+  const model = [spec.vocabulary, spec.layers.length, [...shapes].join(' ')];
+  const gpu = accelerator ? [accelerator.name, accelerator.memory] : [];
+  return [REVISION, cpu, cores, ...gpu, ...used, ...expert, ...model].join('\n');
+}
+
+/** The stored rates; undefined where there are none, or none that can be trusted. */
+export function recallRates(key: string, folder = cacheFolder(), now = Date.now()): Rates | undefined {
+  try {
+    const entry = entrySchema.parse(JSON.parse(readFileSync(entryFile(key, folder), 'utf8')));
+    const age = now - entry.time;
+    return entry.key === key && age >= 0 && age < LIFETIME ? entry.rates : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Stores rates; a folder that cannot be written costs a measurement the next time, nothing more. */
+export function rememberRates(key: string, rates: Rates, folder = cacheFolder(), now = Date.now()): void {
+  const file = entryFile(key, folder);
+  const partial = `${file}.${process.pid}`;
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(partial, JSON.stringify({ key, time: now, rates }));
+    renameSync(partial, file); // whole or not at all, whoever else writes
+  } catch {}
+}
+
+/** The file in which rates are stored. */
+export function entryFile(key: string, folder = cacheFolder()): string {
+  return join(folder, 'rates', `${createHash('sha256').update(key).digest('hex').slice(0, 16)}.json`);
+}
+
+/** The rates of a loaded model on this machine: stored ones, or measured now and stored. */
+export function ratesOf(layout: Layout, patience?: Patience): Rates {
+  const key = calibrationKey(layout);
+  const stored = patience ? undefined : recallRates(key);
+  if (stored && covers(stored, layout)) return stored;
+  const measured = measureRates(layout, patience);
+  const rates = stored ? { ...measured, experts: completed(measured.experts, stored.experts) } : measured;
+  rememberRates(key, rates);
+  return rates;
+}
+
+/** Whether rates have every lane that this layout uses. */
+function covers({ experts }: Rates, { blueprint, placement, sizes, machine }: Layout): boolean {
+  const resident = residentTotal(placement);
+  const missing = expertTotals(blueprint).total - resident;
+  const streams = sizes.streams && missing > 0;
+  const offloads = machine.accelerator !== machine.cpu;
+  return (
+    (missing === 0 || experts.cpu.length > 0) &&
+    (!streams || experts.copy !== undefined) &&
+    (!offloads || (resident === 0 && !streams) || experts.accelerator.length > 0)
+  );
+}
+
+/** New rates, with the lanes that only the old ones have. */
+function completed(measured: Rates['experts'], old: Rates['experts']): Rates['experts'] {
+  const { cpu, accelerator, copy = old.copy } = measured;
+  const longer = <T>(a: T[], b: T[]) => (a.length > 0 ? a : b);
+  const calls = { ...measured.calls };
+  if (cpu.length === 0) calls.cpu = old.calls.cpu;
+  if (accelerator.length === 0) calls.resident = old.calls.resident;
+  if (measured.copy === undefined) calls.streamed = old.calls.streamed;
+  const contention = measured.copy === undefined ? old.contention : measured.contention;
+  return {
+    ...measured,
+    cpu: longer(cpu, old.cpu),
+    accelerator: longer(accelerator, old.accelerator),
+    copy,
+    calls,
+    contention,
+  };
+}

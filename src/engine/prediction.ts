@@ -1,0 +1,244 @@
+import { SlotCache } from '../experts/lanes/cache.js';
+import { STREAM_SLOTS } from '../experts/lanes/slots.js';
+import type { Placement } from '../experts/placement.js';
+import { laneTimes, makespan } from '../experts/policies/lanes.js';
+import type { Demand, Policy, Share } from '../experts/policy.js';
+import type { ExpertsSpec } from '../experts/spec.js';
+import { Random } from './random.js';
+import type { Pace } from './rates.js';
+import { Traffic } from './traffic.js';
+
+/** Tokens decoded in a prediction, after as many that only fill the cache. */
+const STEPS = 48;
+const SEED = 20240210;
+/** Share of the experts that are copied ahead and then needed, assumed: a report has what a model's is. */
+const RECALL = 0.7;
+/** What the model of costs leaves out, relative to the whole. */
+const MODEL_ERROR = 0.1;
+
+/** What a call waits for most. */
+export const LIMITS = {
+  memory: 'memory bandwidth',
+  compute: 'CPU arithmetic',
+  link: 'the link to the accelerator',
+  accelerator: 'the accelerator',
+} as const;
+export type Limit = keyof typeof LIMITS;
+
+/** Milliseconds of one call, or of a prompt's. */
+export interface Prediction {
+  ms: number;
+  /** Give or take: what repeated measurements and random routing differ by, and what the model leaves out. */
+  error: number;
+  /** Of `ms`: all but routed experts; the rest is waiting for them. */
+  others: number;
+  limit: Limit;
+  /** Share of expert executions that find their weights on the accelerator. */
+  hitRate: number;
+}
+
+/** A model on a machine, as far as its speed depends on it. */
+export interface Scenario {
+  pace: Pace;
+  /** The layers with routed experts, and the number of those without. */
+  layers: readonly ExpertsSpec[];
+  denseLayers: number;
+  placement: Placement;
+  policy: Policy;
+  /** Nothing is offloaded: every expert is computed on the CPU. */
+  inPlace: boolean;
+  /** Experts that the accelerator has room for beside the resident ones. */
+  slots: number;
+  prefetch: boolean;
+  /** Most tokens of a call. */
+  chunk: number;
+  popularity?: readonly ArrayLike<number>[];
+}
+
+/** Time by what it was spent on, summed over layers. */
+interface Spent {
+  ms: number;
+  by: Record<Limit, number>;
+  hits: number;
+  executions: number;
+}
+
+/** Predicts decoding of one token behind `past` others. */
+export function predictDecode(scenario: Scenario, past: number): Prediction {
+  const run = new Simulation(scenario);
+  const { pace } = scenario;
+  const others = run.others(1, past) + pace.head;
+  for (let i = 0; i < STEPS; i++) run.experts(1, past);
+  const steps = Array.from({ length: STEPS }, () => run.experts(1, past));
+  const spent = sum(steps);
+  const mean = spent.ms / STEPS;
+  const variance = steps.reduce((total, { ms }) => total + (ms - mean) ** 2, 0) / STEPS;
+  return conclude(pace, others, { ...spent, ms: mean, by: scaled(spent.by, 1 / STEPS) }, Math.sqrt(variance / STEPS));
+}
+
+/** Predicts a prompt of `tokens` from an empty KV cache to the first token's logits. */
+export function predictPrefill(scenario: Scenario, tokens: number): Prediction {
+  const run = new Simulation(scenario);
+  const { pace, chunk } = scenario;
+  let others = pace.head;
+  const calls: Spent[] = [];
+  for (let past = 0; past < tokens; past += chunk) {
+    const count = Math.min(chunk, tokens - past);
+    others += run.others(count, past);
+    calls.push(run.experts(count, past));
+  }
+  return conclude(pace, others, sum(calls), 0);
+}
+
+function conclude({ spread }: Pace, others: number, spent: Spent, deviation: number): Prediction {
+  const ms = others + spent.ms;
+  const by = { ...spent.by, accelerator: spent.by.accelerator + others };
+  const limit = (Object.keys(by) as Limit[]).reduce((a, b) => (by[b] > by[a] ? b : a));
+  const error = Math.hypot(ms * spread, ms * MODEL_ERROR, deviation);
+  return { ms, error, others, limit, hitRate: spent.executions === 0 ? 0 : spent.hits / spent.executions };
+}
+
+function sum(all: readonly Spent[]): Spent {
+  const total = nothing();
+  for (const { ms, by, hits, executions } of all) {
+    total.ms += ms;
+    total.hits += hits;
+    total.executions += executions;
+    for (const limit of Object.keys(by) as Limit[]) total.by[limit] += by[limit];
+  }
+  return total;
+}
+
+function nothing(): Spent {
+  return { ms: 0, by: { memory: 0, compute: 0, link: 0, accelerator: 0 }, hits: 0, executions: 0 };
+}
+
+function scaled(by: Record<Limit, number>, factor: number): Record<Limit, number> {
+  return Object.fromEntries(Object.entries(by).map(([k, ms]) => [k, ms * factor])) as Record<Limit, number>;
+}
+
+/** Runs calls of a model by its costs alone: routes are drawn, the policy decides, and the slots are its real cache. */
+class Simulation {
+  private readonly traffic: Traffic;
+  private readonly guesses = Random.fromSeed(SEED + 1);
+  private readonly resident: readonly ReadonlySet<number>[];
+  private readonly cache?: SlotCache;
+  /** Milliseconds of copies ahead that are not over yet. */
+  private backlog = 0;
+
+  constructor(private readonly scenario: Scenario) {
+    const { layers, popularity, placement, slots, policy } = scenario;
+    this.traffic = new Traffic(layers, popularity, SEED);
+    this.resident = placement.map((experts) => new Set(experts));
+    if (policy.streams && slots >= STREAM_SLOTS) this.cache = new SlotCache(slots, STREAM_SLOTS);
+  }
+
+  /** A call's milliseconds beside routed experts and the head. */
+  others(tokens: number, past: number): number {
+    const { pace, layers, denseLayers } = this.scenario;
+    return (
+      pace.begin(tokens, past) + layers.length * pace.sparse(tokens, past) + denseLayers * pace.dense(tokens, past)
+    );
+  }
+
+  /** The routed experts of a call. */
+  experts(tokens: number, past: number): Spent {
+    const { layers, pace, prefetch } = this.scenario;
+    const total = nothing();
+    let routed = this.traffic.draw(0, tokens);
+    layers.forEach((_, layer) => {
+      const next = layer + 1 < layers.length ? this.traffic.draw(layer + 1, tokens) : undefined;
+      const spent = this.layer(layer, routed);
+      if (prefetch && next && tokens === 1) spent.ms += this.ahead(layer + 1, next);
+      const hidden = spent.ms + pace.sparse(tokens, past);
+      const late = Math.max(0, this.backlog - hidden);
+      this.backlog = 0;
+      total.ms += spent.ms + late;
+      total.by.link += late;
+      total.hits += spent.hits;
+      total.executions += spent.executions;
+      for (const limit of Object.keys(spent.by) as Limit[]) total.by[limit] += spent.by[limit];
+      routed = next ?? routed;
+    });
+    return total;
+  }
+
+  private key(layer: number, expert: number): number {
+    return layer * 1e6 + expert;
+  }
+
+  private layer(layer: number, routed: Float64Array): Spent {
+    const { inPlace, policy, pace } = this.scenario;
+    const { width } = this.scenario.layers[layer]!;
+    const demand: Demand[] = [];
+    routed.forEach((tokens, expert) => {
+      if (tokens === 0) return;
+      const cached = this.cache?.has(this.key(layer, expert)) === true;
+      demand.push({ expert, tokens, resident: this.resident[layer]!.has(expert), cached });
+    });
+    const plan = inPlace ? demand.map(onCpu) : policy.decide(demand, pace.costs, width);
+    const hits = plan.filter((share) => share.lane === 'resident' || share.cached).length;
+    this.remember(layer, plan);
+    return { ms: makespan(plan, pace.costs, width), by: this.spentOn(plan, width), hits, executions: demand.length };
+  }
+
+  /** What is streamed stays in its slot, as in the engine. */
+  private remember(layer: number, plan: readonly Share[]): void {
+    for (const { lane, expert, cached, range } of plan) {
+      if (lane !== 'streamed' || !this.cache) continue;
+      const key = this.key(layer, expert);
+      const slot =
+        (cached ? this.cache.find(key) : undefined) ?? this.cache.take(range || this.cache.has(key) ? undefined : key);
+      if (slot !== undefined) this.cache.release(slot);
+    }
+  }
+
+  /** Copies what the next layer will probably choose. @returns milliseconds where copies do not run beside other work */
+  private ahead(layer: number, next: Float64Array): number {
+    const { costs } = this.scenario.pace;
+    let copied = 0;
+    next.forEach((tokens, expert) => {
+      if (tokens === 0) return;
+      const right = this.guesses.nextDouble() < RECALL;
+      const guess = right ? expert : Math.floor(this.guesses.nextDouble() * next.length);
+      const key = this.key(layer, guess);
+      if (this.resident[layer]!.has(guess) || !this.cache || this.cache.has(key)) return;
+      const slot = this.cache.take(key);
+      if (slot === undefined) return;
+      this.cache.release(slot);
+      copied++;
+    });
+    if (!costs.overlap) return copied * costs.copy;
+    this.backlog += copied * costs.copy;
+    return 0;
+  }
+
+  /** A plan's time by what it waits for: the lanes that run at once share it by their own times. */
+  private spentOn(plan: readonly Share[], width: number): Record<Limit, number> {
+    const { costs } = this.scenario.pace;
+    const { cpu, copies, streamed, resident } = laneTimes(plan, costs, width);
+    const spent = nothing().by;
+    const whole = makespan(plan, costs, width);
+    const accelerator = streamed + resident;
+    if (!costs.overlap) {
+      spent.link = copies;
+      spent.accelerator = accelerator;
+    } else if (copies >= accelerator && copies * costs.contention.copy >= cpu) spent.link = whole;
+    else if (accelerator >= cpu) spent.accelerator = whole;
+    const left = whole - spent.link - spent.accelerator;
+    if (left > 0) spent[this.boundBy(plan)] += left;
+    return spent;
+  }
+
+  /** Reading weights takes as long for one token as for few; where more tokens take longer, arithmetic does. */
+  private boundBy(plan: readonly Share[]): 'memory' | 'compute' {
+    const { costs } = this.scenario.pace;
+    const shares = plan.filter(({ lane }) => lane === 'cpu');
+    const tokens = shares.reduce((total, share) => total + share.tokens, 0) / Math.max(1, shares.length);
+    return costs.cpu(tokens) > 2 * costs.cpu(1) ? 'compute' : 'memory';
+  }
+}
+
+function onCpu({ expert, tokens }: Demand): Share {
+  return { expert, tokens, lane: 'cpu' };
+}

@@ -1,0 +1,68 @@
+import { z } from 'zod';
+import { costsOf, interpolate, type Sample } from '../experts/costs.js';
+import type { Costs } from '../experts/policy.js';
+
+const time = z.number().finite().nonnegative();
+const sample = z.object({ tokens: z.int().positive(), ms: time });
+const samples = z.array(sample);
+const inContext = z.array(sample.extend({ past: z.int().nonnegative() }));
+const lanes = z.object({ resident: time, streamed: time, cpu: time });
+
+/** What the pieces of a model take on a machine: measured, or read from a file, and then checked by this schema. */
+export const ratesSchema = z.object({
+  experts: z.object({
+    calls: lanes,
+    cpu: samples,
+    accelerator: samples,
+    copy: time.optional(),
+    overlap: z.boolean(),
+    contention: z.object({ cpu: z.number().positive(), copy: z.number().positive() }),
+    spread: time,
+  }),
+  /** A layer up to its routed experts, for calls of several tokens behind others: with routed experts, and without. */
+  sparse: inContext,
+  dense: inContext,
+  /** What a call takes before its first layer. */
+  begin: inContext,
+  /** The logits of one token, and choosing the next by them. */
+  head: time,
+});
+export type Rates = z.infer<typeof ratesSchema>;
+export type ContextSample = Rates['begin'][number];
+
+/** Milliseconds by tokens of a call and those before it: straight between what was measured. */
+export function inContextOf(measured: readonly ContextSample[]): (tokens: number, past: number) => number {
+  if (measured.length === 0) return () => 0;
+  const single = byPast(measured.filter((s) => s.tokens === 1));
+  const pasts = new Set(measured.filter((s) => s.tokens > 1).map((s) => s.past));
+  if (pasts.size === 0) return (_, past) => single(past);
+  const calls = [...pasts].map((past) => ({ past, by: interpolate(measured.filter((s) => s.past === past)) }));
+  const several = (tokens: number) => byPast(calls.map(({ past, by }) => ({ past, ms: by(tokens) })));
+  return (tokens, past) => (tokens === 1 ? single(past) : several(tokens)(past));
+}
+
+function byPast(points: readonly { past: number; ms: number }[]): (past: number) => number {
+  const sorted: Sample[] = points.map(({ past, ms }) => ({ tokens: past, ms }));
+  return interpolate(sorted.sort((a, b) => a.tokens - b.tokens));
+}
+
+/** The rates as functions of what is asked of them. */
+export interface Pace {
+  costs: Costs;
+  sparse(tokens: number, past: number): number;
+  dense(tokens: number, past: number): number;
+  begin(tokens: number, past: number): number;
+  head: number;
+  spread: number;
+}
+
+export function paceOf({ experts, sparse, dense, begin, head }: Rates): Pace {
+  return {
+    costs: costsOf(experts),
+    sparse: inContextOf(sparse),
+    dense: inContextOf(dense),
+    begin: inContextOf(begin),
+    head,
+    spread: experts.spread,
+  };
+}

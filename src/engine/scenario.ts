@@ -1,0 +1,54 @@
+import type { Layout } from './layout.js';
+import { type Prediction, predictDecode, predictPrefill, type Scenario } from './prediction.js';
+import { paceOf, type Rates } from './rates.js';
+
+type Parts = Pick<Layout, 'blueprint' | 'machine' | 'experts' | 'placement' | 'sizes'>;
+
+/** A laid out model at rates, by the policy in use. */
+export function scenarioOf({ blueprint, machine, experts, placement, sizes }: Parts, rates: Rates): Scenario {
+  const { expertLayers: layers, spec } = blueprint;
+  return {
+    pace: paceOf(rates),
+    layers,
+    denseLayers: spec.layers.length - layers.length,
+    placement,
+    policy: experts.policy,
+    inPlace: machine.accelerator === machine.cpu,
+    slots: sizes.slots,
+    prefetch: experts.prefetches,
+    chunk: sizes.chunk,
+  };
+}
+
+/** What a call for text is predicted to take. */
+export interface Expected {
+  /** Seconds to the first token. */
+  ttft: Figure;
+  /** Tokens a second. */
+  decodeRate: Figure;
+}
+
+/** A predicted figure, and how far off it may be on either side. */
+export interface Figure {
+  value: number;
+  low: number;
+  high: number;
+  limit: Prediction['limit'];
+}
+
+/** @param prompt tokens computed before the first token @param past tokens before those that are decoded */
+export function expect(scenario: Scenario, prompt: number, past: number): Expected {
+  const first = predictPrefill(scenario, prompt);
+  const next = predictDecode(scenario, past);
+  const least = (ms: number) => Math.max(1e-6, ms);
+  const figure = (p: Prediction, of: (ms: number) => number, better: -1 | 1): Figure => ({
+    value: of(p.ms),
+    low: of(least(p.ms - better * p.error)),
+    high: of(least(p.ms + better * p.error)),
+    limit: p.limit,
+  });
+  return {
+    ttft: figure(first, (ms) => ms / 1000, 1),
+    decodeRate: figure(next, (ms) => 1000 / ms, -1),
+  };
+}

@@ -1,0 +1,48 @@
+import type { ExpertsSpec } from '../experts/spec.js';
+import { Random } from './random.js';
+
+/** More tokens than this are drawn for as few, and counted as many times. */
+const DRAWN = 64;
+
+/** Draws what experts a call's tokens are routed to: the same numbers for the same seed, whatever is done with them. */
+export class Traffic {
+  private readonly random: Random;
+
+  /**
+   * @param popularity how often each expert of a layer is chosen, in any unit; all alike where undefined
+   */
+  constructor(
+    private readonly layers: readonly ExpertsSpec[],
+    private readonly popularity: readonly ArrayLike<number>[] | undefined,
+    seed: number,
+  ) {
+    this.random = Random.fromSeed(seed);
+  }
+
+  /** Tokens of a call that are routed to each expert of a layer [experts]. */
+  draw(layer: number, tokens: number): Float64Array {
+    const { count, chosen } = this.layers[layer]!;
+    const routed = new Float64Array(count);
+    const drawn = Math.min(tokens, DRAWN);
+    for (let t = 0; t < drawn; t++) for (const e of this.choose(layer, count, chosen)) routed[e]!++;
+    if (drawn < tokens) for (let e = 0; e < count; e++) routed[e] = Math.round((routed[e]! * tokens) / drawn);
+    return routed;
+  }
+
+  /** `chosen` different experts, likelier by popularity: the smallest of exponential variables (Efraimidis, Spirakis 2006). */
+  private choose(layer: number, count: number, chosen: number): number[] {
+    const weights = this.popularity?.[layer];
+    const total = weights ? Array.from(weights).reduce((a, b) => a + b, 0) : 0;
+    const best: { e: number; key: number }[] = [];
+    for (let e = 0; e < count; e++) {
+      const weight = total > 0 ? weights![e]! / total + 1e-6 : 1;
+      const key = -Math.log(1 - this.random.nextDouble()) / weight;
+      if (best.length === chosen && key >= best.at(-1)!.key) continue;
+      if (best.length === chosen) best.pop();
+      let at = best.length;
+      while (at > 0 && best[at - 1]!.key > key) at--;
+      best.splice(at, 0, { e, key });
+    }
+    return best.map(({ e }) => e);
+  }
+}
