@@ -1,5 +1,5 @@
 import { FiddlerError } from '../errors.js';
-import { MATRICES } from '../experts/expert.js';
+import { matrixEntries } from '../experts/activations.js';
 import { type ExpertsSpec, expertBytes } from '../experts/spec.js';
 import { findExpert } from '../experts/stored.js';
 import { Type } from '../ggml/tensor.js';
@@ -68,8 +68,7 @@ function computedExpertType(checkpoint: Checkpoint, layers: readonly ExpertsSpec
   const types = new Set<Type>();
   for (const spec of layers) {
     for (let e = 0; e < spec.count; e++) {
-      const found = findExpert(checkpoint, spec, e);
-      for (const name of MATRICES) types.add(found[name].type);
+      for (const [, { type }] of matrixEntries(findExpert(checkpoint, spec, e))) types.add(type);
     }
   }
   if (upcast !== undefined) return upcast;

@@ -1,5 +1,14 @@
 import type { Graph } from '../ggml/graph.js';
 import { contiguousStrides, type Extents, rowBytes, type Tensor } from '../ggml/tensor.js';
+import {
+  ACTIVATIONS,
+  type ActivationName,
+  type ByMatrix,
+  eachMatrix,
+  type InnerName,
+  innerMatrices,
+  type MatrixName,
+} from './activations.js';
 
 /** One matrix of an expert: a tensor, or one of the matrices of a three-dimensional one. */
 export interface PlacedMatrix {
@@ -9,38 +18,33 @@ export interface PlacedMatrix {
   packed?: readonly [number, number];
 }
 
-/** Inner rows [from, to) of an expert: rows of gate and up, columns of down. Shares are cut at multiples of 64. */
+/** Inner rows [from, to) of an expert: rows of the inner matrices, columns of down. Shares are cut at multiples of 64. */
 export interface RowRange {
   from: number;
   to: number;
 }
 
-/** An expert's matrices, ggml's order: gate and up [hidden, width], down [width, hidden]. */
-export interface PlacedExpert {
-  gate: PlacedMatrix;
-  up: PlacedMatrix;
-  down: PlacedMatrix;
+/** An expert's matrices, ggml's order: the inner ones [hidden, width], down [width, hidden]. */
+export interface PlacedExpert extends ByMatrix<PlacedMatrix> {
   /** One F32 vector as `biasLayout` has it, or a row of several. */
   biases?: PlacedMatrix;
   /** The inner rows that are there, where the matrices are packed; biases are always whole. */
   part?: RowRange;
 }
 
-export const MATRICES = ['gate', 'up', 'down'] as const;
-export type MatrixName = (typeof MATRICES)[number];
-
-/** An expert's biases lie in one vector: gate's, up's, down's. Elements before each, and of all. */
-export function biasLayout({ hidden, width }: { hidden: number; width: number }): Record<MatrixName | 'size', number> {
-  return { gate: 0, up: width, down: 2 * width, size: 2 * width + hidden };
+/** What an expert's sizes depend on. */
+export interface ExpertSizes {
+  hidden: number;
+  width: number;
+  activation: ActivationName;
 }
 
-/** How an expert's inner values come from gate and up; each [width, n]. */
-export const ACTIVATIONS = {
-  silu: (g: Graph, gate: Tensor, up: Tensor): Tensor => g.swiglu(gate, up),
-  /** gpt-oss's: min(gate, 7) · sigmoid(1.702 gate) · (clamp(up, ±7) + 1). */
-  'swiglu-clamped': (g: Graph, gate: Tensor, up: Tensor): Tensor => g.clampedSwiglu(gate, up, 1.702, 7),
-};
-export type ActivationName = keyof typeof ACTIVATIONS;
+/** An expert's biases lie in one vector: those of the inner matrices, then down's. Elements before each, and of all. */
+export function biasLayout({ hidden, width, activation }: ExpertSizes): ByMatrix<number> & { size: number } {
+  const inner = innerMatrices(activation);
+  const before = eachMatrix(activation, (name) => (name === 'down' ? inner.length : inner.indexOf(name)) * width);
+  return { ...before, size: before.down + hidden };
+}
 
 function matrix(g: Graph, { tensor, index = 0, packed }: PlacedMatrix): Tensor {
   const ne: Extents = [packed?.[0] ?? tensor.ne[0], packed?.[1] ?? tensor.ne[1], 1, 1];
@@ -52,24 +56,28 @@ function columns(g: Graph, a: Tensor, { from, to }: RowRange): Tensor {
 }
 
 /** An expert's biases for some of its inner rows; of all parts, the first has the one of down. */
-function biasesOf(g: Graph, expert: PlacedExpert, range?: RowRange): Partial<Record<MatrixName, Tensor>> {
+function biasesOf(
+  g: Graph,
+  expert: PlacedExpert,
+  activation: ActivationName,
+  range?: RowRange,
+): { [name in MatrixName]?: Tensor } {
   if (!expert.biases) return {};
   const { tensor, index = 0 } = expert.biases;
   const hidden = expert.down.tensor.ne[1];
-  const width = (tensor.ne[0] - hidden) / 2;
+  const width = (tensor.ne[0] - hidden) / innerMatrices(activation).length;
   const { from, to } = range ?? { from: 0, to: width };
   const vector = (first: number, count: number) =>
     g.view(tensor, [count, 1, 1, 1], index * tensor.strides[1] + first * 4, [4, count * 4, count * 4, count * 4]);
-  const before = biasLayout({ hidden, width });
-  return {
-    gate: vector(before.gate + from, to - from),
-    up: vector(before.up + from, to - from),
-    down: from === 0 ? vector(before.down, hidden) : undefined,
-  };
+  const before = biasLayout({ hidden, width, activation });
+  const inner = (name: InnerName) => [name, vector(before[name]! + from, to - from)];
+  const ofInner = Object.fromEntries(innerMatrices(activation).map(inner));
+  return from === 0 ? { ...ofInner, down: vector(before.down, hidden) } : ofInner;
 }
 
 /**
- * One expert for x [hidden, n] → [hidden, n]: down(activation(gate(x), up(x))), biases added where it has them.
+ * One expert for x [hidden, n] → [hidden, n]: down(activation(gate(x), up(x))), or what else the activation is made of;
+ * biases are added where it has them.
  * @param range computes only the part of the result that these inner rows give; the parts of all rows sum to the whole
  */
 export function buildExpert(
@@ -79,16 +87,17 @@ export function buildExpert(
   x: Tensor,
   range?: RowRange,
 ): Tensor {
-  const biases = biasesOf(g, expert, range ?? expert.part);
+  const biases = biasesOf(g, expert, activation, range ?? expert.part);
   const multiply = (name: MatrixName, weight: Tensor, input: Tensor) => {
     const product = g.matmul(weight, input);
     return biases[name] ? g.add(product, biases[name]) : product;
   };
-  const inner = (name: 'gate' | 'up') => {
-    const whole = matrix(g, expert[name]);
-    return multiply(name, range ? g.rows(whole, range.from, range.to - range.from) : whole, x);
+  const inner = (name: InnerName) => {
+    const whole = matrix(g, expert[name]!);
+    return [name, multiply(name, range ? g.rows(whole, range.from, range.to - range.from) : whole, x)];
   };
-  const hidden = ACTIVATIONS[activation](g, inner('gate'), inner('up'));
+  const products = Object.fromEntries(innerMatrices(activation).map(inner)) as Record<InnerName, Tensor>;
+  const hidden = ACTIVATIONS[activation].build(g, products);
   const down = matrix(g, expert.down);
   return multiply('down', range ? columns(g, down, range) : down, hidden);
 }
@@ -106,7 +115,7 @@ export interface ExpertIo {
 }
 
 /** Nodes and views of one expert's graph, at most. */
-export const EXPERT_GRAPH_CAPACITY = 32;
+export const EXPERT_GRAPH_CAPACITY = 40;
 
 /** output += weight · expert(input), for a call of one token. `at` is where its weight lies. */
 export function buildForOne(

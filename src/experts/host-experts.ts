@@ -4,9 +4,10 @@ import { Uploader } from '../devices/upload.js';
 import type { Pointer } from '../ggml/api.js';
 import { TensorContext, Type } from '../ggml/tensor.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
-import { biasLayout, MATRICES, type PlacedExpert } from './expert.js';
+import { eachMatrix, MATRICES, mapMatrices, matrixEntries } from './activations.js';
+import { biasLayout, type PlacedExpert } from './expert.js';
 import { expertBytes as bytesOf, type ExpertsSpec, matrixShape } from './spec.js';
-import { each, findExpert, type StoredExpert } from './stored.js';
+import { findExpert, type StoredExpert } from './stored.js';
 import { releaseExpert, writeExpert } from './writing.js';
 
 /** Experts in the host's memory: in place in the mapped files, or copies where that does not serve. */
@@ -61,8 +62,7 @@ export class HostExperts {
   }
 
   private inPlace(found: StoredExpert): PlacedExpert {
-    return each((name) => {
-      const m = found[name];
+    return mapMatrices(found, (m) => {
       return { tensor: this.mapped.at((m as { address: Pointer }).address, m.type, m.rows, m.columns) };
     });
   }
@@ -90,7 +90,7 @@ export class HostExperts {
     const spec = this.layers[layer]!;
     const context = new TensorContext(MATRICES.length + 1);
     this.contexts.push(context);
-    const matrices = each((name) => {
+    const matrices = eachMatrix(spec.activation, (name) => {
       const [rows, columns] = matrixShape(spec, name);
       return { tensor: context.tensor(this.typeOf(layer), columns, rows) };
     });
@@ -108,5 +108,5 @@ export class HostExperts {
 
 /** Whether an expert is computed as it lies in the files: in that type and order, with nothing to be made. */
 function liesInPlace(found: StoredExpert, type: Type): boolean {
-  return !found.biases && MATRICES.every((name) => 'address' in found[name] && found[name].type === type);
+  return !found.biases && matrixEntries(found).every(([, m]) => 'address' in m && m.type === type);
 }

@@ -1,6 +1,6 @@
 import type { Device } from '../devices/device.js';
 import { pageSize } from '../ggml/memory.js';
-import { MATRICES } from './expert.js';
+import { matrixEntries } from './activations.js';
 import type { HostExperts } from './host-experts.js';
 
 interface Range {
@@ -18,7 +18,7 @@ export function pinExperts(accelerator: Device, host: HostExperts, missing: read
     for (const expert of experts) {
       if (!host.isInPlace(layer, expert)) continue;
       const placed = host.expert(layer, expert);
-      for (const name of MATRICES) ranges.push(pagesOf(placed[name].tensor.address, placed[name].tensor.bytes));
+      for (const [, { tensor }] of matrixEntries(placed)) ranges.push(pagesOf(tensor.address, tensor.bytes));
     }
   });
   return merge(ranges).every(({ from, to }) => accelerator.pin(from, Number(to - from)));

@@ -2,21 +2,22 @@ import type { Device } from '../devices/device.js';
 import type { Uploader } from '../devices/upload.js';
 import { type Tensor, TensorContext, Type } from '../ggml/tensor.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
-import { biasLayout, MATRICES, type MatrixName, type PlacedExpert } from './expert.js';
+import { type ByMatrix, eachMatrix, MATRICES, mapMatrices } from './activations.js';
+import { biasLayout, type PlacedExpert } from './expert.js';
 import type { Placement } from './placement.js';
 import { type ExpertsSpec, matrixShape } from './spec.js';
-import { each, findExpert } from './stored.js';
+import { findExpert } from './stored.js';
 import { releaseExpert, writeExpert } from './writing.js';
 
 /** Experts of one shape: three-dimensional tensors [count, out, in] (PyTorch's order), biases [count, size]. */
-export type Slab = Record<MatrixName, Tensor> & { biases?: Tensor };
+export type Slab = ByMatrix<Tensor> & { biases?: Tensor };
 
 /** Most tensors of a slab. */
 export const SLAB_TENSORS = MATRICES.length + 1;
 
 /** A slab for `count` experts. */
 export function slab(context: TensorContext, spec: ExpertsSpec, type: Type, count: number): Slab {
-  const matrices = each((name) => {
+  const matrices = eachMatrix(spec.activation, (name) => {
     const [rows, columns] = matrixShape(spec, name);
     return context.tensor(type, columns, rows, count);
   });
@@ -24,9 +25,9 @@ export function slab(context: TensorContext, spec: ExpertsSpec, type: Type, coun
 }
 
 /** The expert at `index` of a slab. */
-export function inSlab({ gate, up, down, biases }: Slab, index: number): PlacedExpert {
+export function inSlab(slab: Slab, index: number): PlacedExpert {
   const at = (tensor: Tensor) => ({ tensor, index });
-  return { gate: at(gate), up: at(up), down: at(down), biases: biases && at(biases) };
+  return { ...mapMatrices(slab, at), biases: slab.biases && at(slab.biases) };
 }
 
 /** Experts that stay on the accelerator; those of one layer lie in one slab. */

@@ -1,5 +1,6 @@
 import { rowBytes, type Type } from '../ggml/tensor.js';
-import { type ActivationName, biasLayout, MATRICES, type MatrixName } from './expert.js';
+import { type ActivationName, type ByMatrix, eachMatrix, type MatrixName, matrixEntries } from './activations.js';
+import { biasLayout } from './expert.js';
 
 /** Where an expert's matrix lies in the checkpoint: a tensor of its own, or part of one that holds those of all. */
 export interface ExpertMatrix {
@@ -23,10 +24,10 @@ export interface ExpertsSpec {
   hidden: number;
   width: number;
   activation: ActivationName;
-  /** Matrices of expert e: gate and up [width, hidden], down [hidden, width], PyTorch's order. */
-  matrices(e: number): Readonly<Record<MatrixName, ExpertMatrix>>;
+  /** Those matrices of expert e that the activation takes: inner ones [width, hidden], down [hidden, width], PyTorch's order. */
+  matrices(e: number): Readonly<ByMatrix<ExpertMatrix>>;
   /** Biases of expert e, added to what each matrix gives; `rows` are then elements. */
-  biases?(e: number): Readonly<Record<MatrixName, ExpertMatrix>>;
+  biases?(e: number): Readonly<ByMatrix<ExpertMatrix>>;
 }
 
 /** PyTorch's shape of one matrix. */
@@ -37,8 +38,6 @@ export function matrixShape(spec: ExpertsSpec, name: MatrixName): readonly [out:
 /** Bytes of one expert with matrices of a given type; biases are float32. */
 export function expertBytes(spec: ExpertsSpec, type: Type): number {
   const biases = spec.biases ? biasLayout(spec).size * 4 : 0;
-  return MATRICES.reduce((sum, name) => {
-    const [rows, columns] = matrixShape(spec, name);
-    return sum + rows * rowBytes(type, columns);
-  }, biases);
+  const shapes = matrixEntries(eachMatrix(spec.activation, (name) => matrixShape(spec, name)));
+  return shapes.reduce((sum, [, [rows, columns]]) => sum + rows * rowBytes(type, columns), biases);
 }

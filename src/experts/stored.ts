@@ -1,7 +1,7 @@
 import type { Checkpoint } from '../weights/checkpoint.js';
 import { findMxfp4, mxfp4Shapes } from '../weights/mxfp4.js';
 import { findSource, rearranged, type StoredSource } from '../weights/source.js';
-import { MATRICES, type MatrixName } from './expert.js';
+import { type ByMatrix, mapMatrices, matrixEntries } from './activations.js';
 import { type ExpertMatrix, type ExpertsSpec, matrixShape } from './spec.js';
 
 /** One matrix of an expert, or one of its biases as a single row. */
@@ -12,23 +12,17 @@ export type StoredMatrix = StoredSource & {
 };
 
 /** An expert in the checkpoint. */
-export interface StoredExpert extends Record<MatrixName, StoredMatrix> {
-  biases?: Record<MatrixName, StoredMatrix>;
+export interface StoredExpert extends ByMatrix<StoredMatrix> {
+  biases?: ByMatrix<StoredMatrix>;
 }
 
 /** All of an expert. @throws FiddlerError `file` where something is missing or its shape is not the config's */
 export function findExpert(checkpoint: Checkpoint, spec: ExpertsSpec, expert: number): StoredExpert {
-  const matrices = spec.matrices(expert);
   const biases = spec.biases?.(expert);
   return {
-    ...each((name) => findMatrix(checkpoint, spec, matrices[name], matrixShape(spec, name))),
-    biases: biases && each((name) => findBias(checkpoint, spec, biases[name], matrixShape(spec, name)[0])),
+    ...mapMatrices(spec.matrices(expert), (m, name) => findMatrix(checkpoint, spec, m, matrixShape(spec, name))),
+    biases: biases && mapMatrices(biases, (b, name) => findBias(checkpoint, spec, b, matrixShape(spec, name)[0])),
   };
-}
-
-/** Something for each of an expert's matrices. */
-export function each<T>(of: (name: MatrixName) => T): Record<MatrixName, T> {
-  return Object.fromEntries(MATRICES.map((name) => [name, of(name)])) as Record<MatrixName, T>;
 }
 
 /** A tensor that a checkpoint must have, as one without files stores it. */
@@ -45,18 +39,14 @@ const MXFP4_SCALE = 120;
 
 /** The tensors that hold an expert, or those of all. */
 export function wantedTensors(spec: ExpertsSpec, expert: number): WantedTensor[] {
-  const matrices = spec.matrices(expert);
   const biases = spec.biases?.(expert);
-  return MATRICES.flatMap((name) => {
-    const { packing, name: tensor, rows: part } = matrices[name];
+  return matrixEntries(spec.matrices(expert)).flatMap(([name, matrix]) => {
+    const { packing, name: tensor, rows: part } = matrix;
     const [rows, columns] = matrixShape(spec, name);
-    const bias = biases && {
-      name: biases[name].name,
-      shape: biasShape(spec, biases[name], rows),
-      dtype: 'BF16' as const,
-    };
+    const stored = biases?.[name];
+    const bias = stored && { name: stored.name, shape: biasShape(spec, stored, rows), dtype: 'BF16' as const };
     if (packing === undefined) {
-      const shape = storedShape(spec, matrices[name], [rows, columns]);
+      const shape = storedShape(spec, matrix, [rows, columns]);
       return [{ name: tensor, shape, dtype: 'BF16' as const }, ...(bias ? [bias] : [])];
     }
     const { blocks, scales } = mxfp4Shapes(spec.count, part?.of ?? rows, columns);

@@ -1,8 +1,8 @@
 import type { Device } from '../../devices/device.js';
 import type { Graph } from '../../ggml/graph.js';
+import type { ActivationName } from '../activations.js';
 import type { Assignments } from '../assignments.js';
 import {
-  type ActivationName,
   buildForOne,
   buildForRows,
   EXPERT_GRAPH_CAPACITY,

@@ -7,7 +7,8 @@ import {
   encodeLayer,
 } from '../../ggml/experts.js';
 import { type Tensor, Type } from '../../ggml/tensor.js';
-import type { ActivationName, PlacedExpert } from '../expert.js';
+import type { ActivationName } from '../activations.js';
+import type { PlacedExpert } from '../expert.js';
 import type { HostExperts } from '../host-experts.js';
 import type { ExpertsSpec } from '../spec.js';
 import type { CpuCall, CpuExperts } from './cpu.js';
@@ -18,7 +19,7 @@ const TYPES: Partial<Record<Type, ExpertType>> = {
   [Type.F16]: 'F16',
   [Type.BF16]: 'BF16',
 };
-const ACTIVATIONS: Partial<Record<ActivationName, ExpertActivation>> = { silu: 'silu' };
+const ACTIVATIONS: Partial<Record<ActivationName, ExpertActivation>> = { silu: 'silu', relu: 'relu' };
 
 /** Whether the native kernels compute experts of this kind; ggml's serve all others. */
 export function nativeComputes({ activation, biases }: ExpertsSpec, type: Type): boolean {
@@ -89,10 +90,10 @@ type Addresses = Pick<ExpertTask, 'gate' | 'up' | 'down' | 'gateStride' | 'upStr
 
 function addressesOf({ gate, up, down }: PlacedExpert): Addresses {
   return {
-    gate: gate.tensor.address,
+    gate: gate?.tensor.address ?? 0n,
     up: up.tensor.address,
     down: down.tensor.address,
-    gateStride: gate.tensor.strides[1],
+    gateStride: gate?.tensor.strides[1] ?? 0,
     upStride: up.tensor.strides[1],
     downStride: down.tensor.strides[1],
   };

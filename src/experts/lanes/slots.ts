@@ -1,7 +1,8 @@
 import type { Device } from '../../devices/device.js';
 import type { Event } from '../../ggml/backend.js';
 import { rowBytes, TensorContext, type Type } from '../../ggml/tensor.js';
-import { MATRICES, type MatrixName, type PlacedExpert, type RowRange } from '../expert.js';
+import { mapMatrices, matrixEntries } from '../activations.js';
+import type { PlacedExpert, RowRange } from '../expert.js';
 import { inSlab, SLAB_TENSORS, type Slab, slab } from '../resident-experts.js';
 import type { ExpertsSpec } from '../spec.js';
 import { SlotCache } from './cache.js';
@@ -133,9 +134,8 @@ export class StreamSlots {
   }
 
   private copyWhole(source: PlacedExpert, slot: number): PlacedExpert {
-    for (const name of MATRICES) {
-      const target = this.slab[name];
-      const from = source[name].tensor;
+    for (const [name, target] of matrixEntries(this.slab)) {
+      const from = source[name]!.tensor;
       this.accelerator.copies.write(target, from.address, slot * target.strides[2], from.bytes);
     }
     this.copyBiases(source, slot);
@@ -148,14 +148,13 @@ export class StreamSlots {
     this.accelerator.copies.write(target, biases.tensor.address, slot * target.strides[1], biases.tensor.bytes);
   }
 
-  /** Rows of gate and up lie together; the columns of down are gathered, so that what arrives is packed. */
+  /** Rows of the inner matrices lie together; the columns of down are gathered, so that what arrives is packed. */
   private copyPart(source: PlacedExpert, slot: number, { from, to }: RowRange): PlacedExpert {
     const { copies } = this.accelerator;
     const { hidden } = this.spec;
     const rows = to - from;
-    const part = (name: MatrixName) => {
-      const target = this.slab[name];
-      const { address, strides, type } = source[name].tensor;
+    const parts = mapMatrices(this.slab, (target, name) => {
+      const { address, strides, type } = source[name]!.tensor;
       const offset = slot * target.strides[2];
       if (name === 'down') {
         const start = address + BigInt(rowBytes(type, from));
@@ -164,10 +163,10 @@ export class StreamSlots {
       }
       copies.write(target, address + BigInt(from * strides[1]), offset, rows * strides[1]);
       return { tensor: target, index: slot, packed: [hidden, rows] as const };
-    };
+    });
     this.copyBiases(source, slot);
     const { biases } = inSlab(this.slab, slot);
-    return { gate: part('gate'), up: part('up'), down: part('down'), biases, part: { from, to } };
+    return { ...parts, biases, part: { from, to } };
   }
 
   free(): void {

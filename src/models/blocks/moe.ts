@@ -19,7 +19,7 @@ export interface MoeOptions {
   activation?: ExpertsSpec['activation'];
 }
 
-/** Routed experts that compute down(activation(gate(x), up(x))). @throws FiddlerError `unsupported` */
+/** Routed experts; `activation` says which matrices each has. @throws FiddlerError `unsupported` */
 export function mixtureOfExperts(declare: Declarations, options: MoeOptions): MoeSpec {
   const { hidden, width, count, router, matrices, biases, activation = 'silu' } = options;
   const { chosen } = router;

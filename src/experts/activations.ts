@@ -1,0 +1,54 @@
+import type { Graph } from '../ggml/graph.js';
+import type { Tensor } from '../ggml/tensor.js';
+
+/** The matrices that an expert may have: all but down are multiplied by its input. */
+export const MATRICES = ['gate', 'value', 'up', 'down'] as const;
+export type MatrixName = (typeof MATRICES)[number];
+export type InnerName = Exclude<MatrixName, 'down'>;
+
+/** Something for each matrix of an expert; every expert has up and down. */
+export type ByMatrix<T> = { [name in MatrixName]?: T } & { up: T; down: T };
+
+interface Activation {
+  /** The matrices beside down, in the order of {@link MATRICES}. */
+  readonly inner: readonly InnerName[];
+  /** The inner values [width, n] from what each of these matrices gives for the input [width, n]. */
+  readonly build: (g: Graph, inner: Record<InnerName, Tensor>) => Tensor;
+}
+
+/** How an expert's inner values come from its input: which matrices that takes, and what is made of their products. */
+export const ACTIVATIONS = {
+  /** SwiGLU (arXiv 2002.05202): silu(gate) · up. */
+  silu: { inner: ['gate', 'up'], build: (g, { gate, up }) => g.swiglu(gate, up) },
+  /** gpt-oss's: min(gate, 7) · sigmoid(1.702 gate) · (clamp(up, ±7) + 1). */
+  'swiglu-clamped': { inner: ['gate', 'up'], build: (g, { gate, up }) => g.clampedSwiglu(gate, up, 1.702, 7) },
+  /** OpenMoE's (arXiv 2402.01739): up is gated by a SwiGLU: silu(gate) · value · up. */
+  'swiglu-gated': {
+    inner: ['gate', 'value', 'up'],
+    build: (g, { gate, value, up }) => g.multiply(g.swiglu(gate, value), up),
+  },
+  /** Without a gate: max(0, up), as in Switch Transformers (arXiv 2101.03961). */
+  relu: { inner: ['up'], build: (g, { up }) => g.relu(up) },
+} as const satisfies Record<string, Activation>;
+export type ActivationName = keyof typeof ACTIVATIONS;
+
+/** The inner matrices that experts of this activation have. */
+export function innerMatrices(activation: ActivationName): readonly InnerName[] {
+  return ACTIVATIONS[activation].inner;
+}
+
+/** Something for each matrix that experts of this activation have. */
+export function eachMatrix<T>(activation: ActivationName, of: (name: MatrixName) => T): ByMatrix<T> {
+  const names = [...innerMatrices(activation), 'down'] as const;
+  return Object.fromEntries(names.map((name) => [name, of(name)])) as ByMatrix<T>;
+}
+
+/** What there is for each matrix, in the order of {@link MATRICES}. */
+export function matrixEntries<T>(of: Readonly<ByMatrix<T>>): [MatrixName, T][] {
+  return MATRICES.flatMap((name) => (of[name] === undefined ? [] : [[name, of[name] as T]]));
+}
+
+/** Something else for each matrix there is. */
+export function mapMatrices<A, B>(of: Readonly<ByMatrix<A>>, map: (value: A, name: MatrixName) => B): ByMatrix<B> {
+  return Object.fromEntries(matrixEntries(of).map(([name, value]) => [name, map(value, name)])) as ByMatrix<B>;
+}
