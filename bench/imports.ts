@@ -11,6 +11,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['index'],
   ['thread'],
   ['text'],
+  ['planning'],
   ['engine'],
   ['models'],
   ['experts'],

@@ -60,7 +60,8 @@ async function bench(flags: BenchFlags): Promise<void> {
   const { benchmark, layerMicroseconds } = await import('../engine/benchmark.js');
   const { recordTimeline } = await import('../engine/timeline.js');
   const { loadSource } = await import('../engine/load.js');
-  const { folderSource, syntheticSource } = await import('../engine/source.js');
+  const { folderSource } = await import('../engine/source.js');
+  const { syntheticSource } = await import('../engine/synthetic.js');
   const { synthetic, layers, zipf } = flags;
   const source = synthetic ? syntheticSource(synthetic, { layers, zipf }) : folderSource(flags.model);
   const longest = Math.max(...flags.prefill, ...flags.decodeAt.map((n) => n + flags.decodeTokens));

@@ -15,7 +15,7 @@ export class Device {
   private readonly buffers: Buffer[] = [];
   private readonly pinned: Pointer[] = [];
   private readonly ranges: Mapping[] = [];
-  private allocated = 0;
+  private readonly ledger = new Map<string, number>();
   /** Bytes of the largest graph that was only counted. */
   private counted = 0;
 
@@ -36,7 +36,16 @@ export class Device {
 
   /** Bytes taken: every buffer and the memory of graphs. */
   get bytes(): number {
-    return this.allocated + Math.max(this.allocator.bytes, this.counted);
+    return [...this.ledger.values()].reduce((sum, bytes) => sum + bytes, this.graphBytes);
+  }
+
+  private get graphBytes(): number {
+    return Math.max(this.allocator.bytes, this.counted);
+  }
+
+  /** Bytes taken, by what for. */
+  get taken(): ReadonlyMap<string, number> {
+    return new Map(this.ledger).set('graphs', this.graphBytes);
   }
 
   /** Allocates every tensor of `context` on this device; `type` may be another kind of its memory. @throws FiddlerError `memory` */
@@ -45,7 +54,7 @@ export class Device {
       ? this.setAside(context, type)
       : Buffer.allocate(context, type, `${what} on ${this.name}`);
     this.buffers.push(buffer);
-    this.allocated += buffer.bytes;
+    this.ledger.set(what, (this.ledger.get(what) ?? 0) + buffer.bytes);
     return buffer;
   }
 

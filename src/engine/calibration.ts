@@ -67,7 +67,9 @@ export function ratesOf(layout: Layout, patience?: Patience): Rates {
   const stored = patience ? undefined : recallRates(key);
   if (stored && covers(stored, layout)) return stored;
   const measured = measureRates(layout, patience);
-  const rates = stored ? { ...measured, experts: completed(measured.experts, stored.experts) } : measured;
+  const rates = stored
+    ? { ...measured, fill: stored.fill, experts: completed(measured.experts, stored.experts) }
+    : measured;
   rememberRates(key, rates);
   return rates;
 }

@@ -14,7 +14,7 @@ import type { Checkpoint } from '../weights/checkpoint.js';
 import { type Blueprint, describe, drawBlueprint, expertTotals } from './blueprint.js';
 import { checkBudget } from './fitting.js';
 import { cacheRows } from './inputs.js';
-import { Machine } from './machine.js';
+import { Machine, type StandIn } from './machine.js';
 import { Network } from './network.js';
 import type { LoadOptions } from './options.js';
 import { KvCache, Parameters } from './parameters.js';
@@ -45,9 +45,10 @@ type Own = <T>(thing: T, free: (thing: T) => void) => T;
 /**
  * Decides what of a model lies where, and takes the memory for it.
  * @param countsOnly takes no memory but counts it on the devices (`Device.bytes`)
+ * @param standIn another machine than this one, which is then only counted
  * @throws FiddlerError
  */
-export function layOut(source: ModelSource, options: LoadOptions, countsOnly = false): Layout {
+export function layOut(source: ModelSource, options: LoadOptions, countsOnly = false, standIn?: StandIn): Layout {
   const undo: (() => void)[] = [];
   const own: Own = (thing, free) => {
     undo.push(() => free(thing));
@@ -61,7 +62,9 @@ export function layOut(source: ModelSource, options: LoadOptions, countsOnly = f
     const checkpoint = own(source.open(description.spec, description.declarations), (c) => c.close());
     const blueprint = drawBlueprint(description, checkpoint, options.dtype ?? 'auto');
     const policy = policyNamed(options.policy ?? POLICIES[0]!.name);
-    const machine = own(new Machine(options.accelerator ?? 'auto', { ...options, countsOnly }), (m) => m.free());
+    const machine = own(new Machine(options.accelerator ?? 'auto', { ...options, countsOnly, standIn }), (m) =>
+      m.free(),
+    );
     const sizes = planSizes(source, blueprint, machine, policy, options);
     const parts = build({ checkpoint, blueprint, machine, policy, sizes }, options, own);
     return { ...parts, placement: placeExperts(parts, options, own), close };
@@ -134,7 +137,8 @@ function nativePool(
   const computes = kernels && layers.length > 0 && layers.every((spec) => nativeComputes(spec, type));
   // Beside ggml's pool, which computes the rest where there is no GPU, a second one would fight for the cores.
   if (computes && (machine.kind.gpu || asked === 'native')) {
-    return { name: kernels.name, pool: kernels.pool(machine.threads), spin: machine.kind.gpu };
+    const { countsOnly, threads, kind } = machine;
+    return { name: kernels.name, pool: kernels.pool(countsOnly ? 1 : threads), spin: kind.gpu && !countsOnly };
   }
   if (asked !== 'native') return undefined;
   const problem = kernels

@@ -19,10 +19,8 @@ export function loadSource(source: ModelSource, options: LoadOptions): Session {
   const begin = performance.now();
   const layout = layOut(source, options);
   try {
-    const { machine, experts, policy, sizes } = layout;
-    fill(layout, options.onProgress);
-    if (sizes.streams && machine.kind.gpu) pinMissing(layout);
-    if (experts.native) machine.yieldCores();
+    const { experts, policy } = layout;
+    fillLayout(layout, options.onProgress);
     const rates = policy.byCost ? ratesOf(layout) : recallRates(calibrationKey(layout));
     if (rates) experts.costs.set(costsOf(rates.experts), true);
     const seconds = (performance.now() - begin) / 1000;
@@ -33,11 +31,22 @@ export function loadSource(source: ModelSource, options: LoadOptions): Session {
   }
 }
 
+/** Puts a model's weights into their places, so that it can compute. @returns what was copied, and how long that took */
+export function fillLayout(layout: Layout, onProgress?: LoadOptions['onProgress']): { bytes: number; seconds: number } {
+  const { machine, experts, sizes } = layout;
+  const begin = performance.now();
+  const bytes = fill(layout, onProgress);
+  const seconds = (performance.now() - begin) / 1000;
+  if (sizes.streams && machine.kind.gpu) pinMissing(layout);
+  if (experts.native) machine.yieldCores();
+  return { bytes, seconds };
+}
+
 /** Copies weights to where they are computed, in the type in which they are computed. */
 function fill(
   { checkpoint, blueprint, machine, parameters, host, experts, placement }: Layout,
   onProgress?: LoadOptions['onProgress'],
-): void {
+): number {
   const { total, bytes } = expertTotals(blueprint);
   const resident = residentTotal(placement);
   const copies = blueprint.expertLayers.map((_, layer) => host.mustCopy(layer));
@@ -56,6 +65,7 @@ function fill(
       onBytes(bytes);
     }
   });
+  return done;
 }
 
 /** Pins the experts that are not resident: in place, or where the driver refuses that, in copies. */

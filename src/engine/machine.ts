@@ -1,7 +1,7 @@
-import { type AcceleratorKind, openAccelerator, openCpu } from '../devices/accelerators.js';
-import { resolveAccelerator } from '../devices/choice.js';
+import { type AcceleratorKind, acceleratorKind, openAccelerator, openCpu } from '../devices/accelerators.js';
+import { type Choice, resolveAccelerator } from '../devices/choice.js';
 import { availableRam, usableCores } from '../devices/cores.js';
-import type { Device } from '../devices/device.js';
+import { Device } from '../devices/device.js';
 import type { Pointer } from '../ggml/api.js';
 import { deviceMemory, devices, silenceLog } from '../ggml/backend.js';
 import { Threadpool } from '../ggml/threadpool.js';
@@ -13,6 +13,16 @@ const RESERVE_BYTES = 512 * 2 ** 20;
 interface MachineOptions extends Pick<LoadOptions, 'threads' | 'debug' | 'onWarning'> {
   /** Devices only count what would be taken of them. */
   countsOnly?: boolean;
+  /** A machine that is not here; its devices only count. */
+  standIn?: StandIn;
+}
+
+/** What another machine has; bytes. */
+export interface StandIn {
+  /** Of its GPU. */
+  gpu: { name: string; memory: number };
+  cores: number;
+  ram: number;
 }
 
 /** What a model runs on, as ggml's libraries name it. */
@@ -31,6 +41,11 @@ export function defaultThreads({ gpu }: AcceleratorKind, cores: number): number 
   return gpu && cores > 2 ? cores - 1 : cores;
 }
 
+/** A GPU that is not here: its memory is only counted, as that of the CPU's stand-in for one. */
+function standInChoice({ gpu }: StandIn): Choice {
+  return { kind: { ...acceleratorKind('host'), name: gpu.name, gpu: true } };
+}
+
 /** The devices that a model is divided between. */
 export class Machine {
   readonly cpu: Device;
@@ -43,21 +58,28 @@ export class Machine {
   readonly threads: number;
   /** The devices only count what would be taken of them. */
   readonly countsOnly: boolean;
+  private readonly standIn?: StandIn;
   private pool: Threadpool;
 
   /**
    * @param accelerator a name in the registry, or `auto`
    * @throws FiddlerError `usage` (no such accelerator), `device` (asked for by name, and not there or not working)
    */
-  constructor(accelerator: string, { threads, debug, onWarning, countsOnly = false }: MachineOptions = {}) {
-    const choice = resolveAccelerator(accelerator, onWarning);
+  constructor(accelerator: string, options: MachineOptions = {}) {
+    const { threads, debug, onWarning, standIn } = options;
+    const countsOnly = standIn !== undefined || options.countsOnly === true;
+    const choice = standIn ? standInChoice(standIn) : resolveAccelerator(accelerator, onWarning);
     if (!debug) silenceLog();
     this.kind = choice.kind;
     this.countsOnly = countsOnly;
+    this.standIn = standIn;
     this.cpu = openCpu(countsOnly);
-    this.accelerator = openAccelerator(this.kind, this.cpu, choice.device, countsOnly);
-    this.hostType = this.kind.gpu ? this.accelerator.hostBufferType(this.cpu.bufferType) : this.cpu.bufferType;
-    this.threads = threads ?? defaultThreads(this.kind, usableCores());
+    this.accelerator = standIn
+      ? new Device(standIn.gpu.name, this.cpu.pointer, false, 2, countsOnly)
+      : openAccelerator(this.kind, this.cpu, choice.device, countsOnly);
+    this.hostType =
+      this.kind.gpu && !standIn ? this.accelerator.hostBufferType(this.cpu.bufferType) : this.cpu.bufferType;
+    this.threads = threads ?? defaultThreads(this.kind, standIn?.cores ?? usableCores());
     this.pool = countsOnly ? this.startPool(1, false) : this.startPool(this.threads, true);
   }
 
@@ -80,7 +102,13 @@ export class Machine {
 
   /** Bytes of the accelerator that can be taken now. */
   freeMemory(): number {
+    if (this.standIn) return Math.max(0, this.standIn.gpu.memory - RESERVE_BYTES);
     return Math.max(0, deviceMemory(this.accelerator.pointer).free - RESERVE_BYTES);
+  }
+
+  /** Bytes of RAM that can be taken, and all there are. */
+  get ram(): { available: number; total: number } {
+    return this.standIn ? { available: this.standIn.ram, total: this.standIn.ram } : availableRam();
   }
 
   get hardware(): Hardware {

@@ -1,5 +1,5 @@
 import type { Experts } from '../experts/experts.js';
-import { measureExperts, type Patience, QUICK } from '../experts/measure.js';
+import { measureExperts, type Patience, QUICK, repeat } from '../experts/measure.js';
 import type { Blueprint } from './blueprint.js';
 import type { Network } from './network.js';
 import type { Rates } from './rates.js';
@@ -74,17 +74,11 @@ class Timer {
   ) {}
 
   median(run: () => void): number {
-    const once = () => {
-      const begin = performance.now();
+    const times = repeat(this.patience, () => {
       run();
       this.experts.wait();
-      return performance.now() - begin;
-    };
-    this.last = once(); // builds what is kept
-    const times: number[] = [];
-    const begin = performance.now();
-    const { repeats, limit } = this.patience;
-    while (times.length < repeats && (times.length === 0 || performance.now() - begin < limit)) times.push(once());
-    return times.sort((a, b) => a - b)[times.length >> 1]!;
+    });
+    this.last = times.at(-1)!;
+    return times[times.length >> 1]!;
   }
 }

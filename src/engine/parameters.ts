@@ -88,6 +88,11 @@ export class Parameters {
     return this.found.reduce((sum, f) => sum + f.bytes, 0);
   }
 
+  /** Bytes of those that are copied, in the type in which they are held. */
+  get copiedBytes(): number {
+    return this.copied.reduce((sum, f) => sum + f.bytes, 0);
+  }
+
   /** Bytes that `fill` reads. */
   get storedBytes(): number {
     return this.copied.reduce((sum, f) => sum + f.source.reads.reduce((bytes, read) => bytes + read.bytes, 0), 0);

@@ -26,6 +26,8 @@ export const ratesSchema = z.object({
   begin: inContext,
   /** The logits of one token, and choosing the next by them. */
   head: time,
+  /** Copying weights from RAM to where they are computed, a GB. */
+  fill: time.optional(),
 });
 export type Rates = z.infer<typeof ratesSchema>;
 export type ContextSample = Rates['begin'][number];

@@ -1,4 +1,3 @@
-import { availableRam } from '../devices/cores.js';
 import { FiddlerError } from '../errors.js';
 import { STREAM_SLOTS } from '../experts/lanes/slots.js';
 import { residentCount } from '../experts/placement.js';
@@ -59,7 +58,7 @@ export function planSizes(
   const resident = !offloads ? 0 : Math.min(fitting, (options.expertsResident ?? 1) * total);
   const onCpu = (total - resident) * bytes + blueprint.embedding.bytes;
   const inRam = machine.kind.gpu ? onCpu : onCpu + fixed + resident * bytes;
-  if (!source.inMemory && !machine.countsOnly) checkRam(inRam, availableRam().available);
+  if (!source.inMemory && !machine.countsOnly) checkRam(inRam, machine.ram.available);
   return { context, chunk, budget, streams, slots: slots.needed + slots.cached };
 }
 

@@ -11,10 +11,26 @@ const TOKENS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 export interface Patience {
   /** Milliseconds after which no measurement is repeated, and no larger call is tried. */
   limit: number;
-  /** Most repetitions. */
+  /** Repetitions, more where these take less than `least` milliseconds: cores and memory take a while to run at full speed. */
   repeats: number;
+  least: number;
 }
-export const QUICK: Patience = { limit: 150, repeats: 5 };
+/** At loading, where nothing is stored. */
+export const QUICK: Patience = { limit: 100, repeats: 3, least: 10 };
+
+/** Runs what is measured, after once that is not: milliseconds of each run. */
+export function repeat({ limit, repeats, least }: Patience, run: () => void): number[] {
+  run();
+  const times: number[] = [];
+  const begin = performance.now();
+  for (let elapsed = 0; elapsed < limit && (times.length < repeats || elapsed < least); ) {
+    const start = performance.now();
+    run();
+    times.push(performance.now() - start);
+    elapsed = performance.now() - begin;
+  }
+  return times.sort((a, b) => a - b);
+}
 
 /**
  * Measures what experts cost in each lane on this machine, alone and with all lanes running, by made-up calls of a layer
@@ -101,22 +117,13 @@ class Meter {
 
   /** Median milliseconds of calls with so many experts, each with all of the tokens. */
   private time(lane: LaneName, group: Group, count: number, tokens: number): number {
-    const { limit, repeats } = this.patience;
     const run = () => {
       const ids = Array.from({ length: count }, () => this.next(group));
       const plan = ids.map((expert): Share => ({ expert, tokens, lane }));
       this.experts.measure(this.routes(group.layer, ids, tokens), plan);
       this.experts.wait();
     };
-    run();
-    const times: number[] = [];
-    const begin = performance.now();
-    while (times.length < repeats && (times.length === 0 || performance.now() - begin < limit)) {
-      const start = performance.now();
-      run();
-      times.push(performance.now() - start);
-    }
-    times.sort((a, b) => a - b);
+    const times = repeat(this.patience, run);
     const median = times[times.length >> 1]!;
     if (times.length > 1) this.spreads.push((times.at(-1)! - times[0]!) / 2 / median);
     return median;

@@ -13,6 +13,8 @@ export interface SyntheticTensor {
   dtype: 'BF16' | 'U8';
   /** What every byte is, where that is not random. */
   byte?: number;
+  /** An earlier tensor of the same shape whose memory it shares. */
+  like?: string;
 }
 
 /** Where a worker writes what; see fill-worker.ts. */
@@ -26,27 +28,42 @@ export interface FillTask {
 
 /**
  * A checkpoint without files: matrices hold random numbers of deviation 0.02, vectors hold ones. Blocks until every
- * page is written, by `threads` workers at once.
+ * page is written, by `threads` workers at once; without workers nothing is written.
  */
 export function openSynthetic(name: string, tensors: readonly SyntheticTensor[], threads: number): Checkpoint {
-  const placed: { tensor: SyntheticTensor; offset: number; bytes: number }[] = [];
+  const offsets = new Map<string, number>();
   let total = 0;
-  for (const tensor of tensors) {
-    const bytes = tensor.shape.reduce((a, b) => a * b, STORED_BYTES[tensor.dtype]);
-    placed.push({ tensor, offset: total, bytes });
-    total += Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+  for (const { name: tensor, like, ...rest } of tensors) {
+    if (like !== undefined) offsets.set(tensor, offsets.get(like)!);
+    else {
+      offsets.set(tensor, total);
+      total += Math.ceil(bytesOf(rest) / ALIGNMENT) * ALIGNMENT;
+    }
   }
   const mapping = mapAnonymous(name, total);
-  fill(mapping.address, total, threads);
+  if (threads > 0) fill(mapping.address, total, threads);
   const stored = new Map<string, StoredTensor>();
-  for (const { tensor, offset, bytes } of placed) {
-    const address = mapping.address + BigInt(offset);
-    const { shape, dtype, byte } = tensor;
-    if (byte !== undefined) new Uint8Array(view(address, bytes)).fill(byte);
-    else if (shape.length === 1) new Uint16Array(view(address, bytes)).fill(ONE);
+  for (const tensor of tensors) {
+    const address = mapping.address + BigInt(offsets.get(tensor.name)!);
+    const { shape, dtype, byte, like } = tensor;
+    const bytes = bytesOf(tensor);
+    if (threads > 0 && like === undefined) {
+      if (byte !== undefined) new Uint8Array(view(address, bytes)).fill(byte);
+      else if (shape.length === 1) new Uint16Array(view(address, bytes)).fill(ONE);
+    }
     stored.set(tensor.name, { name: tensor.name, shape, dtype, address, bytes, file: name });
   }
-  return new MappedCheckpoint(name, [mapping], stored, new Map());
+  const shared = tensors.some(({ like }) => like !== undefined);
+  return new (shared ? SharedCheckpoint : MappedCheckpoint)(name, [mapping], stored, new Map());
+}
+
+/** What was copied elsewhere may still be another tensor's. */
+class SharedCheckpoint extends MappedCheckpoint {
+  override release(): void {}
+}
+
+function bytesOf({ shape, dtype }: Pick<SyntheticTensor, 'shape' | 'dtype'>): number {
+  return shape.reduce((a, b) => a * b, STORED_BYTES[dtype]);
 }
 
 /** Fills memory with random bf16 numbers, in parallel. */

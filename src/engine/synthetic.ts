@@ -1,0 +1,69 @@
+import { usableCores } from '../devices/cores.js';
+import { FiddlerError } from '../errors.js';
+import { wantedTensors } from '../experts/stored.js';
+import type { ModelSpec } from '../models/model.js';
+import type { Declarations } from '../models/parameters.js';
+import { PUBLISHED } from '../models/published.js';
+import { randomRouter } from '../models/router-random.js';
+import { openSynthetic, type SyntheticTensor } from '../weights/synthetic.js';
+import type { ModelSource } from './source.js';
+
+export interface SyntheticOptions {
+  /** Fewer layers than published. */
+  layers?: number;
+  /** Exponent of a Zipf distribution over a layer's experts; 0 routes uniformly. */
+  zipf?: number;
+  /** No weight is ever read: memory is set aside for them but not filled. */
+  empty?: boolean;
+}
+
+/** A published shape with random weights, in bf16, and random routing. @throws FiddlerError `usage` */
+export function syntheticSource(name: string, { layers, zipf = 0, empty }: SyntheticOptions = {}): ModelSource {
+  const config = PUBLISHED[name];
+  if (!config) {
+    const known = Object.keys(PUBLISHED).join(', ');
+    throw new FiddlerError('usage', `there is no synthetic model ${name}`, `use one of: ${known}`);
+  }
+  return {
+    name: `${name} (synthetic)`,
+    config: layers ? { ...config, num_hidden_layers: layers } : config,
+    inMemory: !empty,
+    open(spec, declarations) {
+      routeAtRandom(spec, zipf);
+      return openSynthetic(name, syntheticTensors(spec, declarations), empty ? 0 : usableCores());
+    },
+  };
+}
+
+/** Replaces a model's routers, whose weights are random, by random ones of known distribution. */
+export function routeAtRandom(spec: ModelSpec, zipf: number): void {
+  for (const [l, { moe }] of spec.layers.entries()) {
+    if (moe) moe.router = randomRouter(moe.experts.count, moe.router.chosen, zipf, l + 1);
+  }
+}
+
+/**
+ * Every tensor that the model reads, once each.
+ * @param distinct of each layer as many experts have memory of their own, and the others share it
+ */
+export function syntheticTensors(
+  spec: ModelSpec,
+  declarations: Declarations,
+  distinct = Number.POSITIVE_INFINITY,
+): SyntheticTensor[] {
+  const tensors = new Map<string, SyntheticTensor>();
+  const add = (tensor: SyntheticTensor) => {
+    if (!tensors.has(tensor.name)) tensors.set(tensor.name, tensor);
+  };
+  add({ name: spec.embedding.name, shape: [spec.vocabulary, spec.hidden], dtype: 'BF16' });
+  for (const { name, shape } of [...declarations.parameters, ...declarations.hostVectors]) {
+    add({ name, shape, dtype: 'BF16' });
+  }
+  for (const { moe } of spec.layers) {
+    for (let e = 0; moe && e < moe.experts.count; e++) {
+      const shared = e < distinct ? undefined : wantedTensors(moe.experts, e % distinct);
+      wantedTensors(moe.experts, e).forEach((tensor, i) => add({ ...tensor, like: shared?.[i]!.name }));
+    }
+  }
+  return [...tensors.values()];
+}

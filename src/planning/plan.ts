@@ -1,0 +1,123 @@
+import { expertTotals } from '../engine/blueprint.js';
+import { PROCESS_BYTES } from '../engine/fitting.js';
+import { type Layout, layOut } from '../engine/layout.js';
+import { servedBytes } from '../engine/load.js';
+import type { StandIn } from '../engine/machine.js';
+import type { LoadOptions } from '../engine/options.js';
+import type { Prediction } from '../engine/prediction.js';
+import { predictDecode, predictPrefill } from '../engine/prediction.js';
+import type { Rates } from '../engine/rates.js';
+import { scenarioOf } from '../engine/scenario.js';
+import type { ModelSource } from '../engine/source.js';
+import { residentTotal } from '../experts/placement.js';
+import { POLICIES } from '../experts/policies/index.js';
+
+/** What a model would take of a machine and how fast it would be, before any weight is read. Sizes in bytes. */
+export interface Plan {
+  model: string;
+  family: string;
+  accelerator: string;
+  /** Tokens that the KV cache holds. */
+  context: number;
+  threads: number;
+  /** With the policy that is predicted fastest. */
+  memory: {
+    accelerator: { budget: number; parts: Record<string, number>; total: number };
+    ram: { available: number; parts: Record<string, number>; total: number };
+  };
+  experts: { resident: number; total: number; bytes: number };
+  /** Seconds to load from files that are in memory already. */
+  loadSeconds: number;
+  /** Fastest first, by decoding. */
+  policies: PolicyPlan[];
+}
+
+/** One policy's predictions. */
+export interface PolicyPlan {
+  policy: string;
+  resident: number;
+  decode: Prediction & { past: number };
+  /** For each asked length of a prompt. */
+  prefill: (Prediction & { tokens: number })[];
+}
+
+/** What is planned for. */
+export interface PlanOptions extends LoadOptions {
+  /** Lengths of prompts, and tokens before those that are decoded. */
+  prompts: readonly number[];
+  past: number;
+  /** Another machine than this one. */
+  standIn?: StandIn;
+  /** How often each expert of each layer is chosen, in any unit; all alike by default. */
+  popularity?: readonly ArrayLike<number>[];
+}
+
+/** Within this of the fastest a policy counts as equal, and the one that comes first in the registry is taken. */
+const TIE = 0.02;
+
+/**
+ * Plans a model by every policy, or by the one that is asked for.
+ * @param ratesFor what the model's pieces take on the machine
+ * @throws FiddlerError `memory` where what must be on the accelerator does not fit
+ */
+export function planModel(source: ModelSource, options: PlanOptions, ratesFor: (layout: Layout) => Rates): Plan {
+  const names = options.policy ? [options.policy] : POLICIES.map((p) => p.name);
+  const plans = names.map((policy) => planPolicy(source, { ...options, policy }, ratesFor));
+  const fastest = Math.min(...plans.map(({ chosen }) => chosen.decode.ms));
+  const best = plans.find(({ chosen }) => chosen.decode.ms <= fastest * (1 + TIE))!;
+  const others = plans.filter((p) => p !== best).sort((a, b) => a.chosen.decode.ms - b.chosen.decode.ms);
+  return { ...best.plan, policies: [best, ...others].map(({ chosen }) => chosen) };
+}
+
+function planPolicy(
+  source: ModelSource,
+  options: PlanOptions,
+  ratesFor: (layout: Layout) => Rates,
+): { plan: Omit<Plan, 'policies'>; chosen: PolicyPlan } {
+  const { prompts, standIn, popularity } = options;
+  const layout = layOut(source, options, true, standIn);
+  try {
+    const rates = ratesFor(layout);
+    const scenario = { ...scenarioOf(layout, rates), popularity };
+    const { context } = layout.sizes;
+    const past = Math.min(options.past, context - 1);
+    const prefill = prompts
+      .filter((tokens) => tokens <= context)
+      .map((tokens) => ({ tokens, ...predictPrefill(scenario, tokens) }));
+    const resident = residentTotal(layout.placement);
+    const chosen = { policy: options.policy!, resident, decode: { past, ...predictDecode(scenario, past) }, prefill };
+    return { plan: describeLayout(source, layout, rates), chosen };
+  } finally {
+    layout.close();
+  }
+}
+
+function describeLayout(source: ModelSource, layout: Layout, rates: Rates): Omit<Plan, 'policies'> {
+  const { blueprint, machine, sizes, placement, parameters } = layout;
+  const { total, bytes } = expertTotals(blueprint);
+  const offloads = machine.accelerator !== machine.cpu;
+  const parts = offloads ? Object.fromEntries(machine.accelerator.taken) : {};
+  const resident = residentTotal(placement);
+  const weights = servedBytes(layout);
+  const ram: Record<string, number> = {
+    weights,
+    'activations and KV cache': machine.cpu.bytes - (offloads ? 0 : parameters.copiedBytes),
+    'the process': PROCESS_BYTES,
+  };
+  if (offloads && !machine.kind.gpu) ram['the accelerator'] = machine.accelerator.bytes;
+  const sum = (of: Record<string, number>) => Object.values(of).reduce((a, b) => a + b, 0);
+  const copied = (offloads ? parameters.bytes : parameters.copiedBytes) + resident * bytes;
+  return {
+    model: source.name,
+    family: blueprint.family,
+    accelerator: machine.kind.name,
+    context: sizes.context,
+    threads: machine.threads,
+    memory: {
+      accelerator: { budget: sizes.budget, parts, total: sum(parts) },
+      ram: { available: machine.ram.available, parts: ram, total: sum(ram) },
+    },
+    experts: { resident, total, bytes },
+    loadSeconds: ((rates.fill ?? 0) * copied) / 1e12,
+  };
+}
