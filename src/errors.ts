@@ -3,6 +3,7 @@ export type ErrorCode =
   | 'usage' // an option or argument makes no sense
   | 'file' // a file is missing, unreadable or broken
   | 'unsupported' // a model, type or feature this engine does not run
+  | 'network' // a server cannot be reached, refuses access, or answers wrongly
   | 'memory' // something does not fit
   | 'device' // an accelerator or native library fails
   | 'context' // more tokens than the context holds

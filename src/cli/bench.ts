@@ -62,8 +62,9 @@ async function bench(flags: BenchFlags): Promise<void> {
   const { loadSource } = await import('../engine/load.js');
   const { folderSource } = await import('../engine/source.js');
   const { syntheticSource } = await import('../engine/synthetic.js');
+  const { resolveModel } = await import('../weights/hub/cache.js');
   const { synthetic, layers, zipf } = flags;
-  const source = synthetic ? syntheticSource(synthetic, { layers, zipf }) : folderSource(flags.model);
+  const source = synthetic ? syntheticSource(synthetic, { layers, zipf }) : folderSource(resolveModel(flags.model));
   const longest = Math.max(...flags.prefill, ...flags.decodeAt.map((n) => n + flags.decodeTokens));
   const note = (line: string) => process.stderr.write(`${line}\n`);
   const session = loadSource(source, { ...flags, ctx: flags.ctx ?? longest, onWarning: note });

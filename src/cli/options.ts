@@ -27,7 +27,12 @@ export function addModelOptions(command: Command): Command {
   const { name: policy } = POLICIES[0]!;
   const policies = POLICIES.map(({ name, summary }) => `${name}: ${summary}`).join('; ');
   return command
-    .addOption(new Option('--model <dir>', 'folder of the model').default(BUNDLED_MODEL, 'the bundled mini-mixtral'))
+    .addOption(
+      new Option('--model <dir>', 'folder of the model, or the id of a downloaded Hugging Face repository').default(
+        BUNDLED_MODEL,
+        'the bundled mini-mixtral',
+      ),
+    )
     .addOption(
       new Option('--accelerator <name>', 'where all but the missing experts is computed; auto takes a GPU that works')
         .choices(ACCELERATORS as string[])

@@ -1,11 +1,13 @@
 import { existsSync } from 'node:fs';
-import { basename, resolve } from 'node:path';
 import { FiddlerError } from '../errors.js';
 import type { ModelSpec } from '../models/model.js';
 import type { Declarations } from '../models/parameters.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
 import { type JsonObject, readJson } from '../weights/config.js';
-import { openCheckpoint } from '../weights/index.js';
+import { downloadedFolder, modelName } from '../weights/hub/cache.js';
+import { fetchHub, type HubOptions } from '../weights/hub/hub.js';
+import { parseRepositoryId } from '../weights/hub/id.js';
+import { hasWeights, openCheckpoint } from '../weights/index.js';
 
 /** Where a model comes from. */
 export interface ModelSource {
@@ -22,10 +24,31 @@ export interface ModelSource {
 export function folderSource(dir: string): ModelSource {
   if (!existsSync(dir)) throw new FiddlerError('file', `there is no folder ${dir}`, 'give the folder of a model');
   return {
-    name: basename(resolve(dir)),
+    name: modelName(dir),
     config: readJson(dir, 'config.json', { required: true }),
     generationConfig: readJson(dir, 'generation_config.json', { required: false }),
     inMemory: false,
     open: () => openCheckpoint(dir),
   };
+}
+
+/**
+ * A model on the Hugging Face hub, by its configs and the headers of its weights: its checkpoint has no data to read.
+ * @throws FiddlerError as `fetchHub`
+ */
+export async function hubSource(name: string, options: HubOptions = {}): Promise<ModelSource> {
+  const { config, generationConfig, open } = await fetchHub(name, options);
+  return { name, config, generationConfig, inMemory: false, open };
+}
+
+/**
+ * What `name` means where only config and headers are read: a folder of that name, or the repository
+ * `organisation/name`, with or without `@revision`, downloaded or not.
+ * @throws FiddlerError as `folderSource` and `fetchHub`
+ */
+export async function namedSource(name: string, options: HubOptions = {}): Promise<ModelSource> {
+  const repository = existsSync(name) ? undefined : parseRepositoryId(name);
+  if (!repository) return folderSource(name);
+  const folder = downloadedFolder(repository, options.env ?? process.env);
+  return folder !== undefined && hasWeights(folder) ? folderSource(folder) : hubSource(name, options);
 }

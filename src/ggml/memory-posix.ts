@@ -16,11 +16,12 @@ const MAP_NORESERVE = process.platform === 'darwin' ? 0x40 : 0x4000;
 const MADV_HUGEPAGE = 14; // Linux only
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 
-/** mmap, munmap and madvise from the C library of Linux or macOS. */
+/** mmap, munmap, mprotect and madvise from the C library of Linux or macOS. */
 export function posixMemory(): MemorySystem {
   const libc = koffi.load(null);
   const mmap = libc.func('mmap', 'uintptr_t', ['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t']);
   const munmap = libc.func('munmap', 'int', ['uintptr_t', 'size_t']);
+  const mprotect = libc.func('mprotect', 'int', ['uintptr_t', 'size_t', 'int']);
   const madvise = libc.func('madvise', 'int', ['uintptr_t', 'size_t', 'int']);
   const memmove = libc.func('memmove', 'uintptr_t', ['uintptr_t', 'uintptr_t', 'size_t']);
   const getpagesize = libc.func('getpagesize', 'int', []);
@@ -45,6 +46,15 @@ export function posixMemory(): MemorySystem {
       const address = BigInt(mmap(0n, bytes, PROT_READ | PROT_WRITE, flags, -1, 0));
       check(address !== MAP_FAILED, 'mmap', `${bytes} bytes of memory`, errnoText);
       if (process.platform === 'linux') madvise(address, bytes, MADV_HUGEPAGE); // a kernel without them refuses
+      return address;
+    },
+    reserve(bytes, used) {
+      // Memory that cannot be written is not counted against the system's limit, whatever its policy of overcommitment.
+      const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+      const address = BigInt(mmap(0n, bytes, PROT_READ, flags, -1, 0));
+      check(address !== MAP_FAILED, 'mmap', `${bytes} bytes of address space`, errnoText);
+      const writable = mprotect(address, used, PROT_READ | PROT_WRITE) === 0;
+      check(writable, 'mprotect', range(address, used), errnoText);
       return address;
     },
     unmap: ({ file, address, bytes }) => check(munmap(address, bytes) === 0, 'munmap', file, errnoText),

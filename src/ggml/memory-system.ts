@@ -7,6 +7,8 @@ export interface MemorySystem {
   map(file: string, bytes: number): bigint;
   /** Maps `bytes` of zeroed memory that is taken as it is written; in large pages where the system has them. */
   anonymous(bytes: number): bigint;
+  /** Takes `bytes` of address space, of which the first `used` are memory that can be written and the rest takes none. */
+  reserve(bytes: number, used: number): bigint;
   unmap(mapping: { readonly file: string; readonly address: bigint; readonly bytes: number }): void;
   release(address: bigint, bytes: number): void;
   willNeed(address: bigint, bytes: number): void;

@@ -6,7 +6,8 @@ const FILE_SHARE_READ = 1;
 const OPEN_EXISTING = 3;
 const FILE_ATTRIBUTE_NORMAL = 0x80;
 const PAGE_READONLY = 2;
-const MEM_RESERVE_AND_COMMIT = 0x3000;
+const MEM_COMMIT = 0x1000;
+const MEM_RESERVE = 0x2000;
 const PAGE_READWRITE = 4;
 const FILE_MAP_READ = 4;
 const ERROR_NOT_LOCKED = 158;
@@ -57,8 +58,15 @@ export function windowsMemory(): MemorySystem {
       }
     },
     anonymous(bytes) {
-      const address = BigInt(virtualAlloc(0n, bytes, MEM_RESERVE_AND_COMMIT, PAGE_READWRITE));
+      const address = BigInt(virtualAlloc(0n, bytes, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE));
       check(address !== 0n, 'VirtualAlloc', `${bytes} bytes of memory`, reason);
+      return address;
+    },
+    reserve(bytes, used) {
+      const address = BigInt(virtualAlloc(0n, bytes, MEM_RESERVE, PAGE_READWRITE));
+      check(address !== 0n, 'VirtualAlloc', `${bytes} bytes of address space`, reason);
+      const committed = BigInt(virtualAlloc(address, used, MEM_COMMIT, PAGE_READWRITE));
+      check(committed !== 0n, 'VirtualAlloc', range(address, used), reason);
       return address;
     },
     unmap: ({ file, address }) => check(unmapViewOfFile(address) !== 0, 'UnmapViewOfFile', file, reason),

@@ -34,6 +34,17 @@ export function mapAnonymous(name: string, bytes: number): Mapping {
   return { file: name, address: system.anonymous(bytes), bytes };
 }
 
+/**
+ * Stands for a file that is elsewhere: addresses of its whole size, of which the first bytes are `head`. Only those take
+ * memory and may be read.
+ * @param file for error messages
+ */
+export function mapHead(file: string, bytes: number, head: Uint8Array): Mapping {
+  const address = system.reserve(bytes, head.length);
+  new Uint8Array(view(address, head.length)).set(head);
+  return { file, address, bytes };
+}
+
 /** Ends a mapping; its addresses and the views of them are invalid afterwards. */
 export function unmap(mapping: Mapping): void {
   system.unmap(mapping);

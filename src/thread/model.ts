@@ -1,5 +1,6 @@
 import { prepareEnvironment } from '../devices/environment.js';
 import type { GenerateOptions, LoadOptions, ModelInfo } from '../engine/options.js';
+import { resolveModel } from '../weights/hub/cache.js';
 import { EngineThread } from './client.js';
 import { type ChatOptions, Conversation } from './conversation.js';
 import { Generation, Scoring } from './generation.js';
@@ -17,13 +18,14 @@ import {
 const LOADING_GRACE = 1000;
 
 /**
- * Loads the model in the folder `dir`: config.json, weights as safetensors, and tokenizer.json unless only token ids
- * are given to it. It is computed on a thread of its own. `signal` ends the loading, which then rejects with its reason.
+ * Loads the model in the folder `dir`, or in that of the downloaded repository `organisation/name`: config.json, weights
+ * as safetensors, and tokenizer.json unless only token ids are given to it. It is computed on a thread of its own.
+ * `signal` ends the loading, which then rejects with its reason.
  * @throws FiddlerError `usage` (options), `file` (missing or broken files), `unsupported` (an architecture this engine
  * does not run), `memory` (it does not fit), `device` (the accelerator does not work)
  */
 export async function load(dir: string, options: LoadOptions & { signal?: AbortSignal } = {}): Promise<Model> {
-  const folder = checkFolder(dir);
+  const folder = resolveModel(checkFolder(dir));
   const { signal, onProgress, onWarning, ...plain } = checkLoadOptions(options);
   signal?.throwIfAborted();
   prepareEnvironment(plain);

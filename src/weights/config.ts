@@ -26,6 +26,14 @@ export function readJson(dir: string, name: string, { required }: { required: bo
       cause: error,
     });
   }
+  return parseObject(file, text);
+}
+
+/**
+ * `text` as a JSON object; `file` is where it comes from.
+ * @throws FiddlerError `file`: not JSON (with line and column), or not an object
+ */
+export function parseObject(file: string, text: string): JsonObject {
   return validate(z.record(z.string(), z.unknown()), parse(file, text), file);
 }
 

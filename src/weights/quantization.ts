@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { FiddlerError } from '../errors.js';
 import type { ScaleBlock } from './checkpoint.js';
-import { readJson, validate } from './config.js';
+import { type JsonObject, validate } from './config.js';
 
 export interface Quantization {
   /** Of FP8 matrices. */
@@ -17,11 +17,10 @@ const fp8 = z.object({
 });
 
 /**
- * How the safetensors files of the model in `dir` hold quantized weights, by its config.json, which may be missing.
+ * How the safetensors files of a model hold quantized weights, by its config.json, which may be missing.
  * @throws FiddlerError `unsupported`, naming the key: a quantization that is not read
  */
-export function readQuantization(dir: string): Quantization {
-  const config = readJson(dir, 'config.json', { required: false });
+export function readQuantization(config: JsonObject | undefined): Quantization {
   const quantization = config && validate(schema, config, 'config.json').quantization_config;
   if (!quantization) return {};
   if (quantization.quant_method === 'mxfp4') return {};

@@ -24,9 +24,8 @@ interface Entry {
  */
 export function readHeader(mapping: Mapping): (StoredTensor | UnsupportedTensor)[] {
   const { file, address, bytes } = mapping;
-  const headerBytes = checkHeaderLength(mapping);
-  const dataBegin = LENGTH_BYTES + headerBytes;
-  const header = parseHeader(file, view(address + BigInt(LENGTH_BYTES), headerBytes));
+  const dataBegin = headerEnd(file, bytes, new Uint8Array(view(address, Math.min(LENGTH_BYTES, bytes))));
+  const header = parseHeader(file, view(address + BigInt(LENGTH_BYTES), dataBegin - LENGTH_BYTES));
   const entries = Object.entries(header)
     .filter(([name]) => name !== '__metadata__')
     .map(([name, value]) => checkEntry(file, name, value, bytes - dataBegin));
@@ -38,9 +37,15 @@ export function readHeader(mapping: Mapping): (StoredTensor | UnsupportedTensor)
   );
 }
 
-function checkHeaderLength({ file, address, bytes }: Mapping): number {
+/**
+ * Offset of the first byte behind the header.
+ * @param bytes of the whole file
+ * @param start the file's first eight bytes at least, unless it has fewer
+ * @throws FiddlerError `file`: too short or too long to be the length of a header
+ */
+export function headerEnd(file: string, bytes: number, start: Uint8Array): number {
   if (bytes < LENGTH_BYTES) throw broken(file, `it has ${bytes} bytes, too few for a header`);
-  const head = Buffer.from(view(address, LENGTH_BYTES));
+  const head = Buffer.from(start.subarray(0, LENGTH_BYTES));
   if (head.toString('latin1') === 'version ') {
     throw new FiddlerError('file', `${file} is a Git LFS pointer, not the weights`, 'run `git lfs pull` in its folder');
   }
@@ -51,7 +56,7 @@ function checkHeaderLength({ file, address, bytes }: Mapping): number {
   if (length > BigInt(LONGEST_HEADER)) {
     throw broken(file, `its header has ${length} bytes, more than the ${LONGEST_HEADER} the format allows`);
   }
-  return Number(length);
+  return LENGTH_BYTES + Number(length);
 }
 
 function parseHeader(file: string, bytes: ArrayBuffer): object {

@@ -1,21 +1,20 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
-import { FiddlerError } from '../errors.js';
 import { type Mapping, mapFile, unmap } from '../ggml/memory.js';
 import type { Checkpoint, StoredTensor } from './checkpoint.js';
-import { readJson, validate } from './config.js';
+import { type JsonObject, readJson } from './config.js';
 import { MappedCheckpoint, quote, type UnsupportedTensor } from './mapped.js';
 import { readQuantization } from './quantization.js';
 import { readHeader } from './safetensors-header.js';
-
-export const SINGLE_FILE = 'model.safetensors';
-export const INDEX_FILE = 'model.safetensors.index.json';
-
-const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
-
-/** Tensor name to the shard that holds it. */
-type WeightMap = Readonly<Record<string, string>>;
+import {
+  broken,
+  checkIndex,
+  checkShards,
+  INDEX_FILE,
+  readIndex,
+  type ShardIndex,
+  SINGLE_FILE,
+} from './safetensors-index.js';
 
 /**
  * Maps the safetensors files of a model's folder: `model.safetensors`, or the shards that
@@ -25,14 +24,47 @@ type WeightMap = Readonly<Record<string, string>>;
  * quantization that config.json names
  */
 export function openSafetensors(dir: string): Checkpoint {
-  const weightMap = existsSync(join(dir, SINGLE_FILE)) ? undefined : readIndex(dir);
-  const files = weightMap ? shardFiles(dir, weightMap) : [SINGLE_FILE];
+  const index = localIndex(dir);
+  if (index) checkShards(index, (shard) => existsSync(join(dir, shard)), 'download the missing files into that folder');
+  const files = index?.shards ?? [SINGLE_FILE];
+  return checkpointOf({
+    place: dir,
+    index,
+    config: readJson(dir, 'config.json', { required: false }),
+    maps: files.map((file) => () => mapFile(join(dir, file))),
+  });
+}
+
+/** Whether every safetensors file of the model is in its folder. @throws FiddlerError `file`: a broken index */
+export function hasSafetensors(dir: string): boolean {
+  const index = localIndex(dir);
+  return (index?.shards ?? [SINGLE_FILE]).every((file) => existsSync(join(dir, file)));
+}
+
+function localIndex(dir: string): ShardIndex | undefined {
+  if (existsSync(join(dir, SINGLE_FILE))) return undefined;
+  return readIndex(dir, readJson(dir, INDEX_FILE, { required: true }));
+}
+
+/** The files of one model. */
+export interface SafetensorsFiles {
+  /** Their folder or repository, for error messages. */
+  place: string;
+  /** Undefined where there is only one file. */
+  index: ShardIndex | undefined;
+  config: JsonObject | undefined;
+  /** Map the files, in order; each `file` is `place` and its name. */
+  maps: readonly (() => Mapping)[];
+}
+
+/** Reads the headers of files as they are mapped. @throws FiddlerError as {@link openSafetensors} */
+export function checkpointOf({ place, index, config, maps }: SafetensorsFiles): Checkpoint {
   const mappings: Mapping[] = [];
   try {
     const tensors = new Map<string, StoredTensor>();
     const unsupported = new Map<string, UnsupportedTensor>();
-    for (const file of files) {
-      const mapping = mapFile(join(dir, file));
+    for (const map of maps) {
+      const mapping = map();
       mappings.push(mapping);
       for (const tensor of readHeader(mapping)) {
         const earlier = tensors.get(tensor.name) ?? unsupported.get(tensor.name);
@@ -41,52 +73,10 @@ export function openSafetensors(dir: string): Checkpoint {
         else unsupported.set(tensor.name, tensor);
       }
     }
-    const find = (name: string) => tensors.get(name) ?? unsupported.get(name);
-    if (weightMap) checkIndex(dir, weightMap, (name) => find(name)?.file);
-    return new MappedCheckpoint(dir, mappings, tensors, unsupported, readQuantization(dir).scaleBlock);
+    if (index) checkIndex(index, (name) => (tensors.get(name) ?? unsupported.get(name))?.file);
+    return new MappedCheckpoint(place, mappings, tensors, unsupported, readQuantization(config).scaleBlock);
   } catch (error) {
     for (const mapping of mappings) unmap(mapping);
     throw error;
   }
-}
-
-function readIndex(dir: string): WeightMap {
-  const index = readJson(dir, INDEX_FILE, { required: true });
-  return validate(indexSchema, index, join(dir, INDEX_FILE)).weight_map;
-}
-
-/** The shards an index names, each checked to be a plain file name of a file that exists. */
-function shardFiles(dir: string, weightMap: WeightMap): string[] {
-  const index = join(dir, INDEX_FILE);
-  const files = [...new Set(Object.values(weightMap))].sort();
-  if (files.length === 0) throw broken(index, 'it names no tensors');
-  const foreign = files.find((file) => !isPlainName(file));
-  if (foreign !== undefined) throw broken(index, `shard ${quote(foreign)} is not a plain file name`);
-  const missing = files.filter((file) => !existsSync(join(dir, file)));
-  if (missing.length > 0) {
-    const count = missing.length === 1 ? '' : ` and ${missing.length - 1} more`;
-    throw new FiddlerError(
-      'file',
-      `${index} names ${quote(missing[0]!)}${count}, missing in ${dir}`,
-      'download the missing files into that folder',
-    );
-  }
-  return files;
-}
-
-/** A name that cannot lead out of its folder. */
-function isPlainName(file: string): boolean {
-  return file !== '' && file !== '.' && file !== '..' && !/[/\\\0]/.test(file);
-}
-
-function checkIndex(dir: string, weightMap: WeightMap, fileOf: (name: string) => string | undefined): void {
-  for (const [name, shard] of Object.entries(weightMap)) {
-    if (fileOf(name) !== join(dir, shard)) {
-      throw broken(join(dir, INDEX_FILE), `tensor ${quote(name)} is not in ${quote(shard)}, where the index puts it`);
-    }
-  }
-}
-
-function broken(file: string, problem: string): FiddlerError {
-  return new FiddlerError('file', `${file}: ${problem}`, 'the download is damaged or incomplete; download it again');
 }

@@ -2,7 +2,17 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import koffi from 'koffi';
 import { describe, expect, it } from 'vitest';
-import { LONGEST_VIEW, mapFile, memmove, pageSize, release, unmap, view, willNeed } from '../../src/ggml/memory.js';
+import {
+  LONGEST_VIEW,
+  mapFile,
+  mapHead,
+  memmove,
+  pageSize,
+  release,
+  unmap,
+  view,
+  willNeed,
+} from '../../src/ggml/memory.js';
 import { fiddlerError } from '../support/errors.js';
 import { temporaryFolder } from '../support/folder.js';
 
@@ -53,6 +63,16 @@ describe('mapped files', () => {
     expect(residentKiB(mapping.address)).toBe(2 * page);
     touch();
     expect(residentKiB(mapping.address)).toBe((pages + 1) * page);
+    unmap(mapping);
+  });
+
+  it.runIf(process.platform === 'linux')('are stood for by their heads, which alone take memory', () => {
+    const head = Uint8Array.from({ length: pageSize + 1 }, (_, i) => i % 251);
+    const mapping = mapHead('elsewhere', 2 ** 40, head);
+    expect(mapping).toMatchObject({ file: 'elsewhere', bytes: 2 ** 40 });
+    expect(Buffer.from(view(mapping.address, head.length)).equals(head)).toBe(true);
+    expect(residentKiB(mapping.address)).toBe((2 * pageSize) / 1024);
+    expect(residentKiB(mapping.address + BigInt(2 * pageSize))).toBe(0);
     unmap(mapping);
   });
 

@@ -9,6 +9,21 @@ export function fiddlerError(code: ErrorCode, action: () => unknown): string {
   } catch (error) {
     thrown = error;
   }
+  return checkedMessage(code, thrown);
+}
+
+/** Waits for `promise`, which must reject with a FiddlerError of that code in one line, and gives its message. */
+export async function fiddlerRejection(code: ErrorCode, promise: Promise<unknown>): Promise<string> {
+  return checkedMessage(
+    code,
+    await promise.then(
+      () => undefined,
+      (reason: unknown) => reason,
+    ),
+  );
+}
+
+function checkedMessage(code: ErrorCode, thrown: unknown): string {
   expect(thrown).toBeInstanceOf(FiddlerError);
   const error = thrown as FiddlerError;
   expect(error.code, error.message).toBe(code);
