@@ -1,8 +1,11 @@
 export type {
   CacheReport,
+  Expected,
+  Figure,
   GeneratedToken,
   GenerateOptions,
   LaneReport,
+  Limit,
   LoadOptions,
   ModelInfo,
   Report,

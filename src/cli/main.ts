@@ -2,12 +2,15 @@
 import { Command, CommanderError } from 'commander';
 import { FiddlerError } from '../errors.js';
 import { addBench } from './bench.js';
+import { addCalibrate } from './calibrate.js';
 import { addChat } from './chat.js';
 import { addDoctor } from './doctor.js';
 import { Ended } from './ending.js';
 import { addCommon } from './options.js';
+import { addPlan } from './plan.js';
 import { addRun } from './run.js';
 import { addScore } from './score.js';
+import { addSimulate } from './simulate.js';
 
 const EXAMPLES = `
 fiddler run
@@ -27,6 +30,9 @@ addChat(program);
 addScore(program);
 addDoctor(program);
 addBench(program);
+addPlan(program);
+addCalibrate(program);
+addSimulate(program);
 process.on('uncaughtException', (error) => process.exit(report(error)));
 try {
   await program.parseAsync();

@@ -24,15 +24,21 @@ export function addCommon(command: Command, examples: string): Command {
 }
 
 export function addModelOptions(command: Command): Command {
-  const { name: policy } = POLICIES[0]!;
+  const model = new Option('--model <dir>', 'folder of the model, or the id of a downloaded Hugging Face repository');
+  command.addOption(model.default(BUNDLED_MODEL, 'the bundled mini-mixtral'));
+  return addMachineOptions(command.addOption(policyOption().default(POLICIES[0]!.name)));
+}
+
+export function policyOption(): Option {
   const policies = POLICIES.map(({ name, summary }) => `${name}: ${summary}`).join('; ');
+  return new Option('--policy <name>', `how missing experts are computed (${policies})`).choices(
+    POLICIES.map(({ name }) => name),
+  );
+}
+
+/** Options that say what of the machine is used, and how. */
+export function addMachineOptions(command: Command): Command {
   return command
-    .addOption(
-      new Option('--model <dir>', 'folder of the model, or the id of a downloaded Hugging Face repository').default(
-        BUNDLED_MODEL,
-        'the bundled mini-mixtral',
-      ),
-    )
     .addOption(
       new Option('--accelerator <name>', 'where all but the missing experts is computed; auto takes a GPU that works')
         .choices(ACCELERATORS as string[])
@@ -43,11 +49,6 @@ export function addModelOptions(command: Command): Command {
       '--experts-resident <share>',
       'share of all experts kept on the accelerator, e.g. 25% (default: as many as fit)',
       share,
-    )
-    .addOption(
-      new Option('--policy <name>', `how missing experts are computed (${policies})`)
-        .choices(POLICIES.map(({ name }) => name))
-        .default(policy),
     )
     .option(
       '--expert-cache <size>',

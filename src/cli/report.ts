@@ -1,5 +1,5 @@
 import pc from 'picocolors';
-import type { CacheReport, LaneReport, Report } from '../index.js';
+import type { CacheReport, Expected, Figure, LaneReport, Report } from '../index.js';
 
 const LANE_NAMES = { resident: 'resident', streamed: 'streamed', cpu: 'CPU' } as const;
 
@@ -26,6 +26,7 @@ export function formatReport(report: Report): string {
   if (report.seed !== undefined) {
     rows.push(
       ['decode', `${plural(report.generatedTokens, 'token')}, ${rate(report.decodeRate)}; ${FINISHES[report.finish]}`],
+      ...(report.expected && report.generatedTokens > 1 ? [predicted(report.expected)] : []),
       ['seed', `${report.seed}`],
     );
   }
@@ -56,6 +57,14 @@ export function plural(count: number, noun: string): string {
 
 function lane({ experts, bytes, ms }: LaneReport): string {
   return `${`${experts}`.padStart(7)} experts ${formatBytes(bytes).padStart(10)} ${ms.toFixed(1).padStart(9)} ms`;
+}
+
+/** What a plan says of this generation. */
+function predicted({ ttft, decodeRate }: Expected): [string, string] {
+  const range = ({ low, high }: Figure, text: (value: number) => string) => `(${text(low)} to ${text(high)})`;
+  const plain = (value: number) => rate(value).replace(' tokens/s', '');
+  const decode = `decode ${rate(decodeRate.value)} ${range(decodeRate, plain)}`;
+  return ['predicted', `first token after ${seconds(ttft.value)} ${range(ttft, seconds)}, ${decode}`];
 }
 
 function used({ hits, usefulPrefetches, wastedPrefetches }: CacheReport): boolean {

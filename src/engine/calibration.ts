@@ -15,6 +15,9 @@ const REVISION = 1;
 /** Drivers and kernels change: what is older, in milliseconds, is measured again. */
 const LIFETIME = 30 * 24 * 3600 * 1000;
 
+/** Repeated measurements that differ by more than this part of them show what else the machine did. */
+const UNSTEADY = 0.5;
+
 const entrySchema = z.object({ key: z.string(), time: z.number(), rates: ratesSchema });
 
 /** What rates depend on: the machine as it is used, and the model's shapes. */
@@ -45,8 +48,12 @@ export function recallRates(key: string, folder = cacheFolder(), now = Date.now(
   }
 }
 
-/** Stores rates; a folder that cannot be written costs a measurement the next time, nothing more. */
-export function rememberRates(key: string, rates: Rates, folder = cacheFolder(), now = Date.now()): void {
+/**
+ * Stores rates; a folder that cannot be written costs a measurement the next time, nothing more.
+ * @returns false where they differed too much to be of use later
+ */
+export function rememberRates(key: string, rates: Rates, folder = cacheFolder(), now = Date.now()): boolean {
+  if (rates.experts.spread > UNSTEADY) return false;
   const file = entryFile(key, folder);
   const partial = `${file}.${process.pid}`;
   try {
@@ -54,6 +61,7 @@ export function rememberRates(key: string, rates: Rates, folder = cacheFolder(),
     writeFileSync(partial, JSON.stringify({ key, time: now, rates }));
     renameSync(partial, file); // whole or not at all, whoever else writes
   } catch {}
+  return true;
 }
 
 /** The file in which rates are stored. */

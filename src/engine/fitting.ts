@@ -41,14 +41,18 @@ export function checkRam(weights: number, available: number): void {
 
 /** Tokens of one call in prefill. */
 const CHUNK = 512;
-/** With streaming each call copies the missing experts once, so a longer one pays where it fits. */
-const STREAMING_CHUNK = 2048;
+/** With streaming each call copies the missing experts once, so a longer one pays where it takes a small part of the budget. */
+const STREAMING_CHUNKS = [
+  { tokens: 4096, part: 1 / 16 },
+  { tokens: 2048, part: 1 / 8 },
+];
 
 /**
- * Most tokens of a call: longer where experts are streamed and its activations take at most an eighth of the budget.
+ * Most tokens of a call: longer where experts are streamed and its activations leave the budget to them.
  * @param bytesPerToken activations of one token on the accelerator
  */
 export function chunkSize(context: number, streams: boolean, bytesPerToken: number, budget: number): number {
-  const longer = streams && STREAMING_CHUNK * bytesPerToken <= budget / 8;
-  return Math.min(context, longer ? STREAMING_CHUNK : CHUNK);
+  const fits = ({ tokens, part }: { tokens: number; part: number }) =>
+    Math.min(tokens, context) * bytesPerToken <= budget * part;
+  return Math.min(context, (streams ? STREAMING_CHUNKS.find(fits)?.tokens : undefined) ?? CHUNK);
 }

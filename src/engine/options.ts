@@ -1,5 +1,4 @@
 import type { FiddlerError } from '../errors.js';
-import type { Expected } from './scenario.js';
 
 /** How a model is loaded. Everything has a default; `load` checks every field and throws a {@link FiddlerError} of code `usage`. */
 export interface LoadOptions {
@@ -96,6 +95,26 @@ export interface CacheReport {
   /** Experts copied ahead that the layer they were meant for then needed, and those that it did not. */
   usefulPrefetches: number;
   wastedPrefetches: number;
+}
+
+/** What a call waits for most: the CPU's memory or arithmetic, copies to the accelerator, or the accelerator itself. */
+export type Limit = 'memory' | 'compute' | 'link' | 'accelerator';
+
+/** What a call for text is predicted to take. */
+export interface Expected {
+  /** Seconds to the first token. */
+  ttft: Figure;
+  /** Tokens a second. */
+  decodeRate: Figure;
+}
+
+/** A predicted figure, and how far off it may be on either side. */
+export interface Figure {
+  value: number;
+  low: number;
+  high: number;
+  /** What this is waited for most. */
+  limit: Limit;
 }
 
 /** What a generation or a scoring did and how fast. */

@@ -4,6 +4,7 @@ import type { Placement } from '../experts/placement.js';
 import { laneTimes, makespan } from '../experts/policies/lanes.js';
 import type { Demand, Policy, Share } from '../experts/policy.js';
 import type { ExpertsSpec } from '../experts/spec.js';
+import type { Limit } from './options.js';
 import { Random } from './random.js';
 import type { Pace } from './rates.js';
 import { Traffic } from './traffic.js';
@@ -15,15 +16,6 @@ const SEED = 20240210;
 const RECALL = 0.7;
 /** What the model of costs leaves out, relative to the whole. */
 const MODEL_ERROR = 0.1;
-
-/** What a call waits for most. */
-export const LIMITS = {
-  memory: 'memory bandwidth',
-  compute: 'CPU arithmetic',
-  link: 'the link to the accelerator',
-  accelerator: 'the accelerator',
-} as const;
-export type Limit = keyof typeof LIMITS;
 
 /** Milliseconds of one call, or of a prompt's. */
 export interface Prediction {

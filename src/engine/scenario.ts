@@ -1,4 +1,5 @@
 import type { Layout } from './layout.js';
+import type { Expected, Figure } from './options.js';
 import { type Prediction, predictDecode, predictPrefill, type Scenario } from './prediction.js';
 import { paceOf, type Rates } from './rates.js';
 
@@ -18,22 +19,6 @@ export function scenarioOf({ blueprint, machine, experts, placement, sizes }: Pa
     prefetch: experts.prefetches,
     chunk: sizes.chunk,
   };
-}
-
-/** What a call for text is predicted to take. */
-export interface Expected {
-  /** Seconds to the first token. */
-  ttft: Figure;
-  /** Tokens a second. */
-  decodeRate: Figure;
-}
-
-/** A predicted figure, and how far off it may be on either side. */
-export interface Figure {
-  value: number;
-  low: number;
-  high: number;
-  limit: Prediction['limit'];
 }
 
 /** @param prompt tokens computed before the first token @param past tokens before those that are decoded */

@@ -9,10 +9,10 @@ import type { Layout } from './layout.js';
 import { checkFinite, logprobOf, topLogprobs } from './logprobs.js';
 import type { Hardware } from './machine.js';
 import { LOGIT_ROWS } from './network.js';
-import type { GenerateOptions, ModelInfo, Report, ScoredToken, TokenLogprob } from './options.js';
+import type { Expected, GenerateOptions, ModelInfo, Report, ScoredToken, TokenLogprob } from './options.js';
 import type { Rates } from './rates.js';
 import { createSampler, GENERATE_DEFAULTS } from './sampling.js';
-import { type Expected, expect, scenarioOf } from './scenario.js';
+import { expect, scenarioOf } from './scenario.js';
 import { Stopwatch } from './stopwatch.js';
 
 export interface SessionParts extends Omit<Layout, 'checkpoint' | 'parameters' | 'host'> {

@@ -112,7 +112,7 @@ class Meter {
     const together = several > 1 ? this.time(lane, group, several, 1) : first;
     // t(k) = call + k · expert
     const call = several > 1 ? Math.min(first, Math.max(0, (several * first - together) / (several - 1))) : 0;
-    return { call, samples: alone.map(({ tokens, ms }) => ({ tokens, ms: ms - call })) };
+    return { call, samples: alone.map(({ tokens, ms }) => ({ tokens, ms: Math.max(0, ms - call) })) };
   }
 
   /** Median milliseconds of calls with so many experts, each with all of the tokens. */

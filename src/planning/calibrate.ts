@@ -1,12 +1,12 @@
-import { describe } from '../engine/blueprint.js';
+import { describe, expertTotals } from '../engine/blueprint.js';
 import { calibrationKey, recallRates, rememberRates } from '../engine/calibration.js';
-import { layOut } from '../engine/layout.js';
+import { type Layout, layOut } from '../engine/layout.js';
 import { fillLayout } from '../engine/load.js';
 import { measureRates } from '../engine/measure.js';
 import type { LoadOptions } from '../engine/options.js';
 import type { Rates } from '../engine/rates.js';
 import type { ModelSource } from '../engine/source.js';
-import type { Patience } from '../experts/measure.js';
+import { measureExperts, type Patience } from '../experts/measure.js';
 import { expertBytes } from '../experts/spec.js';
 import { Type } from '../ggml/tensor.js';
 import { sampleOf } from './sample.js';
@@ -22,23 +22,52 @@ export const THOROUGH: Patience = { limit: 1200, repeats: 25, least: 400 };
 export interface Calibration {
   rates: Rates;
   key: string;
-  /** They were measured now, not taken from the store. */
-  fresh: boolean;
+  /** Bytes of one expert. */
+  bytes: number;
+  /** What one expert takes on the CPU by threads; where it was measured now. */
+  threads: ThreadRate[];
+}
+
+/** Milliseconds of one expert for one token. */
+export interface ThreadRate {
+  threads: number;
+  ms: number;
 }
 
 /** The stored rates for a model, or those of a sample of it. @throws FiddlerError as loading */
-export function calibrated(source: ModelSource, options: LoadOptions): Calibration {
+export function calibrated(source: ModelSource, options: LoadOptions): Rates {
   const key = keyOf(source, options);
-  const rates = recallRates(key);
-  return rates?.fill !== undefined ? { rates, key, fresh: false } : calibrate(source, options, CAREFUL);
+  const stored = recallRates(key);
+  if (stored?.fill !== undefined) return stored;
+  const rates = withSample(source, options, (layout, fill) => ({ ...measureRates(layout, CAREFUL), fill }));
+  store(key, rates, options);
+  return rates;
 }
 
 /** Measures a sample of the model on this machine and stores what came out. @throws FiddlerError as loading */
 export function calibrate(source: ModelSource, options: LoadOptions, patience: Patience): Calibration {
   const key = keyOf(source, options);
-  const rates = measureSample(source, options, patience);
-  rememberRates(key, rates);
-  return { rates, key, fresh: true };
+  const { rates, bytes, all } = withSample(source, options, (layout, fill) => ({
+    rates: { ...measureRates(layout, patience), fill },
+    bytes: expertTotals(layout.blueprint).bytes,
+    all: layout.machine.threads,
+  }));
+  store(key, rates, options);
+  const threads: ThreadRate[] = [];
+  for (let count = 1; count < all; count *= 2) {
+    const one = withSample(source, { ...options, threads: count }, ({ experts, blueprint }) =>
+      measureExperts(experts, blueprint.expertLayers, { chunk: 1, streams: false }, patience),
+    );
+    threads.push({ threads: count, ms: one.cpu[0]!.ms + one.calls.cpu });
+  }
+  threads.push({ threads: all, ms: rates.experts.cpu[0]!.ms + rates.experts.calls.cpu });
+  return { rates, key, bytes, threads };
+}
+
+function store(key: string, rates: Rates, { onWarning }: LoadOptions): void {
+  if (rememberRates(key, rates)) return;
+  const percent = (100 * rates.experts.spread).toFixed(0);
+  onWarning?.(`measurements differed by ±${percent}%, so that they are not stored: other programs use this machine`);
 }
 
 function keyOf(source: ModelSource, options: LoadOptions): string {
@@ -60,13 +89,13 @@ function forRates(source: ModelSource, options: LoadOptions): LoadOptions {
   return { accelerator, threads, dtype, cpuKernels, ctx, debug, expertsResident };
 }
 
-function measureSample(source: ModelSource, options: LoadOptions, patience: Patience): Rates {
+/** Loads a sample of the model, and frees it once it was measured. @param measure is told also what copying a GB took */
+function withSample<T>(source: ModelSource, options: LoadOptions, measure: (layout: Layout, fill: number) => T): T {
   const sample = sampleOf(source);
   const layout = layOut(sample, forRates(sample, options));
   try {
     const { bytes, seconds } = fillLayout(layout);
-    const rates = measureRates(layout, patience);
-    return { ...rates, fill: bytes > 0 ? (1000 * seconds) / (bytes / 1e9) : 0 };
+    return measure(layout, bytes > 0 ? (1000 * seconds) / (bytes / 1e9) : 0);
   } finally {
     layout.experts.wait();
     layout.close();

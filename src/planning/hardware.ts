@@ -40,6 +40,11 @@ export function parseHardware(text: string, file: string): Hardware {
   throw new FiddlerError('file', `${file}: ${problems.join('; ')}`, remedy);
 }
 
+/** What was published for a model on this machine. */
+export function publishedFor({ published }: Hardware, model: string): Hardware['published'] {
+  return published.filter((each) => each.model === model);
+}
+
 export function standInFor({ name, gpu, cpu, ramGiB }: Hardware): StandIn {
   return { gpu: { name, memory: gpu.memoryGiB * 2 ** 30 }, cores: cpu.cores, ram: ramGiB * 2 ** 30 };
 }
@@ -48,8 +53,11 @@ const TOKENS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
 /** Computed with the same weights, so that arithmetic decides: two operations a weight and token. */
 const OPERATIONS = 2;
 
-/** What a model's pieces take on a machine, by its rates: reading weights or computing with them, whichever is longer. */
-export function ratesOn(hardware: Hardware, blueprint: Blueprint): Rates {
+/**
+ * What a model's pieces take on a machine, by its rates: reading weights or computing with them, whichever is longer.
+ * @param sequential its lanes work one after another
+ */
+export function ratesOn(hardware: Hardware, blueprint: Blueprint, sequential = false): Rates {
   const { gpu, cpu, link, together, layerUs } = hardware;
   const bytes = expertTotals(blueprint).bytes;
   const weights = expertWeights(blueprint);
@@ -63,7 +71,7 @@ export function ratesOn(hardware: Hardware, blueprint: Blueprint): Rates {
       cpu: measured?.cpu ?? byRates(cpu),
       accelerator: measured?.gpu ?? byRates(gpu),
       copy: measured?.copy ?? bytes / link / 1e6,
-      overlap: true,
+      overlap: !sequential,
       contention: together,
       spread: 0.1,
     },

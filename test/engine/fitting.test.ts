@@ -23,8 +23,10 @@ describe('the tokens of a call', () => {
     );
   });
 
-  it('are 512, and more only where experts are streamed and an eighth of the budget holds them', () => {
+  it('are 512, and more only where experts are streamed and a small part of the budget holds them', () => {
     expect(chunkSize(8192, false, 1, 2 ** 40)).toBe(512);
+    expect(chunkSize(8192, true, 2 ** 20, 2 ** 36)).toBe(4096);
+    expect(chunkSize(8192, true, 2 ** 20, 2 ** 36 - 1)).toBe(2048);
     expect(chunkSize(8192, true, 2 ** 20, 2 ** 34)).toBe(2048);
     expect(chunkSize(8192, true, 2 ** 20, 2 ** 34 - 1)).toBe(512);
     expect(chunkSize(100, true, 2 ** 20, 2 ** 34)).toBe(100);

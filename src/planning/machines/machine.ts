@@ -31,9 +31,12 @@ export const hardwareSchema = z.strictObject({
         model: z.string(),
         /** Share of all experts on the GPU. */
         expertsResident: z.number().min(0).max(1),
+        /** Tokens a second by policy. */
         decode: z.record(z.string(), z.number()),
-        /** Seconds to the first token by tokens of the prompt. */
-        ttft: z.record(z.string(), z.number()),
+        /** Seconds to the first token by policy and tokens of the prompt. */
+        ttft: z.record(z.string(), z.record(z.string(), z.number())),
+        /** The lanes of the system that was measured worked one after another. */
+        sequential: z.boolean().default(false),
         source: z.string(),
       }),
     )

@@ -1,9 +1,12 @@
 import type { HardwareFile } from './machine.js';
 
-/** Environment 1 of Fiddler's paper (arXiv 2402.07033, table 1 and figures 3 to 5): a Xeon with 48 cores. */
+/**
+ * Environment 1 of Fiddler's paper (arXiv 2402.07033): a Xeon with 48 cores. Turing has no units for bf16, which it
+ * computes as float32: half of that peak is counted.
+ */
 export const quadroRtx6000: HardwareFile = {
   name: 'Quadro RTX 6000',
-  gpu: { memoryGiB: 24, bandwidth: 672, arithmetic: 16.3 },
+  gpu: { memoryGiB: 24, bandwidth: 672, arithmetic: 8 },
   cpu: { cores: 48, bandwidth: 30, arithmetic: 0.18 },
   link: 12.2,
   ramGiB: 384,
@@ -28,7 +31,8 @@ export const quadroRtx6000: HardwareFile = {
       model: 'mixtral-8x7b',
       expertsResident: 56 / 256,
       decode: { stream: 0.13, lru: 0.32, static: 1.66, fiddler: 2.35 },
-      ttft: { 512: 7.95, 1024: 9.33, 2048: 12.25, 4096: 18.46 },
+      ttft: { fiddler: { 512: 7.95, 1024: 9.33, 2048: 12.25, 4096: 18.46 } },
+      sequential: true,
       source: 'arXiv 2402.07033',
     },
   ],

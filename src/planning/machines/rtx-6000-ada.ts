@@ -1,6 +1,6 @@
 import type { HardwareFile } from './machine.js';
 
-/** Environment 2 of Fiddler's paper (arXiv 2402.07033, table 1 and figures 3 to 5): a Xeon with 112 cores. */
+/** Environment 2 of Fiddler's paper (arXiv 2402.07033): a Xeon with 112 cores. */
 export const rtx6000Ada: HardwareFile = {
   name: 'RTX 6000 Ada',
   gpu: { memoryGiB: 48, bandwidth: 960, arithmetic: 180 },
@@ -28,7 +28,8 @@ export const rtx6000Ada: HardwareFile = {
       model: 'mixtral-8x7b',
       expertsResident: 125 / 256,
       decode: { stream: 0.26, lru: 0.97, static: 6.02, fiddler: 7.31 },
-      ttft: { 512: 2.11, 1024: 2.08, 2048: 2.19, 4096: 2.51 },
+      ttft: { fiddler: { 512: 2.11, 1024: 2.08, 2048: 2.19, 4096: 2.51 } },
+      sequential: true,
       source: 'arXiv 2402.07033',
     },
   ],
