@@ -1,5 +1,6 @@
 export type {
   CacheReport,
+  Channel,
   Expected,
   Figure,
   GeneratedToken,

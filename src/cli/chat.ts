@@ -2,7 +2,8 @@ import { createInterface, type Interface } from 'node:readline';
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { FiddlerError } from '../errors.js';
-import type { Conversation, Model } from '../index.js';
+import type { Conversation, Model, Report } from '../index.js';
+import { AnswerPrinter } from './answer.js';
 import { Ending } from './ending.js';
 import { openModel } from './open.js';
 import {
@@ -24,6 +25,7 @@ printf 'Hello!\\nWho are you?\\n' | fiddler chat --model DIR`;
 
 interface ChatFlags extends ModelFlags, SamplingFlags {
   system?: string;
+  showReasoning?: boolean;
 }
 
 export function addChat(program: Command): void {
@@ -33,8 +35,9 @@ export function addChat(program: Command): void {
     .description(
       `A conversation in the model's own chat template; a model without one goes on with what was said. Each line of stdin is a turn. ${COMMANDS}.`,
     )
-    .option('--system <text>', 'a system message');
-  addSamplingOptions(addModelOptions(command));
+    .option('--system <text>', 'a system message')
+    .option('--show-reasoning', 'print what a model thinks before it answers, too');
+  addSamplingOptions(addModelOptions(command), 'what the context holds; 256 without a chat template');
   addCommon(command, EXAMPLES).action(chat);
 }
 
@@ -43,7 +46,7 @@ async function chat(flags: ChatFlags): Promise<void> {
   const model = await openModel(flags, ending.signal);
   try {
     const conversation = await model.chat({ ...generateOptions(flags), system: flags.system });
-    await new Dialogue(model, conversation, ending).run();
+    await new Dialogue(model, conversation, ending, flags.showReasoning === true).run();
   } finally {
     await model.close();
   }
@@ -58,6 +61,7 @@ class Dialogue {
     private readonly model: Model,
     private readonly conversation: Conversation,
     private readonly ending: Ending,
+    private readonly showReasoning: boolean,
   ) {}
 
   async run(): Promise<void> {
@@ -113,21 +117,28 @@ class Dialogue {
 
   async #answer(text: string, signal: AbortSignal): Promise<void> {
     const generation = this.conversation.send(text, { signal });
-    let begun = false;
-    for await (const piece of generation) {
-      process.stdout.write(begun ? piece : piece.trimStart());
-      begun ||= piece.trim() !== '';
+    const printer = new AnswerPrinter(this.showReasoning);
+    try {
+      for await (const token of generation.tokens()) printer.write(token);
+    } finally {
+      printer.end();
     }
-    process.stdout.write('\n');
-    const { generatedTokens, promptTokens, cachedTokens, decodeRate, finish } = await generation.report;
-    if (this.ending.outputClosed) return;
+    const report = await generation.report;
+    if (!this.ending.outputClosed) this.#summary(report, printer);
+  }
+
+  #summary({ generatedTokens, promptTokens, cachedTokens, decodeRate, finish }: Report, printer: AnswerPrinter): void {
     const { context } = this.model.info;
     const used = Math.min(promptTokens + generatedTokens, context);
+    const reasoning = printer.reasoning > 0 ? ` (${printer.reasoning} of reasoning)` : '';
     note(
-      `${plural(generatedTokens, 'token')}, ${rate(decodeRate)}; context ${used} of ${context}, ${cachedTokens} reused`,
+      `${plural(generatedTokens, 'token')}${reasoning}, ${rate(decodeRate)}; context ${used} of ${context}, ${cachedTokens} reused`,
     );
     if (finish === 'length' && used === context)
       note('the context is full, the answer ends here; /reset starts a new conversation');
+    else if (finish === 'length' && !printer.answered)
+      note('no answer was begun: the reasoning took all tokens; give more of them by --max-tokens');
+    else if (finish === 'end' && !printer.answered) note('the model ended without an answer');
   }
 }
 

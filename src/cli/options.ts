@@ -71,10 +71,11 @@ export function addMachineOptions(command: Command): Command {
     .option('--debug', 'print what the libraries log, and stack traces of errors');
 }
 
-export function addSamplingOptions(command: Command): Command {
+/** @param maxTokens what is generated without `--max-tokens`, for the help */
+export function addSamplingOptions(command: Command, maxTokens = `${GENERATE_DEFAULTS.maxTokens}`): Command {
   const defaults = GENERATE_DEFAULTS;
   return command
-    .option('--max-tokens <n>', 'most tokens to generate', integer(1), defaults.maxTokens)
+    .option('--max-tokens <n>', `most tokens to generate (default: ${maxTokens})`, integer(1))
     .option('--temperature <t>', '0 always takes the likeliest token', number(0), defaults.temperature)
     .option('--top-k <k>', 'keep the k likeliest tokens, 0 keeps all', integer(0), defaults.topK)
     .option('--top-p <p>', 'keep the likeliest tokens that reach this probability', number(0, 1, false), defaults.topP)

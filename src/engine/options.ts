@@ -35,7 +35,7 @@ export interface LoadOptions {
 
 /** How tokens are chosen and when generation stops. */
 export interface GenerateOptions {
-  /** Most tokens to generate; default 256, less where the context ends. */
+  /** Most tokens to generate; default 256, or in a conversation by a chat template all that the context holds. */
   maxTokens?: number;
   /** 0 is greedy; default 0.7. */
   temperature?: number;
@@ -63,11 +63,16 @@ export interface TokenLogprob {
   logprob: number;
 }
 
+/** A part of an answer: what the model writes to itself before it answers, and what it answers. */
+export type Channel = 'reasoning' | 'answer';
+
 /** One generated token. */
 export interface GeneratedToken {
   token: number;
   /** Text that became certain with this token; '' while a character or a stop text is incomplete. */
   text: string;
+  /** In a conversation, where the text belongs; missing where the token only marks the parts of the answer. */
+  channel?: Channel;
   /** The K likeliest tokens, likeliest first, where `logprobs` asked for them. */
   top?: TokenLogprob[];
 }

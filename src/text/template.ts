@@ -4,6 +4,7 @@ import { Template } from '@huggingface/jinja';
 import { z } from 'zod';
 import { FiddlerError } from '../errors.js';
 import { readJson, validate } from '../weights/config.js';
+import { STRIPS, stripWithArguments } from './strip.js';
 import { namedTokens, readTokenizerConfig, type TokenizerConfig } from './tokenizer-config.js';
 
 /** One turn of a conversation. */
@@ -11,6 +12,8 @@ export interface ChatMessage {
   /** 'system', 'user' or 'assistant'; some templates know more. */
   role: string;
   content: string;
+  /** What an assistant wrote to itself before `content`. */
+  reasoning?: string;
 }
 
 /** Writes a conversation the way a model was trained to read it. */
@@ -45,11 +48,12 @@ export function loadChatTemplate(dir: string): ChatTemplate | undefined {
     render(messages, { addGenerationPrompt = true, variables = {} } = {}) {
       try {
         return template.render({
+          ...STRIPS,
           ...namedTokens(config),
           tools: null, // defined and none, as templates expect that ask for either
           documents: null,
           ...variables,
-          messages,
+          messages: messages.map(forTemplate),
           add_generation_prompt: addGenerationPrompt,
         });
       } catch (error) {
@@ -57,6 +61,11 @@ export function loadChatTemplate(dir: string): ChatTemplate | undefined {
       }
     },
   };
+}
+
+/** Reasoning under the names that templates know it by; they say themselves which turns keep theirs. */
+function forTemplate({ reasoning, ...message }: ChatMessage): object {
+  return reasoning === undefined ? message : { ...message, reasoning_content: reasoning, thinking: reasoning };
 }
 
 function findTemplate(dir: string, config: TokenizerConfig): { file: string; source: string } | undefined {
@@ -88,7 +97,9 @@ function readText(file: string): string | undefined {
 
 function parse(file: string, source: string): Template {
   try {
-    return new Template(source);
+    const template = new Template(source);
+    stripWithArguments(template.parsed);
+    return template;
   } catch (error) {
     throw new FiddlerError(
       'file',

@@ -22,6 +22,8 @@ export interface Tokenizer {
    * @param options.skipSpecial whether special tokens are left out; default true
    */
   decode(ids: readonly number[], options?: { skipSpecial?: boolean }): string;
+  /** The id of the token that is written `token`, a special one too. */
+  id(token: string): number | undefined;
   /** Whether `id` is part of the text that `decode` gives. */
   shown(id: number): boolean;
 }
@@ -52,6 +54,7 @@ export function loadTokenizer(dir: string): Tokenizer | undefined {
     vocabularySize: hub.model.vocab.length,
     special,
     shown,
+    id: (token) => hub.token_to_id(token),
     encode(text, { addSpecial = true } = {}) {
       const { ids } = hub.encode(text, { add_special_tokens: addSpecial });
       // A character outside the vocabulary of a tokenizer without an unknown token has no id.

@@ -1,4 +1,4 @@
-import type { GeneratedToken, GenerateOptions, Report } from '../engine/options.js';
+import type { Channel, GeneratedToken, GenerateOptions, Report } from '../engine/options.js';
 import { FiddlerError } from '../errors.js';
 import type { ChatMessage, ChatTemplate } from '../text/template.js';
 import type { EngineThread } from './client.js';
@@ -10,10 +10,11 @@ export interface ChatOptions extends GenerateOptions {
   system?: string;
 }
 
-/** What the model has read and written so far. */
+/** What the model has read and written so far, as far as a template may say it again. */
 interface Transcript {
-  /** The rendered conversation up to where the last answer begins, and that answer. */
+  /** The rendered conversation up to where the last answer begins. */
   prompt: string;
+  /** That answer; '' where more was generated than its text, such as reasoning, which templates drop. */
   answer: string;
   /** Exactly the ids that were read and generated for both. */
   ids: readonly number[];
@@ -35,6 +36,8 @@ export class Conversation {
   readonly #options: ChatOptions;
   /** A template writes the beginning token itself. */
   readonly #special: boolean;
+  /** A model that was trained on a template ends its answers, which may be long where it reasons. */
+  readonly #maxTokens: number | undefined;
   #messages: ChatMessage[] = [];
   #transcript: Transcript | undefined;
   #answering = false;
@@ -44,6 +47,7 @@ export class Conversation {
     this.#thread = thread;
     this.#template = template ?? CONTINUATION;
     this.#special = template === undefined;
+    this.#maxTokens = template && Number.POSITIVE_INFINITY;
     this.#options = options;
     this.reset();
   }
@@ -62,8 +66,10 @@ export class Conversation {
   }
 
   /**
-   * Says `text` and generates the answer. A turn that fails, or is ended before anything was generated, is forgotten;
-   * an answer ended early stays as it is.
+   * Says `text` and generates the answer, in front of which a model may reason: `tokens()` tells both apart by their
+   * `channel`, and stop texts are looked for in the answer alone. A turn that fails, or is ended before its answer began,
+   * is forgotten; an answer ended early stays as it is. Whether the reasoning of earlier turns is read again is the
+   * template's to say: most drop it.
    * @param options in place of the conversation's own, for this answer
    * @throws FiddlerError `usage`: the options, or the last answer is still being generated. While iterating, as
    * {@link Generation}; `context` when the history no longer fits: nothing is dropped, `reset` starts anew
@@ -94,13 +100,18 @@ export class Conversation {
         generated.push(token);
         onToken(token);
       };
-      const report = await this.#thread.call('generate', { prompt, options }, { onItem, signal });
-      if (generated.length === 0 && report.finish === 'aborted') return report;
-      const answer = generated.map((token) => token.text).join('');
-      const ids = [...prompt, ...generated.map(({ token }) => token)];
-      // The ids of a stop text are no part of the answer.
-      this.#transcript = report.finish === 'stop' ? undefined : { prompt: rendered, answer, ids };
-      this.#messages = [...messages, { role: 'assistant', content: answer }];
+      const limited = { ...options, maxTokens: options.maxTokens ?? this.#maxTokens };
+      const input = { prompt, options: limited, channels: true };
+      const report = await this.#thread.call('generate', input, { onItem, signal });
+      const content = textOf(generated, 'answer');
+      if (content === '' && report.finish === 'aborted') return report;
+      // The ids of tags and of a stop text are no part of the answer's text.
+      const isAnswer = report.finish !== 'stop' && generated.every(({ channel }) => channel === 'answer');
+      this.#transcript = isAnswer
+        ? { prompt: rendered, answer: content, ids: [...prompt, ...generated.map(({ token }) => token)] }
+        : { prompt: rendered, answer: '', ids: prompt };
+      const reasoning = textOf(generated, 'reasoning');
+      this.#messages = [...messages, { role: 'assistant', content, ...(reasoning !== '' && { reasoning }) }];
       return report;
     } finally {
       this.#answering = false;
@@ -123,6 +134,10 @@ export class Conversation {
     if (!this.#answering) return;
     throw new FiddlerError('usage', 'the last answer is still being generated', 'wait for it, or end it first');
   }
+}
+
+function textOf(tokens: readonly GeneratedToken[], channel: Channel): string {
+  return tokens.map((token) => (token.channel === channel ? token.text : '')).join('');
 }
 
 /**

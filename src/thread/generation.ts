@@ -24,18 +24,19 @@ class Running<T> {
 }
 
 /**
- * Text being generated: iterate once over its pieces, or over `tokens()`. Leaving the loop early ends the generation.
+ * Text being generated: iterate once over its pieces, in a conversation those of the answer alone, or over `tokens()`.
+ * Leaving the loop early ends the generation.
  * @throws FiddlerError while iterating: `context` (the prompt is longer than the context), `usage` (text for a model
  * without a tokenizer, ids outside the vocabulary), `numeric` (logits that are not numbers), `device`
  */
 export class Generation extends Running<GeneratedToken> implements AsyncIterable<string> {
-  /** Each token as it is chosen, with the text that became certain with it. */
+  /** Each token as it is chosen, with the text that became certain with it; in a conversation the reasoning too. */
   tokens(): AsyncIterable<GeneratedToken> {
     return this.items;
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<string, void, void> {
-    for await (const { text } of this.items) if (text !== '') yield text;
+    for await (const { text, channel } of this.items) if (text !== '' && channel !== 'reasoning') yield text;
   }
 }
 

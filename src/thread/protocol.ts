@@ -15,7 +15,12 @@ export type Prompt = string | readonly number[];
 export interface Calls {
   /** The first call of every thread. */
   load: { input: { dir: string; options: PlainLoadOptions }; item: LoadEvent; result: ModelInfo };
-  generate: { input: { prompt: Prompt; options: PlainGenerateOptions }; item: GeneratedToken; result: Report };
+  /** With `channels`, tokens say which part of the answer they belong to. */
+  generate: {
+    input: { prompt: Prompt; options: PlainGenerateOptions; channels?: boolean };
+    item: GeneratedToken;
+    result: Report;
+  };
   score: { input: { prompt: Prompt; logprobs: number }; item: ScoredText; result: Report };
   /** Text to token ids; `special` adds the tokens that begin or end a text, as tokenizer.json says. */
   encode: { input: { text: string; special: boolean }; item: never; result: number[] };

@@ -2,6 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Engine, LoadEngine } from '../engine/engine.js';
 import type { ModelInfo, Report, TokenLogprob } from '../engine/options.js';
 import { FiddlerError } from '../errors.js';
+import { reasoningParser } from '../text/reasoning/index.js';
 import { StreamDecoder } from '../text/stream.js';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 import { type CallKind, type Calls, type Prompt, type Request, type Response, toMessage } from './protocol.js';
@@ -72,13 +73,14 @@ class LoadedModel {
     return this.#engine.info;
   }
 
-  generate({ input: { prompt, options }, item, cancelled }: Call<'generate'>): Report {
+  generate({ input: { prompt, options, channels }, item, cancelled }: Call<'generate'>): Report {
     const stop = options.stop ?? [];
     if (stop.length > 0) this.#textModel('stop at a text');
     const ids = this.#ids(prompt);
     if (!this.#tokenizer) return this.#engine.generate(ids, options, plain, cancelled);
 
-    const writer = new TextWriter({ tokenizer: this.#tokenizer, prompt: ids, stop, onToken: item });
+    const parser = channels ? reasoningParser(this.#tokenizer, ids) : undefined;
+    const writer = new TextWriter({ tokenizer: this.#tokenizer, prompt: ids, stop, parser, onToken: item });
     const report = this.#engine.generate(ids, options, (token, top) => writer.push(token, top), cancelled);
     writer.finish();
     return report;

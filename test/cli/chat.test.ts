@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
-import { cpSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { loadTokenizer } from '../../src/text/tokenizer.js';
 import { temporaryFolder } from '../support/folder.js';
-import { fiddler } from './fiddler.js';
+import { fiddler, jsonLines } from './fiddler.js';
 
 /** One thread, since two that wait for each other are slow on cores that are busy otherwise. */
 const CPU = ['--accelerator', 'none', '--threads', '1'];
@@ -43,22 +44,105 @@ describe('fiddler chat with a pipe', () => {
   });
 });
 
-describe.runIf(process.platform === 'linux')('fiddler chat at a terminal', () => {
-  /** Gives the command a terminal by script(1), and writes `keys` each time it asks. */
-  function atTerminal(args: readonly string[], onOutput: (output: string, type: (keys: string) => void) => void) {
-    const command = [process.execPath, 'dist/cli/main.js', ...args].join(' ');
-    const child = spawn('script', ['-qec', command, '/dev/null']);
-    onTestFinished(() => void child.kill('SIGKILL'));
-    let output = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      output += text;
-      onOutput(output, (keys) => child.stdin.write(keys));
-    });
-    return new Promise<{ code: number | null; output: string }>((resolve) => {
-      child.on('close', (code) => resolve({ code, output }));
-    });
+describe('fiddler chat with a model that reasons', () => {
+  const LENGTH = 12;
+  const GREEDY = [...CPU, '--temperature', '0', '--dtype', 'f32', '--max-tokens'];
+  const QUESTION = 'Once there was a king';
+
+  /**
+   * The bundled model with a template, and with `<think>` and `</think>` in place of two of the tokens that it generates
+   * there: the first, and a later one that comes once.
+   */
+  async function reasoningModel() {
+    const dir = temporaryFolder();
+    cpSync('models/mini-mixtral', dir, { recursive: true });
+    writeFileSync(join(dir, 'chat_template.jinja'), '{% for m in messages %}{{ m.content }}\n{% endfor %}');
+    const prompt = loadTokenizer(dir)!.encode(`${QUESTION}\n`, { addSpecial: false });
+    const { stdout } = await fiddler(['run', '--tokens', `${prompt}`, '--json', ...GREEDY, `${LENGTH}`]);
+    const generated = jsonLines(stdout).slice(0, LENGTH) as { token: number; text: string }[];
+    const ids = generated.map(({ token }) => token);
+    const close = ids.findIndex((id, i) => i > 3 && ids.indexOf(id) === i && ids.lastIndexOf(id) === i);
+    expect(ids.lastIndexOf(ids[0]!)).toBe(0);
+    expect(close).toBeGreaterThan(3);
+
+    const file = join(dir, 'tokenizer.json');
+    const json = JSON.parse(readFileSync(file, 'utf8'));
+    const tags = [ids[0], ids[close]].map((id, i) => ({ id, content: ['<think>', '</think>'][i], special: false }));
+    writeFileSync(file, JSON.stringify({ ...json, added_tokens: [...json.added_tokens, ...tags] }));
+    const text = (from: number, to?: number) => generated.slice(from, to).map((token) => token.text);
+    const [reasoning, answer] = [
+      text(1, close).join('').trim(),
+      text(close + 1)
+        .join('')
+        .trim(),
+    ];
+    return { dir, reasoning, reasoningTokens: close - 1, answer, promptTokens: prompt.length };
   }
 
+  it('prints the answer alone, and forgets the reasoning', async () => {
+    const { dir, answer, reasoningTokens, promptTokens } = await reasoningModel();
+    const args = ['chat', '--model', dir, ...GREEDY, `${LENGTH}`];
+    const { code, stdout, stderr } = await fiddler(args, `${QUESTION}\nand then\n`);
+    expect(code).toBe(0);
+    expect(stdout.slice(0, answer.length + 1)).toBe(`${answer}\n`);
+    const used = promptTokens + LENGTH;
+    expect(stderr).toContain(`12 tokens (${reasoningTokens} of reasoning), `);
+    expect(stderr).toMatch(new RegExp(`context ${used} of 2048, 0 reused\n.*, ${promptTokens} reused\n$`));
+  });
+
+  it('prints the reasoning before the answer with --show-reasoning', async () => {
+    const { dir, reasoning, answer } = await reasoningModel();
+    const args = ['chat', '--model', dir, '--show-reasoning', ...GREEDY, `${LENGTH}`];
+    const { stdout } = await fiddler(args, `${QUESTION}\n`);
+    expect(stdout).toBe(`${reasoning}\n\n${answer}\n`);
+  });
+
+  it('says so when the tokens end before an answer begins', async () => {
+    const { dir } = await reasoningModel();
+    const { code, stdout, stderr } = await fiddler(['chat', '--model', dir, ...GREEDY, '3'], `${QUESTION}\n`);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
+    expect(stderr).toContain('no answer was begun: the reasoning took all tokens; give more of them by --max-tokens');
+  });
+
+  it.runIf(process.platform === 'linux')('shows at a terminal that it reasons, or dims the reasoning', async () => {
+    const { dir, reasoning, answer } = await reasoningModel();
+    const ask = (more: string[]) => {
+      let asked = false;
+      return atTerminal(['chat', '--model', dir, ...more, ...GREEDY, `${LENGTH}`], (all, type) => {
+        if (!asked && all.includes('> ')) type(`${QUESTION}\r/exit\r`);
+        asked ||= all.includes('> ');
+      });
+    };
+    const lines = (text: string) => text.replaceAll('\n', '\r\n');
+    const [hidden, shown] = [(await ask([])).output, (await ask(['--show-reasoning'])).output];
+    const [, status, rest] = /reasoning, (\d+) tokens?(.*)/s.exec(hidden)!;
+    expect(Number(status)).toBe(1);
+    const last = rest!.split(/reasoning, \d+ tokens?/).at(-1);
+    expect(last).toContain(`\x1b[22m\x1b[1G\x1b[2K${lines(answer)}\r\n`);
+    expect(hidden).not.toContain(reasoning);
+    expect(shown).not.toContain('reasoning, 1 token');
+    const plain = shown.replaceAll('\x1b[22m\x1b[2m', ''); // between the pieces
+    expect(plain).toContain(`\x1b[2m${lines(reasoning)}\x1b[22m\r\n\r\n${lines(answer)}\r\n`);
+  });
+});
+
+/** Gives the command a terminal by script(1). */
+function atTerminal(args: readonly string[], onOutput: (output: string, type: (keys: string) => void) => void) {
+  const command = [process.execPath, 'dist/cli/main.js', ...args].join(' ');
+  const { NO_COLOR: _, ...env } = process.env;
+  const child = spawn('script', ['-qec', command, '/dev/null'], { env: { ...env, FORCE_COLOR: '1' } });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+    onOutput(output, (keys) => child.stdin.write(keys));
+  });
+  return new Promise<{ code: number | null; output: string }>((resolve) => {
+    child.on('close', (code) => resolve({ code, output }));
+  });
+}
+
+describe.runIf(process.platform === 'linux')('fiddler chat at a terminal', () => {
   it('Ctrl-C stops an answer, and at the prompt ends the conversation', async () => {
     let [asked, stopped] = [0, false];
     const args = ['chat', ...CPU, '--max-tokens', '2000', '--seed', '3'];

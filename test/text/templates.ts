@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 /** Chat templates as published with the models, kept here as data. */
 
 /** mistralai/Mixtral-8x7B-Instruct-v0.1 (Apache-2.0). */
@@ -31,3 +33,16 @@ export const GEMMA =
   "{% if (message['role'] == 'assistant') %}{% set role = 'model' %}{% else %}{% set role = message['role'] %}{% endif %}" +
   "{{ '<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}" +
   "{% if add_generation_prompt %}{{'<start_of_turn>model\n'}}{% endif %}";
+
+/** Qwen/Qwen3-30B-A3B (Apache-2.0). */
+export const QWEN3 = file('qwen3.jinja');
+
+/** deepseek-ai/DeepSeek-R1 (MIT). */
+export const DEEPSEEK_R1 = file('deepseek-r1.jinja');
+
+/** openai/gpt-oss-20b (Apache-2.0), without its macro of built-in tools. */
+export const GPT_OSS = file('gpt-oss.jinja');
+
+function file(name: string): string {
+  return readFileSync(new URL(`templates/${name}`, import.meta.url), 'utf8');
+}

@@ -1,17 +1,19 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { GenerateOptions, Report } from '../../src/engine/options.js';
+import type { GeneratedToken, GenerateOptions, Report } from '../../src/engine/options.js';
 import { FiddlerError } from '../../src/errors.js';
-import type { ChatMessage, ChatTemplate } from '../../src/text/template.js';
-import { loadTokenizer } from '../../src/text/tokenizer.js';
+import { reasoningParser } from '../../src/text/reasoning/index.js';
+import { type ChatMessage, type ChatTemplate, loadChatTemplate } from '../../src/text/template.js';
 import type { EngineThread } from '../../src/thread/client.js';
 import { type ChatOptions, Conversation } from '../../src/thread/conversation.js';
+import { TextWriter } from '../../src/thread/writer.js';
 import { fiddlerError } from '../support/errors.js';
+import { temporaryFolder } from '../support/folder.js';
+import { spelled, tag, TAGGED as tokenizer } from '../text/tagged.js';
+import { DEEPSEEK_R1, GPT_OSS, QWEN3 } from '../text/templates.js';
 
-const tokenizer = loadTokenizer('models/mini-mixtral')!;
 const encode = (text: string) => tokenizer.encode(text, { addSpecial: false });
-
-/** Ids that no tokenizer would choose for a text: a token a character. */
-const spelled = (text: string) => [...text].flatMap((character) => encode(character));
 
 /** As Mixtral-Instruct's template: trims answers, puts a space before them and the end token behind. */
 const TEMPLATE: ChatTemplate = {
@@ -24,9 +26,9 @@ const CHATML: ChatTemplate = {
   render: (messages) => `${messages.map(({ role, content }) => `<s>${role}\n${content}</s>\n`).join('')}<s>assistant\n`,
 };
 
-/** An answer that the engine is to give: its ids, its text, and why it ended. */
+/** An answer that the engine is to give: its text, or its ids, and why it ended. */
 interface Answer {
-  text: string;
+  text?: string;
   ids?: number[];
   finish?: Report['finish'];
 }
@@ -36,18 +38,22 @@ function fakeThread(answers: readonly (Answer | Error)[]) {
   const prompts: number[][] = [];
   const options: GenerateOptions[] = [];
   const left = [...answers];
-  async function call(kind: string, input: never, { onItem }: { onItem?: (item: object) => void } = {}) {
+  async function call(kind: string, input: never, { onItem }: { onItem?: (item: GeneratedToken) => void } = {}) {
     if (kind === 'encode') {
       const { text, special } = input as { text: string; special: boolean };
       return tokenizer.encode(text, { addSpecial: special });
     }
-    const request = input as { prompt: number[]; options: GenerateOptions };
-    prompts.push(request.prompt);
+    const request = input as { prompt: number[]; options: GenerateOptions; channels?: boolean };
+    const { prompt } = request;
+    prompts.push(prompt);
     options.push(request.options);
     const answer = left.shift()!;
     if (answer instanceof Error) throw answer;
-    const { text, ids = spelled(text), finish = 'end' } = answer;
-    for (const [i, token] of ids.entries()) onItem?.({ token, text: i === 0 ? text : '' });
+    const { text = '', ids = spelled(text), finish = 'end' } = answer;
+    const parser = request.channels ? reasoningParser(tokenizer, prompt) : undefined;
+    const writer = new TextWriter({ tokenizer, prompt, stop: [], parser, onToken: (token) => onItem?.(token) });
+    for (const id of ids) writer.push(id);
+    writer.finish();
     return { finish };
   }
   return { thread: { call } as unknown as EngineThread, prompts, options };
@@ -139,9 +145,17 @@ describe('Conversation', () => {
     await conversation.send('x', { seed: 2 }).report;
     await conversation.send('x').report;
     expect(options).toEqual([
-      { temperature: 0.5, seed: 2 },
-      { temperature: 0.5, seed: 1 },
+      { temperature: 0.5, seed: 2, maxTokens: Number.POSITIVE_INFINITY },
+      { temperature: 0.5, seed: 1, maxTokens: Number.POSITIVE_INFINITY },
     ]);
+  });
+
+  it('leaves the length to a model that has a template, unless it is given', async () => {
+    const { thread, options } = fakeThread([{ text: 'a' }, { text: 'b' }, { text: 'c' }]);
+    await new Conversation(thread, CHATML, { maxTokens: 7 }).send('x').report;
+    await new Conversation(thread, CHATML, { maxTokens: 7 }).send('x', { maxTokens: 5 }).report;
+    await new Conversation(thread, undefined, {}).send('x').report;
+    expect(options.map(({ maxTokens }) => maxTokens)).toEqual([7, 5, undefined]);
   });
 
   it('does one answer at a time', async () => {
@@ -152,5 +166,85 @@ describe('Conversation', () => {
     expect(fiddlerError('usage', () => conversation.reset())).toContain('still being generated');
     await generation.report;
     conversation.reset();
+  });
+});
+
+describe('Conversation with a model that reasons', () => {
+  function published(source: string): ChatTemplate {
+    const dir = temporaryFolder();
+    writeFileSync(join(dir, 'chat_template.jinja'), source);
+    return loadChatTemplate(dir)!;
+  }
+  const harmony = (reasoning: string, answer: string) => [
+    ...[tag('<|channel|>'), ...encode('analysis'), tag('<|message|>'), ...spelled(reasoning), tag('<|end|>')],
+    ...[tag('<|start|>'), ...encode('assistant'), tag('<|channel|>'), ...encode('final'), tag('<|message|>')],
+    ...spelled(answer),
+  ];
+  const closing = (reasoning: string, answer: string) => [
+    ...[...spelled(`${reasoning}\n`), tag('</think>'), ...encode('\n\n'), ...spelled(answer)],
+  ];
+  const thinking = (reasoning: string, answer: string) => [
+    ...[tag('<think>'), ...encode('\n'), ...closing(reasoning, answer)],
+  ];
+  const MODELS = [
+    ['gpt-oss', GPT_OSS, harmony],
+    ['Qwen3', QWEN3, thinking],
+    ['DeepSeek-R1', DEEPSEEK_R1, closing],
+  ] as const;
+  const decode = (ids: readonly number[]) => tokenizer.decode(ids, { skipSpecial: false });
+
+  describe.each(MODELS)('%s', (_, source, answered) => {
+    it('keeps reasoning and answer apart, in the pieces and in the history', async () => {
+      const { thread } = fakeThread([{ ids: answered('Simple.', '2 + 2 = 4.') }]);
+      const conversation = new Conversation(thread, published(source), {});
+      const generation = conversation.send('2 + 2?');
+      const tokens: GeneratedToken[] = [];
+      for await (const token of generation.tokens()) tokens.push(token);
+      const of = (wanted: string) => tokens.map(({ text, channel }) => (channel === wanted ? text : '')).join('');
+      expect([of('reasoning').trim(), of('answer')]).toEqual(['Simple.', '2 + 2 = 4.']);
+      const { reasoning, ...answer } = conversation.messages[1]!;
+      expect(answer).toEqual({ role: 'assistant', content: '2 + 2 = 4.' });
+      expect(reasoning?.trim()).toBe('Simple.');
+    });
+
+    it('gives the answer alone to a reader of texts', async () => {
+      const { thread } = fakeThread([{ ids: answered('Simple.', '2 + 2 = 4.') }]);
+      let text = '';
+      for await (const piece of new Conversation(thread, published(source), {}).send('2 + 2?')) text += piece;
+      expect(text).toBe('2 + 2 = 4.');
+    });
+
+    it('reads again what its template says, without the reasoning, and all that is still in the KV cache', async () => {
+      const template = published(source);
+      const answers = ['one', 'two', 'three'].map((answer) => ({ ids: answered(`reasons for ${answer}`, answer) }));
+      const { prompts, conversation } = await talk(template, answers);
+      for (const [turn, prompt] of prompts.entries()) {
+        expect(decode(prompt)).toBe(template.render(conversation.messages.slice(0, 2 * turn + 1)));
+        expect(decode(prompt)).not.toContain('reasons for');
+        const before = prompts[turn - 1];
+        if (!before) continue;
+        const shared = before.findIndex((id, i) => id !== prompt[i]);
+        const opened = before.lastIndexOf(tag('<think>')); // a tag in the prompt is part of what is dropped
+        expect(shared).toBe(opened);
+      }
+    });
+
+    it('forgets a turn that was ended while it reasoned, and keeps one that ran out of tokens', async () => {
+      const cut = { ids: answered('Simple.', '').slice(0, 8) };
+      const { conversation } = await talk(published(source), [
+        { ...cut, finish: 'aborted' },
+        { ...cut, finish: 'length' },
+      ]);
+      expect(conversation.messages.map(({ content }) => content)).toEqual(['question 1', '']);
+    });
+  });
+
+  it('reads the ids of an answer without reasoning as they were generated', async () => {
+    const { prompts } = await talk(published(QWEN3), [
+      { ids: thinking('Simple.', 'one') },
+      { ids: spelled('two') },
+      { ids: spelled('three') },
+    ]);
+    expect(prompts[2]!.slice(0, prompts[1]!.length + 3)).toEqual([...prompts[1]!, ...spelled('two')]);
   });
 });

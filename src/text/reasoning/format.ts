@@ -1,0 +1,20 @@
+import type { Channel } from '../../engine/options.js';
+import type { Tokenizer } from '../tokenizer.js';
+
+/**
+ * Tells the channels of one answer apart by its token ids: a tag is a token of its own, and a text that merely spells
+ * one is no tag.
+ */
+export interface ReasoningParser {
+  /** The channel of the next token's text; undefined where the token belongs to a tag. */
+  push(token: number): Channel | undefined;
+}
+
+/** A way in which models mark what is reasoning and what is the answer. */
+export interface ReasoningFormat {
+  /**
+   * A parser of the answer to `prompt`, which may have opened a channel already.
+   * @returns undefined where the tokenizer does not have the tags of this format, or the prompt is not written in it
+   */
+  parser(tokenizer: Tokenizer, prompt: readonly number[]): ReasoningParser | undefined;
+}
