@@ -34,11 +34,14 @@ export function biasLayout({ hidden, width }: { hidden: number; width: number })
   return { gate: 0, up: width, down: 2 * width, size: 2 * width + hidden };
 }
 
+/** gpt-oss's min(gate, limit) · sigmoid(alpha gate) · (clamp(up, ±limit) + 1). */
+export const CLAMPED_SWIGLU = { alpha: 1.702, limit: 7 };
+
 /** How an expert's inner values come from gate and up; each [width, n]. */
 export const ACTIVATIONS = {
   silu: (g: Graph, gate: Tensor, up: Tensor): Tensor => g.swiglu(gate, up),
-  /** gpt-oss's: min(gate, 7) · sigmoid(1.702 gate) · (clamp(up, ±7) + 1). */
-  'swiglu-clamped': (g: Graph, gate: Tensor, up: Tensor): Tensor => g.clampedSwiglu(gate, up, 1.702, 7),
+  'swiglu-clamped': (g: Graph, gate: Tensor, up: Tensor): Tensor =>
+    g.clampedSwiglu(gate, up, CLAMPED_SWIGLU.alpha, CLAMPED_SWIGLU.limit),
 };
 export type ActivationName = keyof typeof ACTIVATIONS;
 
