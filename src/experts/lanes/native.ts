@@ -77,7 +77,7 @@ export class NativeExperts implements CpuExperts {
       const { from, to } = range ?? { from: 0, to: width };
       // Of an expert's parts, the first adds the bias of down.
       const places = this.places[layer]![from === 0 ? 'first' : 'later'];
-      const place = (places[expert] ??= placeOf(this.host.expert(layer, expert), from === 0));
+      const place = (places[expert] ??= placeOf(this.layers[layer]!, this.host.expert(layer, expert), from === 0));
       this.list.add(place, from, to, assignments.start(expert), assignments.count(expert));
     }
     const routes = {
@@ -97,9 +97,8 @@ export class NativeExperts implements CpuExperts {
   }
 }
 
-function placeOf({ gate, up, down, biases }: PlacedExpert, downBias: boolean): Uint8Array {
-  const [hidden, width] = up.tensor.ne;
-  const before = biasLayout({ hidden, width });
+function placeOf(spec: ExpertsSpec, { gate, up, down, biases }: PlacedExpert, downBias: boolean): Uint8Array {
+  const before = biasLayout(spec);
   const bias = (name: 'gate' | 'up' | 'down') => biases && biases.tensor.address + BigInt(before[name] * 4);
   return encodePlace({
     gate: gate.tensor.address,
