@@ -183,7 +183,7 @@ function build(
     ? own(new StreamSlots(accelerator, expertLayers[0]!, blueprint.expertType, sizes.slots), (s) => s.free())
     : undefined;
   const pool = nativePool(machine, expertLayers, blueprint.expertType, given.cpuKernels);
-  const { hidden, expertInput: input, hostExpertInput: hostInput } = network;
+  const { hidden, expertInput } = network;
   const experts = own(
     new Experts({
       cpu,
@@ -191,8 +191,8 @@ function build(
       layers: expertLayers,
       chunk,
       hidden,
-      input,
-      hostInput,
+      input: expertInput.input,
+      hostInput: expertInput.hostInput,
       host,
       slots,
       prefetch,
