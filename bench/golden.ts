@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { prepareEnvironment } from '#fiddler/devices/environment.js';
 import { loadEngine } from '#fiddler/engine/load.js';
+import type { LoadOptions } from '#fiddler/engine/options.js';
 import type { Session } from '#fiddler/engine/session.js';
 import { NO_COSTS } from '#fiddler/experts/costs.js';
 import { spread } from '#fiddler/experts/placement.js';
@@ -24,6 +25,7 @@ const { values: args } = parseArgs({
     /** Bytes for a cache of streamed experts; copies ahead, `on` or `off` for each policy alike. */
     'expert-cache': { type: 'string' },
     prefetch: { type: 'string' },
+    'cpu-kernels': { type: 'string', default: 'auto' },
     /** The policy `lanes` decides by costs measured here, in place of those that make it use and divide over all lanes. */
     measured: { type: 'boolean', default: false },
     /** Most cases and greedy tokens of a model. */
@@ -66,6 +68,7 @@ function check(model: GoldenModel, setting: Setting): Outcome {
     expertsResident: residency / 100,
     expertCache: args['expert-cache'] ? Number(args['expert-cache']) : undefined,
     prefetch: args.prefetch ? args.prefetch === 'on' : undefined,
+    cpuKernels: args['cpu-kernels'] as LoadOptions['cpuKernels'],
     ctx: 512,
   });
   if (policy === 'lanes' && !args.measured) session.use(policyNamed(policy), EVEN);

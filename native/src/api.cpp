@@ -24,10 +24,16 @@ struct fk_pool {
 
 namespace {
 
-const Kernel *best() {
+const Kernel *find_best() {
   for (auto k = kKernels; *k; k++)
     if ((*k)->automatic && (*k)->supported()) return *k;
   return nullptr; // not reached: portable always is
+}
+
+// Asked once: CPUID leaves a virtual machine, which takes up to 100 µs.
+const Kernel *best() {
+  static const Kernel *const found = find_best();
+  return found;
 }
 
 std::atomic<const Kernel *> selected{nullptr};

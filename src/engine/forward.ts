@@ -17,11 +17,13 @@ export function forward(
   const shape = network.begin(tokens, past, experts.prefetches);
   for (const l of network.layers.keys()) {
     if (cancelled()) {
+      experts.settle();
       experts.wait(); // what is queued must not outlive its graphs
       return false;
     }
-    const routes = network.attend(l, shape); // accelerator; only the router's logits and the experts' input come back
+    const routes = network.attend(l, shape, experts.arrived()); // accelerator; only the router's logits and the experts' input come back
     if (routes) experts.run(routes); // decide, three lanes at once, add up
   }
+  experts.settle();
   return true;
 }

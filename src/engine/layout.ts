@@ -102,7 +102,8 @@ function build(
     ? own(new StreamSlots(accelerator, expertLayers[0]!, blueprint.expertType, sizes.slots), (s) => s.free())
     : undefined;
   const pool = nativePool(machine, expertLayers, blueprint.expertType, cpuKernels);
-  const { hidden, expertInput: input, hostExpertInput: hostInput } = network;
+  const { hidden } = network;
+  const { input, hostInput } = network.expertInput;
   const experts = own(
     new Experts({
       cpu,

@@ -33,10 +33,6 @@ export class Network {
   readonly layers: readonly LayerSpec[];
   /** Hidden states [chunk, hidden] on the accelerator; layers and experts add to them. */
   readonly hidden: Tensor;
-  /** What the present layer's experts read: on the accelerator, and in the host's memory. */
-  readonly expertInput: Tensor;
-  readonly hostExpertInput: Tensor;
-
   /** The next layer with experts, for each layer. */
   private readonly following: readonly (LayerSpec | undefined)[];
   /** Number of each layer among those with experts. */
@@ -50,6 +46,7 @@ export class Network {
   private readonly embedded: Tensor;
   private readonly wanted: Tensor;
   private readonly hostWanted: Tensor;
+  /** By layer, with an addition of what arrived and without. */
   private readonly kept: Pick<Shape, 'rows' | 'extended' | 'guesses'> & { graphs: (Graph | undefined)[] };
   private extended = false;
 
@@ -65,14 +62,17 @@ export class Network {
     this.ids = this.memory.tensor(Type.I32, chunk);
     this.hostWanted = this.memory.tensor(Type.I32, LOGIT_ROWS);
     this.embedded = this.memory.tensor(Type.F32, spec.hidden, chunk);
-    this.hostExpertInput = this.memory.tensor(Type.F32, spec.hidden, chunk);
     this.memory.allocate(hostType);
     this.hidden = unified ? this.embedded : this.context.tensor(Type.F32, spec.hidden, chunk);
-    this.expertInput = unified ? this.hostExpertInput : this.context.tensor(Type.F32, spec.hidden, chunk);
     this.wanted = unified ? this.hostWanted : this.context.tensor(Type.I32, LOGIT_ROWS);
     if (!unified) accelerator.allocate(this.context, 'hidden states');
     this.inputs = new StepInputs(accelerator, chunk, parts.context, [0, ...parts.windows], hostType);
-    this.routes = new RouteBuffers(accelerator, spec.layers, chunk, hostType);
+    this.routes = new RouteBuffers(accelerator, spec.layers, spec.hidden, chunk, hostType);
+  }
+
+  /** What the present layer's experts read: on the accelerator, and in the host's memory. */
+  get expertInput(): Pick<RouteBuffers, 'input' | 'hostInput'> {
+    return this.routes;
   }
 
   /** Makes room on the devices for the largest graphs of this network. */
@@ -121,18 +121,17 @@ export class Network {
     g.compute(g.copy(scale === 1 ? rows : g.scale(rows, scale), g.rows(this.embedded, 0, count)));
   }
 
-  /** Computes a layer up to its experts, and what its router says of each token; undefined in a dense layer. */
-  attend(l: number, shape: Shape): Routes | undefined {
+  /**
+   * Computes a layer up to its experts, and what its router says of each token; undefined in a dense layer.
+   * @param arrived is added to the hidden states first
+   */
+  attend(l: number, shape: Shape, arrived?: Tensor): Routes | undefined {
     const { accelerator } = this.parts;
     const layer = this.layers[l]!;
     const guess = shape.guesses ? this.following[l]?.moe : undefined;
-    const graph = shape.tokens === 1 ? this.keptLayer(l, shape) : this.layerGraph(l, shape);
+    const graph = shape.tokens === 1 ? this.keptLayer(l, shape, arrived) : this.layerGraph(l, shape, arrived);
     accelerator.compute.computeAsync(graph);
-    if (layer.moe && !accelerator.unified) {
-      const bytes = shape.tokens * this.parts.spec.hidden * 4;
-      this.routes.read(layer.moe, shape.tokens, guess);
-      accelerator.compute.read(this.expertInput, this.hostExpertInput.address, bytes);
-    }
+    if (layer.moe && !accelerator.unified) this.routes.read(layer.moe, shape.tokens, guess);
     if (layer.moe || shape.tokens > 1) accelerator.compute.synchronize();
     if (shape.tokens > 1) graph.free();
     if (!layer.moe) return undefined;
@@ -140,12 +139,12 @@ export class Network {
     return guess ? { ...routes, next: this.routes.guess(layer.moe, guess) } : routes;
   }
 
-  private layerGraph(l: number, shape: Shape): Graph {
-    return this.parts.accelerator.graph(LAYER_CAPACITY, (g) => this.buildLayer(g, l, shape));
+  private layerGraph(l: number, shape: Shape, arrived?: Tensor): Graph {
+    return this.parts.accelerator.graph(LAYER_CAPACITY, (g) => this.buildLayer(g, l, shape, arrived));
   }
 
   /** Graphs for one token are built once for a number of cache rows, and reused until that changes. */
-  private keptLayer(l: number, shape: Shape): Graph {
+  private keptLayer(l: number, shape: Shape, arrived?: Tensor): Graph {
     const { rows, extended, guesses } = this.kept;
     if (rows !== shape.rows || extended !== shape.extended || guesses !== shape.guesses) {
       for (const graph of this.kept.graphs) graph?.free();
@@ -154,10 +153,10 @@ export class Network {
       this.kept.extended = shape.extended;
       this.kept.guesses = shape.guesses;
     }
-    return (this.kept.graphs[l] ??= this.layerGraph(l, shape));
+    return (this.kept.graphs[2 * l + (arrived ? 1 : 0)] ??= this.layerGraph(l, shape, arrived));
   }
 
-  private buildLayer(g: Graph, l: number, { tokens, rows, extended, guesses }: Shape): void {
+  private buildLayer(g: Graph, l: number, { tokens, rows, extended, guesses }: Shape, arrived?: Tensor): void {
     const { attentionNorm, attention, feedForwardNorm, dense, moe } = this.layers[l]!;
     const step: Step = {
       tokens,
@@ -167,11 +166,12 @@ export class Network {
       mask: (window) => this.inputs.maskOf(g, rows, tokens, window),
       supports: (operation) => this.parts.accelerator.compute.supports(operation),
     };
-    const x = g.rows(this.hidden, 0, tokens);
+    const hidden = g.rows(this.hidden, 0, tokens);
+    const x = arrived ? g.compute(g.addTo(hidden, g.rows(arrived, 0, tokens))) : hidden;
     const attended = g.compute(g.addTo(x, attention(g, attentionNorm(g, x), step)));
     const normal = feedForwardNorm(g, attended);
     if (moe) {
-      g.compute(g.copy(normal, g.rows(this.expertInput, 0, tokens)));
+      g.compute(g.copy(normal, g.rows(this.routes.input, 0, tokens)));
       this.routes.build(g, moe, normal);
     }
     const state = dense ? g.compute(g.addTo(attended, dense(g, normal))) : attended;

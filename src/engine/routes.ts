@@ -5,12 +5,16 @@ import type { Graph } from '../ggml/graph.js';
 import { type Tensor, TensorContext, Type } from '../ggml/tensor.js';
 import type { LayerSpec, MoeSpec } from '../models/model.js';
 
-/** Brings router logits to the host and lets the router choose there. */
+/**
+ * What a layer's experts read, with the logits of its router behind that, so that one copy brings both to the host; the
+ * router chooses there.
+ */
 export class RouteBuffers {
+  /** Normalised hidden states [chunk, hidden], more rows for logits behind those of a call: on the accelerator, and on the host. */
+  readonly input: Tensor;
+  readonly hostInput: Tensor;
   private readonly memory = new HostTensors(1);
   private readonly context?: TensorContext;
-  private readonly host: Tensor;
-  private readonly device: Tensor;
   private readonly values: Float32Array;
   private readonly experts: Int32Array;
   private readonly weights: Float32Array;
@@ -19,21 +23,23 @@ export class RouteBuffers {
   constructor(
     private readonly accelerator: Device,
     layers: readonly LayerSpec[],
+    private readonly hidden: number,
     chunk: number,
     hostType: Pointer,
   ) {
     const most = (of: (moe: MoeSpec) => number) => Math.max(1, ...layers.map(({ moe }) => (moe ? of(moe) : 0)));
     // Beside those of a call, the logits of one token that are a guess.
-    const size = most((moe) => moe.experts.count) * (chunk + 1);
-    this.host = this.memory.tensor(Type.F32, size);
+    const logits = most((moe) => moe.experts.count) * (chunk + 1);
+    const rows = chunk + Math.ceil(logits / hidden);
+    this.hostInput = this.memory.tensor(Type.F32, hidden, rows);
     this.memory.allocate(hostType);
-    if (accelerator.unified) this.device = this.host;
+    if (accelerator.unified) this.input = this.hostInput;
     else {
       this.context = new TensorContext(1);
-      this.device = this.context.tensor(Type.F32, size);
+      this.input = this.context.tensor(Type.F32, hidden, rows);
       accelerator.allocate(this.context, 'router logits');
     }
-    this.values = floats(this.host);
+    this.values = floats(this.hostInput);
     this.experts = new Int32Array(most((moe) => moe.router.chosen) * chunk);
     this.weights = new Float32Array(this.experts.length);
     this.guessed = new Float32Array(most((moe) => moe.router.chosen));
@@ -45,22 +51,26 @@ export class RouteBuffers {
    */
   build(g: Graph, moe: MoeSpec, x: Tensor, first = 0): void {
     const { count } = moe.experts;
-    const target = g.view(this.device, [count, x.ne[1], 1, 1], first * 4, [4, count * 4, count * x.ne[1] * 4, 0]);
+    const tokens = x.ne[1];
+    const strides = [4, count * 4, count * tokens * 4, count * tokens * 4] as const;
+    const target = g.view(this.input, [count, tokens, 1, 1], (tokens * this.hidden + first) * 4, strides);
     g.compute(g.copy(g.matmul(moe.gate.tensor, x), target));
   }
 
-  /** Queues the copy of the logits to the host, with those of the guess where there is one. */
+  /** Queues the copy to the host of what the experts read and of the logits, with those of the guess where there is one. */
   read(moe: MoeSpec, tokens: number, guess?: MoeSpec): void {
-    const count = tokens * moe.experts.count + (guess?.experts.count ?? 0);
-    this.accelerator.compute.read(this.device, this.host.address, count * 4);
+    const count = tokens * (this.hidden + moe.experts.count) + (guess?.experts.count ?? 0);
+    this.accelerator.compute.read(this.input, this.hostInput.address, count * 4);
   }
 
   /** The router's choice for each token, once the logits are on the host. */
   choose({ router, experts }: MoeSpec, layer: number, tokens: number): Routes {
     const { chosen } = router;
+    const { count } = experts;
+    const logits = this.values.subarray(tokens * this.hidden, tokens * (this.hidden + count));
     for (let t = 0; t < tokens; t++) {
       router.choose(
-        this.values.subarray(t * experts.count, (t + 1) * experts.count),
+        logits.subarray(t * count, (t + 1) * count),
         this.experts.subarray(t * chosen, (t + 1) * chosen),
         this.weights.subarray(t * chosen, (t + 1) * chosen),
       );
@@ -70,7 +80,7 @@ export class RouteBuffers {
 
   /** What the next layer's router would choose for a call's only token, by logits that lie behind this layer's. */
   guess(moe: MoeSpec, next: MoeSpec): Int32Array {
-    const from = moe.experts.count;
+    const from = this.hidden + moe.experts.count;
     const ids = new Int32Array(next.router.chosen);
     const weights = this.guessed.subarray(0, ids.length);
     next.router.choose(this.values.subarray(from, from + next.experts.count), ids, weights);

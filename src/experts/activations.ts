@@ -16,12 +16,17 @@ interface Activation {
   readonly build: (g: Graph, inner: Record<InnerName, Tensor>) => Tensor;
 }
 
+/** gpt-oss's min(gate, limit) · sigmoid(alpha gate) · (clamp(up, ±limit) + 1). */
+export const CLAMPED_SWIGLU = { alpha: 1.702, limit: 7 };
+
 /** How an expert's inner values come from its input: which matrices that takes, and what is made of their products. */
 export const ACTIVATIONS = {
   /** SwiGLU (arXiv 2002.05202): silu(gate) · up. */
   silu: { inner: ['gate', 'up'], build: (g, { gate, up }) => g.swiglu(gate, up) },
-  /** gpt-oss's: min(gate, 7) · sigmoid(1.702 gate) · (clamp(up, ±7) + 1). */
-  'swiglu-clamped': { inner: ['gate', 'up'], build: (g, { gate, up }) => g.clampedSwiglu(gate, up, 1.702, 7) },
+  'swiglu-clamped': {
+    inner: ['gate', 'up'],
+    build: (g, { gate, up }) => g.clampedSwiglu(gate, up, CLAMPED_SWIGLU.alpha, CLAMPED_SWIGLU.limit),
+  },
   /** OpenMoE's (arXiv 2402.01739): up is gated by a SwiGLU: silu(gate) · value · up. */
   'swiglu-gated': {
     inner: ['gate', 'value', 'up'],

@@ -53,7 +53,8 @@ export class Experts {
   resident!: ResidentExperts;
   readonly statistics: Statistics;
   private readonly assignments: Assignments;
-  private readonly inputs: RoutingInputs[];
+  private readonly forCpu: RoutingInputs;
+  private readonly forAccelerator: RoutingInputs;
   private readonly sums?: CpuSums;
   private readonly onAccelerator: ExpertCompute;
   private readonly onCpu: CpuExperts;
@@ -82,18 +83,17 @@ export class Experts {
     this.bytes = layers.map((_, l) => parts.host.expertBytes(l));
     this.statistics = new Statistics(layers.map((l) => l.count));
     const inputsOf = (device: Device) => new RoutingInputs(device, capacity, count + chosen, hostType);
-    const forCpu = inputsOf(cpu);
-    const forAccelerator = accelerator === cpu ? forCpu : inputsOf(accelerator);
+    this.forCpu = inputsOf(cpu);
+    this.forAccelerator = accelerator === cpu ? this.forCpu : inputsOf(accelerator);
     this.overlaps = accelerator.copies !== accelerator.compute;
-    this.inputs = accelerator === cpu ? [forCpu] : [forCpu, forAccelerator];
     if (accelerator !== cpu) this.sums = new CpuSums(accelerator, hidden, hostType);
     const io = ({ rows, weights }: RoutingInputs) => ({ rows, weights });
-    this.onAccelerator = new ExpertCompute(accelerator, { input, output: hidden, ...io(forAccelerator) });
+    this.onAccelerator = new ExpertCompute(accelerator, { input, output: hidden, ...io(this.forAccelerator) });
     const output = this.sums?.host ?? hidden;
     const { host, pool } = parts;
     if (pool) this.onCpu = new NativeExperts(pool, host, layers, host.typeOf(0), hostInput, output);
     else {
-      this.cpuGraphs = new ExpertCompute(cpu, { input: hostInput, output, ...io(forCpu) });
+      this.cpuGraphs = new ExpertCompute(cpu, { input: hostInput, output, ...io(this.forCpu) });
       this.onCpu = new GgmlExperts(this.cpuGraphs, host, layers);
     }
   }
@@ -108,7 +108,10 @@ export class Experts {
     }
   }
 
-  /** Adds each token's routed experts to the hidden states; the accelerator may still be computing when this returns. */
+  /**
+   * Adds each token's routed experts to the hidden states, but for what `arrived` then gives; the accelerator may still be
+   * computing when this returns.
+   */
   run(routes: Routes): void {
     const { layer } = routes;
     const { slots } = this.parts;
@@ -120,6 +123,19 @@ export class Experts {
     const { width } = this.parts.layers[layer]!;
     const costs = this.costs.for(routes.tokens);
     this.execute(routes, decides ? this.policy.decide(demand, costs, width) : inPlace(demand));
+  }
+
+  /**
+   * What the CPU computed for the hidden states and the caller must add to them [chunk, hidden], first of all that it
+   * computes; undefined where there is nothing.
+   */
+  arrived(): Tensor | undefined {
+    return this.sums?.take();
+  }
+
+  /** Queues what the caller of `arrived` would have to add. */
+  settle(): void {
+    this.sums?.settle();
   }
 
   /** Guesses of the next layer's experts are of use. */
@@ -137,6 +153,7 @@ export class Experts {
   measure(routes: Routes, plan: readonly Share[]): void {
     this.assignments.group(routes, () => false);
     this.execute(routes, plan);
+    this.settle();
   }
 
   /** Repeats the last call's work, which adds its results once more. @returns milliseconds until every lane is done */
@@ -145,6 +162,7 @@ export class Experts {
     this.wait();
     const begin = performance.now();
     this.execute(routes, plan);
+    this.settle();
     this.wait();
     return performance.now() - begin;
   }
@@ -177,6 +195,7 @@ export class Experts {
     if (lanes.cpu.length === 0) return;
     this.startCpu(layer, lanes.cpu, tokens);
     this.finishCpu(tokens);
+    this.settle();
     ended('cpu');
   }
 
@@ -187,7 +206,7 @@ export class Experts {
 
   private finishCpu(tokens: number): void {
     this.onCpu.finish();
-    this.sums?.add(tokens);
+    this.sums?.send(tokens);
   }
 
   private execute(routes: Routes, plan: readonly Share[]): void {
@@ -221,17 +240,21 @@ export class Experts {
 
   /** Sends the assignments to the devices that need them. */
   private send(lanes: Record<LaneName, Share[]>, single: boolean): void {
-    const total = this.assignments.total;
+    const { resident, streamed, cpu } = lanes;
+    const targets: RoutingInputs[] = [];
+    if (resident.length + streamed.length > 0) targets.push(this.forAccelerator);
+    // The native kernels read them where they are.
+    if (cpu.length > 0 && this.cpuGraphs) targets.push(this.forCpu);
     if (!single) {
-      for (const inputs of this.inputs) inputs.send(this.assignments, total);
+      for (const inputs of targets) inputs.send(this.assignments, this.assignments.total);
       return;
     }
     const placed: [place: number, weight: number][] = [];
-    for (const { expert } of [...lanes.resident, ...lanes.cpu]) placed.push([expert, this.assignments.weight(expert)]);
-    lanes.streamed.forEach(({ expert }, i) => {
+    for (const { expert } of [...resident, ...cpu]) placed.push([expert, this.assignments.weight(expert)]);
+    streamed.forEach(({ expert }, i) => {
       placed.push([this.streamedPlaces + i, this.assignments.weight(expert)]);
     });
-    for (const inputs of this.inputs) inputs.sendPlaced(placed);
+    for (const inputs of targets) inputs.sendPlaced(placed);
   }
 
   private runResident(layer: number, share: Share, single: boolean): void {
@@ -319,7 +342,8 @@ export class Experts {
     this.onAccelerator.free();
     this.onCpu.free();
     this.sums?.free();
-    for (const inputs of this.inputs) inputs.free();
+    this.forCpu.free();
+    if (this.forAccelerator !== this.forCpu) this.forAccelerator.free();
   }
 }
 

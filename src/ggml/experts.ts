@@ -66,13 +66,13 @@ export interface ExpertLayer {
   readonly limit?: number;
 }
 
-/** One expert, or its rows [rowBegin, rowEnd) of gate and up (columns of down). 0n is an absent gate or bias. */
-export interface ExpertTask {
+/** Where one expert lies. 0n is an absent gate or bias. */
+export interface ExpertPlace {
   /** Addresses of row-major gate and up [ff, d] and down [d, ff]. */
   readonly gate: bigint;
   readonly up: bigint;
   readonly down: bigint;
-  /** Addresses of f32 vectors. Of an expert computed in parts, one part carries `downBias`. */
+  /** Addresses of f32 vectors. */
   readonly gateBias?: bigint;
   readonly upBias?: bigint;
   readonly downBias?: bigint;
@@ -80,6 +80,11 @@ export interface ExpertTask {
   readonly gateStride: number;
   readonly upStride: number;
   readonly downStride: number;
+}
+
+/** What of an expert is computed, and for which tokens. */
+export interface ExpertPart {
+  /** Rows [rowBegin, rowEnd) of gate and up, which are columns of down. */
   readonly rowBegin: number;
   readonly rowEnd: number;
   /** Its stretch of the call's routes. */
@@ -87,8 +92,13 @@ export interface ExpertTask {
   readonly routes: number;
 }
 
+/** One expert of a call. Of an expert computed in parts, one part carries `downBias`. */
+export type ExpertTask = ExpertPlace & ExpertPart;
+
 const LAYER_BYTES = 24;
 const EXPERT_BYTES = 88;
+/** Offset of the numbers that change from call to call, 32 bits each. */
+const PART_OFFSET = 72;
 
 /** `fk_layer` as bytes. */
 export function encodeLayer(layer: ExpertLayer): Uint8Array {
@@ -102,25 +112,50 @@ export function encodeLayer(layer: ExpertLayer): Uint8Array {
   return new Uint8Array(view.buffer);
 }
 
+/** The part of an `fk_expert` that is the same in every call, as bytes. */
+export function encodePlace(place: ExpertPlace): Uint8Array {
+  const { gate, up, down, gateBias = 0n, upBias = 0n, downBias = 0n } = place;
+  const strides = [place.gateStride, place.upStride, place.downStride].map(BigInt);
+  return new Uint8Array(BigInt64Array.of(gate, up, down, gateBias, upBias, downBias, ...strides).buffer);
+}
+
+/** An array of `fk_expert`, refilled for every call. */
+export class ExpertList {
+  private readonly bytes: Uint8Array;
+  private readonly words: Int32Array;
+  private length = 0;
+
+  constructor(capacity: number) {
+    this.bytes = new Uint8Array(capacity * EXPERT_BYTES);
+    this.words = new Int32Array(this.bytes.buffer);
+  }
+
+  clear(): void {
+    this.length = 0;
+  }
+
+  /** @param place what `encodePlace` gave */
+  add(place: Uint8Array, rowBegin: number, rowEnd: number, firstRoute: number, routes: number): void {
+    const at = this.length++ * EXPERT_BYTES;
+    this.bytes.set(place, at);
+    const word = (at + PART_OFFSET) / 4;
+    this.words[word] = rowBegin;
+    this.words[word + 1] = rowEnd;
+    this.words[word + 2] = firstRoute;
+    this.words[word + 3] = routes;
+  }
+
+  /** What `ExpertPool.start` takes. */
+  get encoded(): Uint8Array {
+    return this.bytes.subarray(0, this.length * EXPERT_BYTES);
+  }
+}
+
 /** An array of `fk_expert` as bytes. */
 export function encodeExperts(experts: readonly ExpertTask[]): Uint8Array {
-  const view = new DataView(new ArrayBuffer(experts.length * EXPERT_BYTES));
-  experts.forEach((e, i) => {
-    let at = i * EXPERT_BYTES;
-    for (const address of [e.gate, e.up, e.down, e.gateBias ?? 0n, e.upBias ?? 0n, e.downBias ?? 0n]) {
-      view.setBigUint64(at, address, true);
-      at += 8;
-    }
-    for (const stride of [e.gateStride, e.upStride, e.downStride]) {
-      view.setBigInt64(at, BigInt(stride), true);
-      at += 8;
-    }
-    for (const n of [e.rowBegin, e.rowEnd, e.firstRoute, e.routes]) {
-      view.setInt32(at, n, true);
-      at += 4;
-    }
-  });
-  return new Uint8Array(view.buffer);
+  const list = new ExpertList(experts.length);
+  for (const e of experts) list.add(encodePlace(e), e.rowBegin, e.rowEnd, e.firstRoute, e.routes);
+  return list.encoded;
 }
 
 /** A layer's routes: entry i sends token `tokens[i]` (a row of x and y) to an expert with weight `weights[i]`. */

@@ -29,6 +29,7 @@ export type Extents = readonly [number, number, number, number];
 export class Tensor {
   /** Bytes from one element to the next along each dimension. */
   readonly strides: Extents;
+  private known: Pointer = 0n;
 
   constructor(
     readonly pointer: Pointer,
@@ -46,7 +47,8 @@ export class Tensor {
 
   /** Address of the data, once allocated. */
   get address(): Pointer {
-    return api().getData(this.pointer);
+    this.known ||= api().getData(this.pointer);
+    return this.known;
   }
 }
 

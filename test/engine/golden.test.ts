@@ -5,6 +5,8 @@ const models = ['mixtral', 'mixtral-tied', 'mini-mixtral'];
 for (const dtype of ['f32', 'auto'] as const) {
   goldenTest({ accelerator: 'none', dtype, models });
   goldenTest({ accelerator: 'host', dtype, models });
+  const sampled = { models: ['mixtral', 'gpt_oss'], residencies: [50], cases: 1, tokens: 4 };
+  goldenTest({ accelerator: 'host', dtype, cpuKernels: 'native', ...sampled });
   // A layer takes 8 ms on a software device.
   goldenTest({ accelerator: 'vulkan', dtype, models: ['mixtral'] });
   goldenTest({ accelerator: 'vulkan', dtype, models: ['mini-mixtral'], residencies: [0, 50], cases: 1, tokens: 16 });

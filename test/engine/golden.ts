@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { POLICIES } from '../../src/experts/policies/index.js';
+import { loadExpertKernels } from '../../src/ggml/experts.js';
 import { runScript } from '../support/command.js';
 import { SOFTWARE_VULKAN, vulkanMissing } from '../support/vulkan.js';
 
@@ -15,23 +16,31 @@ export interface GoldenRun {
   tokens?: number;
   /** A cache of streamed experts of so many bytes, and prefetch with every policy. */
   expertCache?: number;
+  /** What computes experts on the CPU; by default what a user gets. */
+  cpuKernels?: 'native' | 'ggml';
 }
 
 const missing = vulkanMissing();
+const unbuilt = loadExpertKernels() ? undefined : 'the native CPU kernels were not built';
+if (unbuilt) console.warn(`Native kernels are NOT tested: ${unbuilt}`);
 if (missing) console.warn(`Vulkan is NOT tested: ${missing}`);
 
 /** Compares logits, greedy tokens and lane counts with the expected ones, in one process with a row for each setting. */
 export function goldenTest(run: GoldenRun): void {
-  const { accelerator, dtype, models, residencies = [0, 25, 50, 100], cases, tokens, expertCache } = run;
+  const { accelerator, dtype, models, residencies = [0, 25, 50, 100], cases, tokens, expertCache, cpuKernels } = run;
   const args = ['--accelerator', accelerator, '--dtype', dtype, '--residency', residencies.join(',')];
   for (const model of models) args.push('--model', model);
   if (cases) args.push('--cases', `${cases}`);
   if (tokens) args.push('--tokens', `${tokens}`);
   if (expertCache) args.push('--expert-cache', `${expertCache}`, '--prefetch', 'on');
+  if (cpuKernels) args.push('--cpu-kernels', cpuKernels);
   const rows = models.length * POLICIES.length * (accelerator === 'none' ? 1 : residencies.length);
-  const skipped = accelerator === 'vulkan' ? missing : undefined;
+  const skipped = (accelerator === 'vulkan' ? missing : undefined) ?? (cpuKernels === 'native' ? unbuilt : undefined);
+  const title = [`${accelerator} ${dtype}`];
+  if (expertCache) title.push('expert cache and prefetch');
+  if (cpuKernels) title.push(`${cpuKernels} CPU kernels`);
 
-  describe(`${accelerator} ${dtype}${expertCache ? ', expert cache and prefetch' : ''}`, () => {
+  describe(title.join(', '), () => {
     it.skipIf(skipped)(
       `${models.join(', ')}: ${rows} rows${skipped ? ` (skipped: ${skipped})` : ''}`,
       async () => {

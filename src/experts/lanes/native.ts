@@ -1,14 +1,14 @@
 import {
-  type ExpertActivation,
+  type ExpertLayer,
+  ExpertList,
   type ExpertPool,
-  type ExpertTask,
   type ExpertType,
-  encodeExperts,
   encodeLayer,
+  encodePlace,
 } from '../../ggml/experts.js';
 import { type Tensor, Type } from '../../ggml/tensor.js';
-import type { ActivationName } from '../activations.js';
-import type { PlacedExpert } from '../expert.js';
+import { type ActivationName, CLAMPED_SWIGLU } from '../activations.js';
+import { biasLayout, type PlacedExpert } from '../expert.js';
 import type { HostExperts } from '../host-experts.js';
 import type { ExpertsSpec } from '../spec.js';
 import type { CpuCall, CpuExperts } from './cpu.js';
@@ -18,12 +18,17 @@ const TYPES: Partial<Record<Type, ExpertType>> = {
   [Type.F32]: 'F32',
   [Type.F16]: 'F16',
   [Type.BF16]: 'BF16',
+  [Type.Q8_0]: 'Q8_0',
 };
-const ACTIVATIONS: Partial<Record<ActivationName, ExpertActivation>> = { silu: 'silu', relu: 'relu' };
+const ACTIVATIONS: Partial<Record<ActivationName, Pick<ExpertLayer, 'activation' | 'alpha' | 'limit'>>> = {
+  silu: { activation: 'silu' },
+  relu: { activation: 'relu' },
+  'swiglu-clamped': { activation: 'swiglu-clamped', ...CLAMPED_SWIGLU },
+};
 
 /** Whether the native kernels compute experts of this kind; ggml's serve all others. */
-export function nativeComputes({ activation, biases }: ExpertsSpec, type: Type): boolean {
-  return !biases && ACTIVATIONS[activation] !== undefined && TYPES[type] !== undefined;
+export function nativeComputes({ activation }: ExpertsSpec, type: Type): boolean {
+  return ACTIVATIONS[activation] !== undefined && TYPES[type] !== undefined;
 }
 
 /** The native kernels' threads. */
@@ -40,7 +45,11 @@ export class NativeExperts implements CpuExperts {
   readonly kernels: string;
   private readonly pool: ExpertPool;
   private readonly encoded: readonly Uint8Array[];
-  private readonly addresses: Addresses[][];
+  /** Encoded at first use, by layer and expert: with the bias of down, and without. */
+  private readonly places: Record<'first' | 'later', Uint8Array[]>[];
+  private readonly list: ExpertList;
+  private readonly inputAddress: bigint;
+  private readonly outputAddress: bigint;
 
   /** @param input what the experts read, and `output` what they add to, both in the host's memory */
   constructor(
@@ -48,32 +57,36 @@ export class NativeExperts implements CpuExperts {
     private readonly host: HostExperts,
     private readonly layers: readonly ExpertsSpec[],
     type: Type,
-    private readonly input: Tensor,
-    private readonly output: Tensor,
+    input: Tensor,
+    output: Tensor,
   ) {
     this.kernels = name;
     this.pool = pool;
     if (spin) this.pool.begin();
     this.encoded = layers.map(({ hidden, activation }) =>
-      encodeLayer({ hidden, type: TYPES[type]!, activation: ACTIVATIONS[activation]!, fullF32: type === Type.F32 }),
+      encodeLayer({ hidden, type: TYPES[type]!, ...ACTIVATIONS[activation]!, fullF32: type === Type.F32 }),
     );
-    this.addresses = layers.map(() => []);
+    this.places = layers.map(() => ({ first: [], later: [] }));
+    this.list = new ExpertList(Math.max(...layers.map(({ count }) => count)));
+    this.inputAddress = input.address;
+    this.outputAddress = output.address;
   }
 
   start({ layer, shares, assignments, tokens }: CpuCall): void {
-    const tasks = shares.map(({ expert, range }) => ({
-      ...(this.addresses[layer]![expert] ??= addressesOf(this.host.expert(layer, expert))),
-      rowBegin: range?.from ?? 0,
-      rowEnd: range?.to ?? this.layers[layer]!.width,
-      firstRoute: assignments.start(expert),
-      routes: assignments.count(expert),
-    }));
+    const { width } = this.layers[layer]!;
+    this.list.clear();
+    for (const { expert, range } of shares) {
+      const { from, to } = range ?? { from: 0, to: width };
+      // Of an expert's parts, the first adds the bias of down.
+      const places = this.places[layer]![from === 0 ? 'first' : 'later'];
+      const place = (places[expert] ??= placeOf(this.layers[layer]!, this.host.expert(layer, expert), from === 0));
+      this.list.add(place, from, to, assignments.start(expert), assignments.count(expert));
+    }
     const routes = {
       tokens: assignments.rows.subarray(0, assignments.total),
       weights: assignments.weights.subarray(0, assignments.total),
     };
-    const { address: x } = this.input;
-    this.pool.start(this.encoded[layer]!, encodeExperts(tasks), routes, x, this.output.address, tokens);
+    this.pool.start(this.encoded[layer]!, this.list.encoded, routes, this.inputAddress, this.outputAddress, tokens);
   }
 
   finish(): void {
@@ -86,15 +99,19 @@ export class NativeExperts implements CpuExperts {
   }
 }
 
-type Addresses = Pick<ExpertTask, 'gate' | 'up' | 'down' | 'gateStride' | 'upStride' | 'downStride'>;
-
-function addressesOf({ gate, up, down }: PlacedExpert): Addresses {
-  return {
+function placeOf(spec: ExpertsSpec, { gate, up, down, biases }: PlacedExpert, downBias: boolean): Uint8Array {
+  const before = biasLayout(spec);
+  const bias = (name: 'gate' | 'up' | 'down') =>
+    biases && before[name] !== undefined ? biases.tensor.address + BigInt(before[name] * 4) : undefined;
+  return encodePlace({
     gate: gate?.tensor.address ?? 0n,
     up: up.tensor.address,
     down: down.tensor.address,
+    gateBias: bias('gate'),
+    upBias: bias('up'),
+    downBias: downBias ? bias('down') : undefined,
     gateStride: gate?.tensor.strides[1] ?? 0,
     upStride: up.tensor.strides[1],
     downStride: down.tensor.strides[1],
-  };
+  });
 }

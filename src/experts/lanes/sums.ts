@@ -3,10 +3,15 @@ import type { Pointer } from '../../ggml/api.js';
 import type { Graph } from '../../ggml/graph.js';
 import { type Tensor, TensorContext, Type } from '../../ggml/tensor.js';
 
-/** What the CPU lane computes for an accelerator: summed in the host's memory, then added to the hidden states there. */
+/**
+ * What the CPU lane computes for an accelerator: summed in the host's memory, then copied there, where the next layer's
+ * graph adds it to the hidden states as its first operation, so that it takes no graph of its own.
+ */
 export class CpuSums {
   /** [chunk, hidden] in the host's memory. */
   readonly host: Tensor;
+  /** Tokens whose sums were sent and not added yet. */
+  private waiting = 0;
   private readonly memory = new HostTensors(1);
   private readonly values: Float32Array;
   private readonly context = new TensorContext(1);
@@ -31,11 +36,23 @@ export class CpuSums {
     this.values.fill(0, 0, tokens * this.hidden.ne[0]);
   }
 
-  /** Queues hidden += sums for the first `tokens` tokens. */
-  add(tokens: number): void {
-    const { compute } = this.accelerator;
-    compute.write(this.arrived, this.host.address, 0, tokens * this.hidden.ne[0] * 4);
-    compute.computeAsync(this.graph(tokens));
+  /** Queues the copy of the sums of the first `tokens` tokens. */
+  send(tokens: number): void {
+    this.accelerator.compute.write(this.arrived, this.host.address, 0, tokens * this.hidden.ne[0] * 4);
+    this.waiting = tokens;
+  }
+
+  /** What was sent [chunk, hidden], for the caller to add; undefined where nothing was since the last time. */
+  take(): Tensor | undefined {
+    const tokens = this.waiting;
+    this.waiting = 0;
+    return tokens > 0 ? this.arrived : undefined;
+  }
+
+  /** Queues hidden += sums where no other graph added what was sent. */
+  settle(): void {
+    const tokens = this.waiting;
+    if (this.take()) this.accelerator.compute.computeAsync(this.graph(tokens));
   }
 
   private graph(tokens: number): Graph {
