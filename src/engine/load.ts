@@ -35,8 +35,12 @@ export function loadEngine(dir: string, options: LoadOptions): Session {
   return loadSource(folderSource(dir), options);
 }
 
-/** Loads a model and divides it between the devices; blocks. @throws FiddlerError */
-export function loadSource(source: ModelSource, options: LoadOptions): Session {
+/**
+ * Loads a model and divides it between the devices; blocks.
+ * @param compared policies that the session will use too: there is room for what they need, and costs are measured for them
+ * @throws FiddlerError
+ */
+export function loadSource(source: ModelSource, options: LoadOptions, compared: readonly Policy[] = []): Session {
   const begin = performance.now();
   const undo: (() => void)[] = [];
   const own: Own = (thing, free) => {
@@ -52,7 +56,8 @@ export function loadSource(source: ModelSource, options: LoadOptions): Session {
     const blueprint = drawBlueprint(description, checkpoint, options.dtype ?? 'auto');
     const policy = policyNamed(options.policy ?? POLICIES[0]!.name);
     const machine = own(new Machine(options.accelerator ?? 'auto', options), (m) => m.free());
-    const sizes = planSizes(source, blueprint, machine, policy, options);
+    const policies = [policy, ...compared];
+    const sizes = planSizes(source, blueprint, machine, policies, options);
     const parts = build({
       checkpoint,
       blueprint,
@@ -67,7 +72,7 @@ export function loadSource(source: ModelSource, options: LoadOptions): Session {
     fill(parts, placement, options.onProgress);
     if (sizes.streams && machine.kind.gpu) pinMissing(parts, placement);
     if (parts.experts.native) machine.yieldCores();
-    if (policy.byCost) measureCosts(parts.experts, blueprint.expertLayers, sizes);
+    if (policies.some(({ byCost }) => byCost)) measureCosts(parts.experts, blueprint.expertLayers, sizes);
     const seconds = (performance.now() - begin) / 1000;
     return new Session({ ...parts, name: source.name, seconds, ram: servedBytes(parts, placement), close });
   } catch (error) {
@@ -87,6 +92,8 @@ interface Sizes {
   streams: boolean;
   /** Experts that the accelerator has room for beside those that are resident: for streaming, prefetches and the cache. */
   slots: number;
+  /** Of these, the cache. */
+  cached: number;
 }
 
 /** Decides what depends on sizes alone, and refuses what cannot fit before anything is loaded. */
@@ -94,7 +101,7 @@ function planSizes(
   source: ModelSource,
   blueprint: Blueprint,
   machine: Machine,
-  policy: Policy,
+  policies: readonly Policy[],
   options: LoadOptions,
 ): Sizes {
   const { spec, declarations, parameters, cacheType } = blueprint;
@@ -103,12 +110,12 @@ function planSizes(
   const weights = parameters.reduce((sum, p) => sum + p.bytes, 0);
   const offloads = machine.accelerator !== machine.cpu;
   const mayMiss = options.expertsResident !== 1 || options.gpuMemory !== undefined;
-  const streams = offloads && policy.streams && mayMiss;
+  const streams = offloads && policies.some((policy) => policy.streams) && mayMiss;
   const budget = options.gpuMemory ?? (options.expertsResident === undefined ? machine.freeMemory() : Infinity);
   const perToken = spec.hidden * 4 * 16 + cacheRows(context) * 8;
   const chunk = chunkSize(context, streams && machine.kind.gpu, perToken, budget);
   const caches = KvCache.bytes(declarations.caches, cacheRows(context), cacheType);
-  const slots = streams ? planSlots(blueprint, policy, options) : { needed: 0, cached: 0 };
+  const slots = streams ? planSlots(blueprint, policies, options) : { needed: 0, cached: 0 };
   if (!streams && (options.expertCache || options.prefetch)) {
     options.onWarning?.('no expert is streamed, so that neither the expert cache nor prefetch is of use');
   }
@@ -123,14 +130,14 @@ function planSizes(
   const onCpu = (total - resident) * bytes + blueprint.embedding.bytes;
   const inRam = machine.kind.gpu ? onCpu : onCpu + fixed + resident * bytes;
   if (!source.inMemory) checkRam(inRam, availableRam().available);
-  return { context, chunk, budget, streams, slots: slots.needed + slots.cached };
+  return { context, chunk, budget, streams, slots: slots.needed + slots.cached, cached: slots.cached };
 }
 
 /** Slots that streaming and prefetches take, and those that the expert cache has beside them. @throws FiddlerError `usage` */
 function planSlots(
   blueprint: Blueprint,
-  policy: Policy,
-  { expertCache = 0, prefetch = policy.prefetches }: LoadOptions,
+  policies: readonly Policy[],
+  { expertCache = 0, prefetch = policies.some((policy) => policy.prefetches) }: LoadOptions,
 ) {
   const { total, bytes } = expertTotals(blueprint);
   const chosen = Math.max(0, ...blueprint.expertLayers.map((l) => l.chosen));
@@ -195,6 +202,7 @@ function build(
       hostInput: expertInput.hostInput,
       host,
       slots,
+      cached: sizes.cached,
       prefetch,
       pool,
       policy,

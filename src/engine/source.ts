@@ -40,10 +40,12 @@ export interface SyntheticOptions {
   layers?: number;
   /** Exponent of a Zipf distribution over a layer's experts; 0 routes uniformly. */
   zipf?: number;
+  /** Share of guessed experts that are right, 0 to 1. */
+  guessRecall?: number;
 }
 
 /** A published shape with random weights, in bf16, and random routing. @throws FiddlerError `usage` */
-export function syntheticSource(name: string, { layers, zipf = 0 }: SyntheticOptions = {}): ModelSource {
+export function syntheticSource(name: string, { layers, zipf = 0, guessRecall }: SyntheticOptions = {}): ModelSource {
   const config = PUBLISHED[name];
   if (!config) {
     const known = Object.keys(PUBLISHED).join(', ');
@@ -55,7 +57,7 @@ export function syntheticSource(name: string, { layers, zipf = 0 }: SyntheticOpt
     inMemory: true,
     open(spec, declarations) {
       for (const [l, { moe }] of spec.layers.entries()) {
-        if (moe) moe.router = randomRouter(moe.experts.count, moe.router.chosen, zipf, l + 1);
+        if (moe) moe.router = randomRouter(moe.experts.count, moe.router.chosen, zipf, l + 1, guessRecall);
       }
       return openSynthetic(name, syntheticTensors(spec, declarations), usableCores());
     },

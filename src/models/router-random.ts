@@ -1,11 +1,24 @@
 import type { Router } from './router.js';
 
 /**
+ * The share of guessed experts that are right by default: the lower end of what is reported for Mixtral-8x7B where the
+ * next layer's router is applied to the present hidden state (arXiv 2312.17238, figure 2).
+ */
+export const GUESS_RECALL = 0.8;
+
+/**
  * Chooses experts at random, for models without trained weights: without replacement, expert e with a probability
- * proportional to (rank of e)^−s, the ranks shuffled; equal weights.
+ * proportional to (rank of e)^−s, the ranks shuffled; equal weights. A guess names each expert of the choice that follows
+ * with the probability `recall`, otherwise one that it leaves out.
  * @param s exponent of the Zipf distribution; 0 is uniform
  */
-export function randomRouter(experts: number, chosen: number, s: number, seed: number): Router {
+export function randomRouter(
+  experts: number,
+  chosen: number,
+  s: number,
+  seed: number,
+  recall: number = GUESS_RECALL,
+): Router {
   const random = mulberry32(seed);
   const ranks = Array.from({ length: experts }, (_, e) => e + 1);
   for (let i = experts - 1; i > 0; i--) {
@@ -13,13 +26,25 @@ export function randomRouter(experts: number, chosen: number, s: number, seed: n
     [ranks[i], ranks[j]] = [ranks[j]!, ranks[i]!];
   }
   const share = ranks.map((rank) => rank ** -s);
+  /** All experts, those that are chosen first. */
+  const draw = () => {
+    // Exponential races: the k smallest of e_i / share_i are a draw without replacement (Efraimidis and Spirakis 2006).
+    const arrivals = share.map((p, e) => ({ e, at: -Math.log(1 - random()) / p }));
+    return arrivals.sort((a, b) => a.at - b.at).map(({ e }) => e);
+  };
+  /** The next choice, where it was made for a guess. */
+  let ahead: number[] | undefined;
   return {
     chosen,
     choose(_, ids, weights) {
-      // Exponential races: the k smallest of e_i / share_i are a draw without replacement (Efraimidis and Spirakis 2006).
-      const arrivals = share.map((p, e) => ({ e, at: -Math.log(1 - random()) / p }));
-      arrivals.sort((a, b) => a.at - b.at);
-      for (let i = 0; i < chosen; i++) ids[i] = arrivals[i]!.e;
+      ids.set((ahead ?? draw()).slice(0, chosen));
+      ahead = undefined;
+      weights.fill(1 / chosen);
+    },
+    guess(_, ids, weights) {
+      ahead = draw();
+      let wrong = chosen;
+      for (let i = 0; i < chosen; i++) ids[i] = random() < recall || wrong === experts ? ahead[i]! : ahead[wrong++]!;
       weights.fill(1 / chosen);
     },
   };
