@@ -39,16 +39,27 @@ export interface Layout {
   close: () => void;
 }
 
+export interface LayoutOptions {
+  /** Takes no memory but counts it on the devices (`Device.bytes`). */
+  countsOnly?: boolean;
+  /** Another machine than this one, which is then only counted. */
+  standIn?: StandIn;
+  /** Policies for whose needs there is to be room beside that of the one in the options. */
+  compared?: readonly Policy[];
+}
+
 /** Keeps a thing to be freed with the layout. */
 type Own = <T>(thing: T, free: (thing: T) => void) => T;
 
 /**
  * Decides what of a model lies where, and takes the memory for it.
- * @param countsOnly takes no memory but counts it on the devices (`Device.bytes`)
- * @param standIn another machine than this one, which is then only counted
  * @throws FiddlerError
  */
-export function layOut(source: ModelSource, options: LoadOptions, countsOnly = false, standIn?: StandIn): Layout {
+export function layOut(
+  source: ModelSource,
+  options: LoadOptions,
+  { countsOnly, standIn, compared = [] }: LayoutOptions = {},
+): Layout {
   const undo: (() => void)[] = [];
   const own: Own = (thing, free) => {
     undo.push(() => free(thing));
@@ -65,7 +76,7 @@ export function layOut(source: ModelSource, options: LoadOptions, countsOnly = f
     const machine = own(new Machine(options.accelerator ?? 'auto', { ...options, countsOnly, standIn }), (m) =>
       m.free(),
     );
-    const sizes = planSizes(source, blueprint, machine, policy, options);
+    const sizes = planSizes(source, blueprint, machine, [policy, ...compared], options);
     const parts = build({ checkpoint, blueprint, machine, policy, sizes }, options, own);
     return { ...parts, placement: placeExperts(parts, options, own), close };
   } catch (error) {
@@ -115,6 +126,7 @@ function build(
       hostInput,
       host,
       slots,
+      cached: sizes.cached,
       prefetch,
       pool,
       policy,

@@ -2,6 +2,7 @@ import { Uploader } from '../devices/upload.js';
 import { costsOf } from '../experts/costs.js';
 import { pinExperts } from '../experts/pinning.js';
 import { residentTotal } from '../experts/placement.js';
+import type { Policy } from '../experts/policy.js';
 import { expertTotals } from './blueprint.js';
 import { calibrationKey, ratesOf, recallRates } from './calibration.js';
 import { type Layout, layOut } from './layout.js';
@@ -14,14 +15,20 @@ export function loadEngine(dir: string, options: LoadOptions): Session {
   return loadSource(folderSource(dir), options);
 }
 
-/** Loads a model and divides it between the devices; blocks. @throws FiddlerError */
-export function loadSource(source: ModelSource, options: LoadOptions): Session {
+/**
+ * Loads a model and divides it between the devices; blocks.
+ * @param compared policies that the session will use too: there is room for what they need, and costs are measured for them
+ * @throws FiddlerError
+ */
+export function loadSource(source: ModelSource, options: LoadOptions, compared: readonly Policy[] = []): Session {
   const begin = performance.now();
-  const layout = layOut(source, options);
+  const layout = layOut(source, options, { compared });
   try {
     const { experts, policy } = layout;
     fillLayout(layout, options.onProgress);
-    const rates = policy.byCost ? ratesOf(layout) : recallRates(calibrationKey(layout));
+    const rates = [policy, ...compared].some(({ byCost }) => byCost)
+      ? ratesOf(layout)
+      : recallRates(calibrationKey(layout));
     if (rates) experts.costs.set(costsOf(rates.experts), true);
     const seconds = (performance.now() - begin) / 1000;
     return new Session({ ...layout, name: source.name, rates, seconds, ram: servedBytes(layout) });

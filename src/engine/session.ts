@@ -1,4 +1,6 @@
+import { type CopyRates, copyRates } from '../devices/link.js';
 import { FiddlerError } from '../errors.js';
+import type { Caching } from '../experts/experts.js';
 import type { Costs, Policy } from '../experts/policy.js';
 import type { OnSpan } from '../experts/spans.js';
 import type { Statistics } from '../experts/statistics.js';
@@ -33,8 +35,8 @@ export class Session implements Engine {
   private cached: number[] = [];
 
   /** Decides by another policy and other costs from now on; for comparisons within one load. */
-  use(policy: Policy, costs?: Costs): void {
-    this.parts.experts.policy = policy;
+  use(policy: Policy, costs?: Costs, caching?: Caching): void {
+    this.parts.experts.use(policy, caching);
     if (costs) this.parts.experts.costs.set(costs, false);
     this.info.policy = policy.name;
   }
@@ -42,6 +44,17 @@ export class Session implements Engine {
   /** What this runs on. */
   get hardware(): Hardware {
     return this.parts.machine.hardware;
+  }
+
+  /** There is a cache of streamed experts. */
+  get caches(): boolean {
+    return this.parts.sizes.cached > 0;
+  }
+
+  /** Bytes a second of copies to the accelerator; undefined where it computes in the host's memory. */
+  measureCopies(): CopyRates | undefined {
+    const { accelerator, hostType, cpu } = this.parts.machine;
+    return accelerator.unified ? undefined : copyRates(accelerator, hostType, cpu.bufferType);
   }
 
   /** Bytes of the largest expert in the computed type. */

@@ -13,12 +13,17 @@ export interface SyntheticOptions {
   layers?: number;
   /** Exponent of a Zipf distribution over a layer's experts; 0 routes uniformly. */
   zipf?: number;
+  /** Share of guessed experts that are right, 0 to 1. */
+  guessRecall?: number;
   /** No weight is ever read: memory is set aside for them but not filled. */
   empty?: boolean;
 }
 
 /** A published shape with random weights, in bf16, and random routing. @throws FiddlerError `usage` */
-export function syntheticSource(name: string, { layers, zipf = 0, empty }: SyntheticOptions = {}): ModelSource {
+export function syntheticSource(
+  name: string,
+  { layers, zipf = 0, guessRecall, empty }: SyntheticOptions = {},
+): ModelSource {
   const config = PUBLISHED[name];
   if (!config) {
     const known = Object.keys(PUBLISHED).join(', ');
@@ -29,16 +34,16 @@ export function syntheticSource(name: string, { layers, zipf = 0, empty }: Synth
     config: layers ? { ...config, num_hidden_layers: layers } : config,
     inMemory: !empty,
     open(spec, declarations) {
-      routeAtRandom(spec, zipf);
+      routeAtRandom(spec, zipf, guessRecall);
       return openSynthetic(name, syntheticTensors(spec, declarations), empty ? 0 : usableCores());
     },
   };
 }
 
 /** Replaces a model's routers, whose weights are random, by random ones of known distribution. */
-export function routeAtRandom(spec: ModelSpec, zipf: number): void {
+export function routeAtRandom(spec: ModelSpec, zipf: number, guessRecall?: number): void {
   for (const [l, { moe }] of spec.layers.entries()) {
-    if (moe) moe.router = randomRouter(moe.experts.count, moe.router.chosen, zipf, l + 1);
+    if (moe) moe.router = randomRouter(moe.experts.count, moe.router.chosen, zipf, l + 1, guessRecall);
   }
 }
 

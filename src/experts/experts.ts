@@ -36,6 +36,8 @@ export interface ExpertsParts {
   hostInput: Tensor;
   host: HostExperts;
   slots?: StreamSlots;
+  /** Of these slots, those that are the expert cache. */
+  cached: number;
   /** Experts are copied ahead of their layer; undefined lets the policy say so. */
   prefetch?: boolean;
   /** Native CPU kernels and their threads, where they compute these experts; else ggml's kernels do. */
@@ -45,10 +47,19 @@ export interface ExpertsParts {
   hostType: Pointer;
 }
 
+/** What is done to copy fewer experts, or sooner; by default as it was loaded. */
+export interface Caching {
+  /** The expert cache, if one was asked for. */
+  cache?: boolean;
+  prefetch?: boolean;
+}
+
 /** The routed experts of a model: decides where each is computed, runs the three lanes at once, and adds up. */
 export class Experts {
   readonly costs = new LearntCosts();
-  policy: Policy;
+  policy!: Policy;
+  /** Guesses of the next layer's experts are copied ahead. */
+  private copiesAhead = false;
   /** Set once it is known how much room there is for them. */
   resident!: ResidentExperts;
   readonly statistics: Statistics;
@@ -73,7 +84,7 @@ export class Experts {
 
   constructor(private readonly parts: ExpertsParts) {
     const { cpu, accelerator, layers, chunk, hidden, input, hostInput, hostType } = parts;
-    this.policy = parts.policy;
+    this.use(parts.policy);
     const count = Math.max(...layers.map((l) => l.count));
     const chosen = Math.max(...layers.map((l) => l.chosen));
     const capacity = chunk * chosen;
@@ -138,10 +149,19 @@ export class Experts {
     this.sums?.settle();
   }
 
+  /** Decides by another policy from now on, with the slots that it has where it is loaded alone. */
+  use(policy: Policy, { cache = true, prefetch = this.parts.prefetch ?? policy.prefetches }: Caching = {}): void {
+    const { slots, cached, layers } = this.parts;
+    this.policy = policy;
+    this.copiesAhead = prefetch === true;
+    const ahead = this.copiesAhead ? Math.max(...layers.map((l) => l.chosen)) : 0;
+    slots?.resize(STREAM_SLOTS + ahead + (cache ? cached : 0));
+  }
+
   /** Guesses of the next layer's experts are of use. */
   get prefetches(): boolean {
-    const { slots, prefetch = this.policy.prefetches } = this.parts;
-    return prefetch === true && slots !== undefined && slots.count > STREAM_SLOTS;
+    const { slots } = this.parts;
+    return this.copiesAhead && slots !== undefined && slots.size > STREAM_SLOTS;
   }
 
   /** An expert's name in the cache. */
@@ -229,6 +249,7 @@ export class Experts {
     const prefetched = performance.now();
     if (lanes.cpu.length > 0) this.finishCpu(tokens);
     const end = performance.now();
+    this.costs.planned(lanes, tokens);
     const waited = this.timeLanes(begin);
     if (waited) this.costs.learn(lanes, this.parts.layers[layer]!.width, tokens, { ...waited, cpu: end - begin });
     this.count(layer, lanes, {

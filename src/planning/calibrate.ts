@@ -71,7 +71,7 @@ function store(key: string, rates: Rates, { onWarning }: LoadOptions): void {
 }
 
 function keyOf(source: ModelSource, options: LoadOptions): string {
-  const layout = layOut(source, forRates(source, options), true);
+  const layout = layOut(source, forRates(source, options), { countsOnly: true });
   try {
     return calibrationKey(layout);
   } finally {

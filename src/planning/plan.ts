@@ -75,7 +75,7 @@ function planPolicy(
   ratesFor: (layout: Layout) => Rates,
 ): { plan: Omit<Plan, 'policies'>; chosen: PolicyPlan } {
   const { prompts, standIn, popularity } = options;
-  const layout = layOut(source, options, true, standIn);
+  const layout = layOut(source, options, { countsOnly: true, standIn });
   try {
     const rates = ratesFor(layout);
     const scenario = { ...scenarioOf(layout, rates), popularity };

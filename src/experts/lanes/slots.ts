@@ -39,7 +39,7 @@ export class StreamSlots {
   private readonly context: TensorContext;
   private readonly slab: Slab;
   private readonly events: SlotEvents[];
-  private readonly cache: SlotCache;
+  private cache: SlotCache;
   /** Slots of experts that were copied ahead and not needed yet. */
   private readonly ahead = new Set<number>();
 
@@ -60,6 +60,18 @@ export class StreamSlots {
       filling: false,
       computing: false,
     }));
+  }
+
+  /** Uses so many of the slots from now on, at least {@link STREAM_SLOTS}, and forgets what lies in them unless that is what it did. */
+  resize(count: number): void {
+    if (count === this.cache.size) return;
+    this.ahead.clear();
+    this.cache = new SlotCache(Math.min(count, this.count), STREAM_SLOTS);
+  }
+
+  /** Slots in use. */
+  get size(): number {
+    return this.cache.size;
   }
 
   /** The whole expert lies in a slot, or is on its way there. */
