@@ -44,13 +44,14 @@ export function planSizes(
   const streams = offloads && policies.some((policy) => policy.streams) && mayMiss;
   const budget = options.gpuMemory ?? (options.expertsResident === undefined ? machine.freeMemory() : Infinity);
   const perToken = spec.hidden * 4 * 16 + cacheRows(context) * 8;
-  const chunk = chunkSize(context, streams && machine.kind.gpu, perToken, budget);
   const caches = KvCache.bytes(declarations.caches, cacheRows(context), cacheType);
   const slots = streams ? planSlots(blueprint, policies, options) : { needed: 0, cached: 0 };
   if (!streams && (options.expertCache || options.prefetch)) {
     options.onWarning?.('no expert is streamed, so that neither the expert cache nor prefetch is of use');
   }
-  const needed = weights + caches + chunk * perToken + slots.needed * bytes;
+  const others = weights + caches + slots.needed * bytes;
+  const chunk = chunkSize(context, streams && machine.kind.gpu, perToken, budget, others);
+  const needed = others + chunk * perToken;
   const fixed = needed + slots.cached * bytes;
   if (offloads) {
     checkBudget(needed, budget, machine.accelerator.name);
