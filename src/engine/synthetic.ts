@@ -66,8 +66,8 @@ export function syntheticTensors(
   }
   for (const { moe } of spec.layers) {
     for (let e = 0; moe && e < moe.experts.count; e++) {
-      const shared = e < distinct ? undefined : wantedTensors(moe.experts, e % distinct);
-      wantedTensors(moe.experts, e).forEach((tensor, i) => add({ ...tensor, like: shared?.[i]!.name }));
+      const shared = e < distinct ? [] : wantedTensors(moe.experts, e % distinct);
+      for (const [i, tensor] of wantedTensors(moe.experts, e).entries()) add({ ...tensor, like: shared[i]?.name });
     }
   }
   return [...tensors.values()];
