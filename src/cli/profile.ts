@@ -1,4 +1,5 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { FiddlerError } from '../errors.js';
 import type { Profile } from '../experts/profile.js';
@@ -58,6 +59,7 @@ export function addProfile(program: Command): void {
 async function profile(flags: ProfileFlags): Promise<void> {
   const ending = new Ending();
   const { signal } = ending;
+  for (const file of [flags.out, flags.svg]) if (file !== undefined) checkWritable(file);
   const data = await readTexts(flags.data, flags, signal);
   const other = await readTexts(flags.heldOut, flags, signal);
   let counted = data ? undefined : await stored(flags);
@@ -89,6 +91,7 @@ async function readTexts(
   const texts: Prompt[] = [];
   for (const file of files) {
     const text = file === '-' ? ((await readPrompt(file, signal)) ?? '') : readText(file);
+    if (text === '') throw new FiddlerError('usage', `there is no text in ${file}`, 'give files of text');
     texts.push(ids ? parseIds(file, text) : text);
   }
   return texts;
@@ -142,10 +145,19 @@ async function keep(counted: Profile, { out }: ProfileFlags): Promise<void> {
 }
 
 function write(file: string, content: string): void {
+  writing(file, () => writeFileSync(file, content));
+}
+
+/** Before hours of counting. @throws FiddlerError `file` */
+function checkWritable(file: string): void {
+  writing(file, () => accessSync(dirname(resolve(file)), constants.W_OK));
+}
+
+function writing(file: string, action: () => void): void {
   try {
-    writeFileSync(file, content);
+    action();
   } catch (error) {
     const problem = `cannot write ${file}: ${(error as Error).message}`;
-    throw new FiddlerError('file', problem, 'give --svg another file', { cause: error });
+    throw new FiddlerError('file', problem, 'give another file', { cause: error });
   }
 }
