@@ -1,5 +1,7 @@
 import type { Counts } from './placement.js';
-import { type Costs, type Policy, partOf } from './policy.js';
+import { makespan } from './policies/lanes.js';
+import type { Costs, Policy } from './policy.js';
+import type { ExpertsSpec } from './spec.js';
 
 /** A resident expert that leaves the accelerator for a missing one of its layer. */
 export interface Exchange {
@@ -14,10 +16,9 @@ export interface RecentUse {
   counts: Counts;
 }
 
-/** Milliseconds: of an expert that is missing or resident, in a call of one token, and of an exchange. */
+/** Milliseconds: what a call of one token takes less where an expert is resident, and what an exchange takes. */
 export interface ExchangeCosts {
-  missing: number;
-  resident: number;
+  saved: number;
   exchange: number;
 }
 
@@ -43,8 +44,7 @@ export function chooseExchange(
     gained = more - fewer;
     best = { layer, evicted, admitted };
   });
-  const saved = (gained / tokens) * HORIZON * (costs.missing - costs.resident);
-  return saved > costs.exchange ? best : undefined;
+  return (gained / tokens) * HORIZON * costs.saved > costs.exchange ? best : undefined;
 }
 
 /** A layer's resident expert that is chosen least, and its missing one that is chosen most. */
@@ -59,12 +59,17 @@ function extremes(counts: ArrayLike<number>, resident: (expert: number) => boole
   return [least, most] as const;
 }
 
-/** What a missing expert takes where a policy has it computed, in a call of one token. @param width its inner rows */
-export function missingMs(policy: Policy, costs: Costs, width: number): number {
-  const shares = policy.decide([{ expert: 0, tokens: 1, resident: false, cached: false }], costs, width);
-  const part = (lane: 'cpu' | 'streamed') =>
-    shares.filter((share) => share.lane === lane).reduce((sum, share) => sum + partOf(share, width), 0);
-  const cpu = part('cpu') * costs.cpu(1);
-  const streamed = part('streamed') * (costs.copy + costs.accelerator(1));
-  return costs.overlap ? Math.max(cpu, streamed) : cpu + streamed;
+/** What a call of one token takes less, in milliseconds, where one of its missing experts is resident instead. */
+export function savedMs(
+  policy: Policy,
+  costs: Costs,
+  { chosen, width }: Pick<ExpertsSpec, 'chosen' | 'width'>,
+): number {
+  const call = (resident: number) => {
+    const demand = Array.from({ length: chosen }, (_, expert) => {
+      return { expert, tokens: 1, resident: expert < resident, cached: false };
+    });
+    return makespan(policy.decide(demand, costs, width), costs, width);
+  };
+  return call(0) - call(1);
 }

@@ -1,4 +1,4 @@
-import { chooseExchange, type Exchange, HORIZON, missingMs } from './exchange.js';
+import { chooseExchange, type Exchange, HORIZON, savedMs } from './exchange.js';
 import type { Experts } from './experts.js';
 import type { Profile } from './profile.js';
 import type { ExpertsSpec } from './spec.js';
@@ -57,15 +57,10 @@ export class Rebalancer {
     if (this.unseen < LOOK_EVERY && !this.again) return;
     this.look();
     const { experts } = this;
-    const { measured } = experts.costs;
     const exchange = chooseExchange(
       { tokens: this.tokens, counts: this.counts },
       (layer, expert) => experts.resident.has(layer, expert),
-      {
-        missing: missingMs(experts.policy, measured, this.layers[0]!.width),
-        resident: measured.accelerator(1),
-        exchange: this.exchangeMs,
-      },
+      { saved: savedMs(experts.policy, experts.costs.measured, this.layers[0]!), exchange: this.exchangeMs },
     );
     this.again = exchange !== undefined;
     if (!exchange) return;

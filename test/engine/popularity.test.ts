@@ -4,7 +4,8 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vite
 import { loadEngine, loadSource } from '../../src/engine/load.js';
 import type { LoadOptions } from '../../src/engine/options.js';
 import { folderProfile, storedProfile } from '../../src/engine/popularity.js';
-import { folderSource, syntheticSource } from '../../src/engine/source.js';
+import { folderSource } from '../../src/engine/source.js';
+import { syntheticSource } from '../../src/engine/synthetic.js';
 import { hitRates } from '../../src/experts/hit-rates.js';
 import type { Profile } from '../../src/experts/profile.js';
 import { profileFile, storeProfile, writeProfile } from '../../src/experts/profile-store.js';

@@ -11,6 +11,7 @@ import { temporaryFolder } from '../support/folder.js';
 
 /** With these, `lanes` and `fiddler` use more than one lane, and an exchange pays soon. */
 const COSTS: Costs = {
+  calls: { resident: 0, streamed: 0, cpu: 0 },
   cpu: () => 100,
   copy: 80,
   accelerator: () => 1,
