@@ -33,6 +33,9 @@ export function loadSource(source: ModelSource, options: LoadOptions, compared: 
     const rates = costed ? ratesOf(layout) : recallRates(calibrationKey(layout));
     if (rates) experts.costs.set(costsOf(rates.experts), true);
     const rebalancer = options.rebalance ? Rebalancer.create(experts, expertLayers, profile) : undefined;
+    if (options.rebalance && !rebalancer) {
+      options.onWarning?.('no layer has both resident and missing experts, so that there is nothing to rebalance');
+    }
     const seconds = (performance.now() - begin) / 1000;
     const profiled = profiledModel(source, expertLayers);
     const close = () => {

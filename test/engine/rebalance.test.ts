@@ -75,16 +75,13 @@ describe('between calls', () => {
 });
 
 describe('rebalancing', () => {
-  it.each([0, 1])('leaves a model alone of which a share of %i is resident', (expertsResident) => {
-    const session = loadEngine('test/golden/mixtral', { ...HOST, expertsResident, rebalance: true });
-    const options = { temperature: 0, maxTokens: 40 };
-    const report = session.generate(
-      [1, 2, 3],
-      options,
-      () => false,
-      () => false,
-    );
-    expect(report.experts.exchanged).toBe(0);
+  it.each([0, 1])('leaves a model alone of which a share of %i is resident, and says so', (expertsResident) => {
+    const warnings: string[] = [];
+    const onWarning = (line: string) => warnings.push(line);
+    const session = loadEngine('test/golden/mixtral', { ...HOST, expertsResident, rebalance: true, onWarning });
+    const never = () => false;
+    expect(session.generate([1, 2, 3], { temperature: 0, maxTokens: 40 }, never, never).experts.exchanged).toBe(0);
+    expect(warnings).toEqual([expect.stringContaining('nothing to rebalance')]);
     session.close();
   });
 });
