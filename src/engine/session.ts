@@ -2,6 +2,8 @@ import { type CopyRates, copyRates } from '../devices/link.js';
 import { FiddlerError } from '../errors.js';
 import type { Caching } from '../experts/experts.js';
 import type { Costs, Policy } from '../experts/policy.js';
+import { type Profile, type ProfiledModel, profileOf } from '../experts/profile.js';
+import type { Rebalancer } from '../experts/rebalance.js';
 import type { OnSpan } from '../experts/spans.js';
 import type { Statistics } from '../experts/statistics.js';
 import { expertTotals } from './blueprint.js';
@@ -12,13 +14,16 @@ import { checkFinite, logprobOf, topLogprobs } from './logprobs.js';
 import type { Hardware } from './machine.js';
 import { LOGIT_ROWS } from './network.js';
 import type { Expected, GenerateOptions, ModelInfo, Report, ScoredToken, TokenLogprob } from './options.js';
+import { readTexts } from './profiling.js';
 import type { Rates } from './rates.js';
 import { createSampler, GENERATE_DEFAULTS } from './sampling.js';
 import { expect, scenarioOf } from './scenario.js';
 import { Stopwatch } from './stopwatch.js';
 
 export interface SessionParts extends Omit<Layout, 'checkpoint' | 'parameters' | 'host'> {
-  name: string;
+  /** What names the model in its profile. */
+  profiled: ProfiledModel;
+  rebalancer?: Rebalancer;
   /** What the model's pieces take here, where that is known. */
   rates?: Rates;
   /** Seconds that loading took. */
@@ -131,10 +136,10 @@ export class Session implements Engine {
   }
 
   constructor(private readonly parts: SessionParts) {
-    const { blueprint, machine, policy, experts, sizes } = parts;
+    const { blueprint, machine, policy, experts, sizes, profile, profiled } = parts;
     this.endTokens = blueprint.endTokens;
     this.info = {
-      name: parts.name,
+      name: profiled.model,
       family: blueprint.family,
       accelerator: machine.kind.name,
       policy: policy.name,
@@ -143,7 +148,11 @@ export class Session implements Engine {
       vocabulary: blueprint.spec.vocabulary,
       context: sizes.context,
       layers: blueprint.spec.layers.length,
-      experts: { resident: experts.resident.count, total: blueprint.expertLayers.reduce((sum, l) => sum + l.count, 0) },
+      experts: {
+        resident: experts.resident.count,
+        total: blueprint.expertLayers.reduce((sum, l) => sum + l.count, 0),
+        profiled: profile?.tokens ?? 0,
+      },
       memory: { accelerator: machine.accelerator === machine.cpu ? 0 : machine.accelerator.bytes, ram: parts.ram },
       loadSeconds: parts.seconds,
     };
@@ -234,6 +243,24 @@ export class Session implements Engine {
     });
   }
 
+  profile(
+    texts: readonly (readonly number[])[],
+    onProgress: (done: number, total: number) => void,
+    cancelled: () => boolean,
+  ): Profile | undefined {
+    const { experts, blueprint, profiled } = this.parts;
+    const { popularity } = experts.statistics;
+    const before = popularity.map((layer) => layer.slice());
+    const read = (tokens: readonly number[]) => {
+      this.checkTokens(tokens);
+      this.cached = [];
+      return this.compute(tokens, cancelled, () => {});
+    };
+    if (!readTexts(texts, this.info.context, read, onProgress)) return undefined;
+    const counts = popularity.map((layer, l) => layer.map((n, e) => n - before[l]![e]!));
+    return profileOf(profiled, blueprint.expertLayers, counts);
+  }
+
   /** Keeps what the KV cache has of the prompt; gives how many of its tokens need not be computed. */
   private reuse(prompt: readonly number[]): number {
     this.resize(prompt.length);
@@ -264,7 +291,7 @@ export class Session implements Engine {
     cancelled: () => boolean,
     onChunk: (first: number, count: number) => void,
   ): boolean {
-    const { network, experts, sizes } = this.parts;
+    const { network, experts, sizes, rebalancer } = this.parts;
     this.resize(tokens.length);
     while (this.cached.length < tokens.length) {
       const past = this.cached.length;
@@ -272,6 +299,7 @@ export class Session implements Engine {
       if (!forward(network, experts, chunk, past, cancelled)) return false;
       this.cached.push(...chunk);
       onChunk(past, chunk.length);
+      rebalancer?.afterCall(chunk.length);
     }
     return true;
   }
@@ -302,7 +330,7 @@ export class Session implements Engine {
       seed,
       finish,
       ...watch.times(),
-      experts: { ...experts, hitRate: statistics.hitRate },
+      experts: { ...experts, hitRate: statistics.hitRate, exchanged: statistics.exchanges },
       lanes: statistics.lanes,
       cache: { ...statistics.cache },
       memory: { ...memory, peakRss: process.resourceUsage().maxRSS * 1024 },

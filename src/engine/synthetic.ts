@@ -33,6 +33,7 @@ export function syntheticSource(
     name: `${name} (synthetic)`,
     config: layers ? { ...config, num_hidden_layers: layers } : config,
     inMemory: !empty,
+    synthetic: true,
     open(spec, declarations) {
       routeAtRandom(spec, zipf, guessRecall);
       return openSynthetic(name, syntheticTensors(spec, declarations), empty ? 0 : usableCores());

@@ -3,7 +3,8 @@ import type { Pointer } from '../ggml/api.js';
 import type { Tensor } from '../ggml/tensor.js';
 import { type LaneTimes, LearntCosts } from './adaptation.js';
 import { Assignments, type Routes } from './assignments.js';
-import { buildForRows, EXPERT_GRAPH_CAPACITY } from './expert.js';
+import type { Exchange } from './exchange.js';
+import { buildForRows, EXPERT_GRAPH_CAPACITY, type PlacedExpert } from './expert.js';
 import type { HostExperts } from './host-experts.js';
 import { RoutingInputs } from './io.js';
 import { ExpertCompute } from './lanes/compute.js';
@@ -313,6 +314,27 @@ export class Experts {
       const copied = slots!.prefetch(this.key(layer, expert), host.expert(layer, expert));
       if (copied) this.statistics.add('streamed', 0, this.bytes[layer]!);
     }
+  }
+
+  /** Exchanges a resident expert for a missing one of its layer; only between calls of the model. Done when it returns. */
+  exchange(exchange: Exchange): void {
+    const { layer, evicted, admitted } = exchange;
+    const { host, accelerator } = this.parts;
+    const { copies } = accelerator;
+    this.wait();
+    for (const expert of [evicted, admitted]) {
+      this.onAccelerator.forget(layer, expert);
+      this.onCpu.forget(layer, expert);
+    }
+    const read = (target: PlacedExpert) => {
+      this.resident.read(copies, layer, evicted, target);
+      copies.synchronize();
+    };
+    const write = (source: PlacedExpert) => {
+      this.resident.replace(copies, layer, [evicted, admitted], source);
+      copies.synchronize();
+    };
+    host.exchange(exchange, read, write);
   }
 
   /** The native kernels compute the CPU lane. */

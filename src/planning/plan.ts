@@ -49,7 +49,7 @@ export interface PlanOptions extends LoadOptions {
   past: number;
   /** Another machine than this one. */
   standIn?: StandIn;
-  /** How often each expert of each layer is chosen, in any unit; all alike by default. */
+  /** How often each expert of each layer is chosen, in any unit; by default as the profile says, or else all alike. */
   popularity?: readonly ArrayLike<number>[];
 }
 
@@ -89,7 +89,8 @@ function planPolicy(
   const layout = layOut(source, options, { countsOnly: true, standIn });
   try {
     const rates = ratesFor(layout);
-    const scenario = { ...scenarioOf(layout, rates), popularity };
+    const found = scenarioOf(layout, rates);
+    const scenario = { ...found, popularity: popularity ?? found.popularity };
     const { context } = layout.sizes;
     const past = Math.min(options.past, context - 1);
     const prefill = prompts

@@ -1,9 +1,9 @@
 import type { Device } from '../../devices/device.js';
 import type { Event } from '../../ggml/backend.js';
 import { rowBytes, TensorContext, type Type } from '../../ggml/tensor.js';
-import { mapMatrices, matrixEntries } from '../activations.js';
+import { mapMatrices } from '../activations.js';
 import type { PlacedExpert, RowRange } from '../expert.js';
-import { inSlab, SLAB_TENSORS, type Slab, slab } from '../resident-experts.js';
+import { inSlab, SLAB_TENSORS, type Slab, slab, writeBiases, writeToSlab } from '../resident-experts.js';
 import type { ExpertsSpec } from '../spec.js';
 import { SlotCache } from './cache.js';
 
@@ -146,18 +146,8 @@ export class StreamSlots {
   }
 
   private copyWhole(source: PlacedExpert, slot: number): PlacedExpert {
-    for (const [name, target] of matrixEntries(this.slab)) {
-      const from = source[name]!.tensor;
-      this.accelerator.copies.write(target, from.address, slot * target.strides[2], from.bytes);
-    }
-    this.copyBiases(source, slot);
+    writeToSlab(this.accelerator.copies, source, this.slab, slot);
     return inSlab(this.slab, slot);
-  }
-
-  private copyBiases({ biases }: PlacedExpert, slot: number): void {
-    const target = this.slab.biases;
-    if (!biases || !target) return;
-    this.accelerator.copies.write(target, biases.tensor.address, slot * target.strides[1], biases.tensor.bytes);
   }
 
   /** Rows of the inner matrices lie together; the columns of down are gathered, so that what arrives is packed. */
@@ -176,7 +166,7 @@ export class StreamSlots {
       copies.write(target, address + BigInt(from * strides[1]), offset, rows * strides[1]);
       return { tensor: target, index: slot, packed: [hidden, rows] as const };
     });
-    this.copyBiases(source, slot);
+    writeBiases(copies, source, this.slab, slot);
     const { biases } = inSlab(this.slab, slot);
     return { ...parts, biases, part: { from, to } };
   }
