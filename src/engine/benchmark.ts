@@ -63,7 +63,9 @@ export function benchmark(session: Session, options: BenchmarkOptions): Measurem
   const { contenders, workloads, repeats, patience, onRun } = options;
   const found: Measurement[] = [];
   for (const workload of workloads) {
-    const runs = new Map(contenders.map((contender) => [contender, [] as Run[]]));
+    // Only in decoding are experts copied ahead.
+    const compared = contenders.filter((c) => workload.kind === 'decode' || c.cache === undefined || !c.prefetch);
+    const runs = new Map(compared.map((contender) => [contender, [] as Run[]]));
     for (let repeat = 0; repeat <= repeats; repeat++) {
       for (const [contender, done] of runs) {
         if (done.some((run) => run.seconds > patience)) continue;
