@@ -3,7 +3,7 @@
 //
 // A Tile has: Element, the type it multiplies; kRows and kVectors, the rows and vectors of tokens that it holds in
 // registers; kDepth, the k of a stretch; kInPlace, up to how many groups of vectors read weights where they lie; kSpread,
-// whether run() takes a turn of each Ahead at every step; run<vectors>(), which adds rows [0, kRows) of the panel times
+// whether run() takes a turn of the Ahead at every step; run<vectors>(), which adds rows [0, kRows) of the panel times
 // `vectors` vectors to the sums; begin() and end() around many runs.
 #pragma once
 #include "activation.h"
@@ -49,7 +49,7 @@ template <class E> struct Operands {
   int k;                 // a multiple of kStep
   int live_rows;         // rows that matter
   bool add;              // to what sums holds; otherwise it is overwritten
-  Ahead *ahead[2];       // the weights of the next stretch, and the tokens of the next run but those of the same vectors
+  Ahead *ahead;          // the weights of the next stretch
 };
 constexpr int64_t kSumsStride = int64_t(kPanelRows) * kVector; // from one vector's sums to the next
 
@@ -96,23 +96,15 @@ inline void multiply_panel(const uint8_t *const *rows, int count, int k, const t
     const auto first = [&](int g) { return v0 + (v1 - v0) * g / groups; };
     for (int g = 0; g < groups; g++) {
       const int v = first(g), end = first(g + 1);
-      // The next group's tokens, or with the last group the first one's of the next stretch.
-      const bool turned = g + 1 == groups;
-      const int from = turned ? v0 : end, to = turned ? first(1) : first(g + 2);
-      const uint8_t *vectors[Tile::kVectors];
-      for (int i = 0; i < to - from; i++) vectors[i] = (const uint8_t *)(tokens + int64_t(from + i) * padded * kVector);
-      const int after = turned ? round_up(next > 0 ? next : 0, kStep) : depth;
-      Ahead others(vectors, Tile::kAheadTokens ? to - from : 0, int64_t(turned ? k0 + depth : k0) * kVector * sizeof(E),
-                   after * kVector * int(sizeof(E)) / 64, blocks * steps);
       for (int r = 0; r < count; r += Tile::kRows) {
         const bool there = lies(r);
         run_tile<Tile>({there ? (const E *)(rows[r] + offset<W>(k0)) : panel + int64_t(r) * kPanelStride<Tile>,
                         there ? (rows[r + 1] - rows[r]) / int64_t(sizeof(E)) : kPanelStride<Tile>,
                         tokens + (int64_t(v) * padded + k0) * kVector, int64_t(padded) * kVector,
                         scratch.sums + (v - v0) * kSumsStride + r * kVector, depth, count - r, k0 > 0,
-                        {&weights, &others}},
+                        &weights},
                        end - v);
-        if (!Tile::kSpread) weights.turns(steps), others.turns(steps);
+        if (!Tile::kSpread) weights.turns(steps);
       }
     }
   }

@@ -16,7 +16,7 @@ struct F32Tile {
 #endif
   static constexpr int kDepth = 256;
   static constexpr int kInPlace = 1;
-  static constexpr bool kSpread = false, kAheadTokens = false;
+  static constexpr bool kSpread = false;
   static void begin() {}
   static void end() {}
 
