@@ -164,6 +164,7 @@ function numbers(measurements: readonly Measurement[]): string {
     'tokens/s',
     'slowest',
     'fastest',
+    'predicted',
     'seconds a run',
     'experts resident',
     'streamed',
@@ -176,7 +177,8 @@ function numbers(measurements: readonly Measurement[]): string {
   const rows = measurements.map((m) => {
     const { low, high } = spreadOf(m);
     const experts = LANES.map((lane) => m.lanes[lane].experts.toFixed(0));
-    const rate = [m.rate, low, high, m.seconds.median].map(shortNumber);
+    const predicted = m.predicted === undefined ? '' : shortNumber(m.predicted);
+    const rate = [shortNumber(m.rate), shortNumber(low), shortNumber(high), predicted, shortNumber(m.seconds.median)];
     const moved = shortNumber(m.expertBytesPerSecond / 1e9);
     const { hits, usefulPrefetches, wastedPrefetches } = m.saved;
     const saved = [hits, usefulPrefetches, wastedPrefetches].map(String);

@@ -59,9 +59,19 @@ export function table(found: readonly Measurement[]): string {
     const moved = (m.expertBytesPerSecond / 1e9).toFixed(1);
     const { hits, usefulPrefetches, wastedPrefetches } = m.saved;
     const ahead = `${usefulPrefetches}/${wastedPrefetches}`;
-    return [workloadName(m), contenderName(m), m.rate.toFixed(2), spread, lanes, moved, `${hits}`, ahead];
+    return [
+      workloadName(m),
+      contenderName(m),
+      m.rate.toFixed(2),
+      spread,
+      m.predicted?.toFixed(2) ?? '',
+      lanes,
+      moved,
+      `${hits}`,
+      ahead,
+    ];
   });
-  const head = ['workload', 'policy', 'tokens/s', 'min–max', 'resident/streamed/CPU', 'expert GB/s'];
+  const head = ['workload', 'policy', 'tokens/s', 'min–max', 'predicted', 'resident/streamed/CPU', 'expert GB/s'];
   head.push('cache hits', 'prefetched useful/wasted');
   const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)));
   return [head, ...rows].map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join('  ')).join('\n');

@@ -22,6 +22,8 @@ export interface Measurement extends Workload, Contender {
   seconds: { median: number; min: number; max: number };
   /** Tokens a second at the median. */
   rate: number;
+  /** What a plan says of it, where costs were measured. */
+  predicted?: number;
   /** Of the median run's work, by lane. */
   lanes: Record<LaneName, LaneWork>;
   /** What the cache of streamed experts did in that run. */
@@ -78,7 +80,10 @@ export function benchmark(session: Session, options: BenchmarkOptions): Measurem
         if (repeat > 0 || run.seconds > patience) done.push(run);
       }
     }
-    for (const [contender, done] of runs) found.push(summary(contender, workload, done));
+    for (const [contender, done] of runs) {
+      session.use(policyNamed(contender.policy), undefined, contender);
+      found.push({ ...summary(contender, workload, done), predicted: predicted(session, workload) });
+    }
   }
   return found;
 }
@@ -92,6 +97,12 @@ function timed(session: Session, { kind, tokens, past }: Workload): Run {
   else for (const [i, id] of ids.entries()) session.step([id], past + i);
   const seconds = (performance.now() - begin) / 1000;
   return { seconds, lanes: session.lanes, saved: session.cache };
+}
+
+function predicted(session: Session, { kind, tokens, past }: Workload): number | undefined {
+  if (kind === 'decode') return session.expected(1, past + (tokens >> 1))?.decodeRate.value;
+  const ttft = session.expected(tokens, past)?.ttft.value;
+  return ttft && tokens / ttft;
 }
 
 function summary(contender: Contender, workload: Workload, runs: readonly Run[]): Measurement {

@@ -5,8 +5,6 @@ import type { Network } from './network.js';
 import type { Rates } from './rates.js';
 import { createSampler } from './sampling.js';
 
-/** Tokens of the measured calls. */
-const TOKENS = [1, 32, 128, 512, 2048];
 /** Layers of a kind of which the mean is taken: neighbours may attend by different windows. */
 const NEIGHBOURS = 2;
 
@@ -38,7 +36,7 @@ export function measureRates({ network, experts, blueprint, sizes }: Measured, p
       if (times.length > 0) found[kind].push({ tokens, past, ms: times.reduce((a, b) => a + b) / times.length });
     }
   };
-  const lengths = TOKENS.filter((n) => n <= chunk);
+  const lengths = patience.lengths.filter((n) => n <= chunk);
   const pasts = new Set([0, context - lengths.at(-1)!]);
   for (const past of pasts) {
     for (const tokens of lengths) {

@@ -4,9 +4,6 @@ import type { Experts } from './experts.js';
 import type { Costs, LaneName, Share } from './policy.js';
 import type { ExpertsSpec } from './spec.js';
 
-/** Tokens of the measured calls. */
-const TOKENS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
-
 /** How long to measure. */
 export interface Patience {
   /** Milliseconds after which no measurement is repeated, and no larger call is tried. */
@@ -14,9 +11,18 @@ export interface Patience {
   /** Repetitions, more where these take less than `least` milliseconds: cores and memory take a while to run at full speed. */
   repeats: number;
   least: number;
+  /** Tokens of calls with experts, and of whole layers; ascending from 1. */
+  tokens: readonly number[];
+  lengths: readonly number[];
 }
 /** At loading, where nothing is stored. */
-export const QUICK: Patience = { limit: 100, repeats: 3, least: 10 };
+export const QUICK: Patience = {
+  limit: 100,
+  repeats: 3,
+  least: 10,
+  tokens: [1, 4, 16, 64, 256],
+  lengths: [1, 128],
+};
 
 /** Runs what is measured, after once that is not: milliseconds of each run. */
 export function repeat({ limit, repeats, least }: Patience, run: () => void): number[] {
@@ -109,7 +115,7 @@ class Meter {
   /** One expert's milliseconds in a lane for growing numbers of tokens, until one call exceeds the limit. */
   lane(lane: LaneName, group: Group, chunk: number): LaneSamples {
     const alone: Sample[] = [];
-    for (const tokens of TOKENS.filter((n) => n <= chunk)) {
+    for (const tokens of this.patience.tokens.filter((n) => n <= chunk)) {
       const ms = this.time(lane, group, 1, tokens);
       alone.push({ tokens, ms });
       if (ms > this.patience.limit) break;

@@ -13,10 +13,11 @@ import { sampleOf } from './sample.js';
 
 /** Resident experts take about this much of the accelerator while measuring. */
 const RESIDENT_BYTES = 2 ** 30;
+const COUNTS = { tokens: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512], lengths: [1, 32, 128, 512, 2048] };
 /** Under 10 seconds. */
-export const CAREFUL: Patience = { limit: 150, repeats: 9, least: 50 };
+export const CAREFUL: Patience = { limit: 150, repeats: 9, least: 50, ...COUNTS };
 /** For `--thorough`: about a minute. */
-export const THOROUGH: Patience = { limit: 1200, repeats: 25, least: 400 };
+export const THOROUGH: Patience = { limit: 1200, repeats: 25, least: 400, ...COUNTS };
 
 /** The rates of a model's pieces on this machine, and where they are stored. */
 export interface Calibration {
