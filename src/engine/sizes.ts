@@ -16,7 +16,10 @@ export const DEFAULT_CONTEXT = 4096;
 /** What of a model is decided by sizes alone. */
 export interface Sizes {
   context: number;
+  /** Most tokens of a call. */
   chunk: number;
+  /** What a model gives depends on which tokens share a call: a prompt is one call, computed from its first token on. */
+  wholePrompts: boolean;
   /** Bytes of the accelerator that may be taken. */
   budget: number;
   /** Experts may be missing on the accelerator and copied to it. */
@@ -50,7 +53,9 @@ export function planSizes(
     options.onWarning?.('no expert is streamed, so that neither the expert cache nor prefetch is of use');
   }
   const others = weights + caches + slots.needed * bytes;
-  const chunk = chunkSize(context, streams && machine.kind.gpu, perToken, budget, others);
+  const wholePrompts = spec.layers.some(({ moe }) => moe?.capacity);
+  const longer = streams && machine.kind.gpu;
+  const chunk = wholePrompts ? context : chunkSize(context, longer, perToken, budget, others);
   const needed = others + chunk * perToken;
   const fixed = needed + slots.cached * bytes;
   if (offloads) {
@@ -62,7 +67,7 @@ export function planSizes(
   const onCpu = (total - resident) * bytes + blueprint.embedding.bytes;
   const inRam = machine.kind.gpu ? onCpu : onCpu + fixed + resident * bytes;
   if (!source.inMemory && !machine.countsOnly) checkRam(inRam, machine.ram.available);
-  return { context, chunk, budget, streams, slots: slots.needed + slots.cached, cached: slots.cached };
+  return { context, chunk, wholePrompts, budget, streams, slots: slots.needed + slots.cached, cached: slots.cached };
 }
 
 /** Slots that streaming and prefetches take, and those that the expert cache has beside them. @throws FiddlerError `usage` */
