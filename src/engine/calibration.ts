@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { cacheFolder } from '../devices/probe-cache.js';
@@ -62,6 +62,11 @@ export function rememberRates(key: string, rates: Rates, folder = cacheFolder(),
     renameSync(partial, file); // whole or not at all, whoever else writes
   } catch {}
   return true;
+}
+
+/** Forgets rates that turned out wrong, so that they are measured again. */
+export function forgetRates(key: string, folder = cacheFolder()): void {
+  rmSync(entryFile(key, folder), { force: true });
 }
 
 /** The file in which rates are stored. */

@@ -5,7 +5,7 @@ import { residentTotal } from '../experts/placement.js';
 import type { Policy } from '../experts/policy.js';
 import { Rebalancer } from '../experts/rebalance.js';
 import { expertTotals } from './blueprint.js';
-import { calibrationKey, ratesOf, recallRates } from './calibration.js';
+import { calibrationKey, forgetRates, ratesOf, recallRates } from './calibration.js';
 import { type Layout, layOut } from './layout.js';
 import type { LoadOptions } from './options.js';
 import { learnPopularity, profiledModel } from './popularity.js';
@@ -30,7 +30,8 @@ export function loadSource(source: ModelSource, options: LoadOptions, compared: 
     const { expertLayers } = layout.blueprint;
     fillLayout(layout, options.onProgress, options.rebalance);
     const costed = options.rebalance || [policy, ...compared].some(({ byCost }) => byCost);
-    const rates = costed ? ratesOf(layout) : recallRates(calibrationKey(layout));
+    const key = calibrationKey(layout);
+    const rates = costed ? ratesOf(layout) : recallRates(key);
     if (rates) experts.costs.set(costsOf(rates.experts), true);
     const rebalancer = options.rebalance ? Rebalancer.create(experts, expertLayers, profile) : undefined;
     if (options.rebalance && !rebalancer) {
@@ -42,7 +43,8 @@ export function loadSource(source: ModelSource, options: LoadOptions, compared: 
       if (options.learn) learnPopularity(source, expertLayers, experts.statistics.popularity);
       layout.close();
     };
-    return new Session({ ...layout, profiled, rebalancer, rates, seconds, ram: servedBytes(layout), close });
+    const disproved = () => forgetRates(key);
+    return new Session({ ...layout, profiled, rebalancer, rates, disproved, seconds, ram: servedBytes(layout), close });
   } catch (error) {
     layout.close();
     throw error;

@@ -21,12 +21,17 @@ import { createSampler, GENERATE_DEFAULTS } from './sampling.js';
 import { expect, scenarioOf } from './scenario.js';
 import { Stopwatch } from './stopwatch.js';
 
+/** As many times the predicted rate, over at least so many tokens, disprove a prediction. */
+const DISPROVED = 1.5;
+const LEAST_TOKENS = 16;
+
 export interface SessionParts extends Omit<Layout, 'checkpoint' | 'parameters' | 'host'> {
   /** What names the model in its profile. */
   profiled: ProfiledModel;
   rebalancer?: Rebalancer;
-  /** What the model's pieces take here, where that is known. */
+  /** What the model's pieces take here, where that is known; `disproved` is told where it is faster. */
   rates?: Rates;
+  disproved?: () => void;
   /** Seconds that loading took. */
   seconds: number;
   /** Bytes of weights that the CPU serves. */
@@ -202,7 +207,11 @@ export class Session implements Engine {
     const report = this.report(watch, finish, sampler.seed);
     const { promptTokens, cachedTokens, generatedTokens } = report;
     const past = promptTokens + (generatedTokens >> 1);
-    return { ...report, expected: this.expected(promptTokens - cachedTokens, past) };
+    const expected = this.expected(promptTokens - cachedTokens, past);
+    // Slower may be what else the machine does; so much faster means that it was busy when the rates were measured.
+    const faster = expected && report.decodeRate > DISPROVED * expected.decodeRate.value;
+    if (faster && generatedTokens >= LEAST_TOKENS) this.parts.disproved?.();
+    return { ...report, expected };
   }
 
   score(

@@ -1,0 +1,133 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { calibrationKey, entryFile, forgetRates, recallRates, rememberRates } from '../../src/engine/calibration.js';
+import { layOut } from '../../src/engine/layout.js';
+import { loadEngine } from '../../src/engine/load.js';
+import type { LoadOptions } from '../../src/engine/options.js';
+import type { Rates } from '../../src/engine/rates.js';
+import { folderSource } from '../../src/engine/source.js';
+
+const MODEL = 'models/mini-mixtral';
+const DAY = 24 * 3600 * 1000;
+
+const rates: Rates = {
+  experts: {
+    calls: { resident: 0.01, streamed: 0.1, cpu: 0.05 },
+    cpu: [{ tokens: 1, ms: 0.25 }],
+    accelerator: [{ tokens: 1, ms: 0.05 }],
+    copy: 0.75,
+    overlap: true,
+    contention: { cpu: 1.25, copy: 1.5 },
+    spread: 0.05,
+  },
+  sparse: [{ tokens: 1, past: 0, ms: 0.1 }],
+  dense: [],
+  begin: [{ tokens: 1, past: 0, ms: 0.02 }],
+  head: 0.5,
+  fill: 100,
+};
+
+describe('stored rates', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'fiddler-test-'));
+    return () => rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('are found again under their key alone', () => {
+    expect(recallRates('a', folder)).toBeUndefined();
+    expect(rememberRates('a', rates, folder)).toBe(true);
+    expect(recallRates('a', folder)).toEqual(rates);
+    expect(recallRates('b', folder)).toBeUndefined();
+    forgetRates('a', folder);
+    expect(recallRates('a', folder)).toBeUndefined();
+  });
+
+  it('are measured again after 30 days, or where the clock was turned back', () => {
+    const now = Date.now();
+    rememberRates('a', rates, folder, now);
+    expect(recallRates('a', folder, now + 29 * DAY)).toEqual(rates);
+    expect(recallRates('a', folder, now + 31 * DAY)).toBeUndefined();
+    expect(recallRates('a', folder, now - DAY)).toBeUndefined();
+  });
+
+  it('that differed too much are not kept', () => {
+    expect(rememberRates('a', { ...rates, experts: { ...rates.experts, spread: 0.6 } }, folder)).toBe(false);
+    expect(recallRates('a', folder)).toBeUndefined();
+  });
+
+  it.each([
+    ['nothing', ''],
+    ['half a file', '{"key": "a", "time": 1'],
+    ['another form', JSON.stringify({ key: 'a', time: Date.now(), rates: { cpu: 1 } })],
+    ['absurd times', JSON.stringify({ key: 'a', time: Date.now(), rates: { ...rates, head: -1 } })],
+  ])('of %s are as good as none', (_, text) => {
+    const file = entryFile('a', folder);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+    expect(recallRates('a', folder)).toBeUndefined();
+  });
+
+  it('need no folder that can be written', () => {
+    const file = join(folder, 'a file');
+    writeFileSync(file, '');
+    expect(() => rememberRates('a', rates, file)).not.toThrow();
+    expect(recallRates('a', file)).toBeUndefined();
+  });
+});
+
+describe('the rates of a load', () => {
+  const before = process.env.FIDDLER_CACHE;
+  beforeAll(() => {
+    process.env.FIDDLER_CACHE = mkdtempSync(join(tmpdir(), 'fiddler-test-'));
+  });
+  afterAll(() => {
+    rmSync(process.env.FIDDLER_CACHE!, { recursive: true, force: true });
+    process.env.FIDDLER_CACHE = before;
+  });
+
+  const options: LoadOptions = { accelerator: 'host', expertsResident: 0.5, threads: 1, ctx: 256, profile: false };
+  const keyOf = (change: LoadOptions) => {
+    const layout = layOut(folderSource(MODEL), { ...options, ...change }, { countsOnly: true });
+    try {
+      return calibrationKey(layout);
+    } finally {
+      layout.close();
+    }
+  };
+
+  it('are kept apart by what they depend on, and by nothing else', () => {
+    const key = keyOf({});
+    expect(keyOf({ ctx: 128, expertsResident: 0.25, policy: 'static' })).toBe(key);
+    for (const change of [{ threads: 2 }, { dtype: 'f32' }, { accelerator: 'none' }] as LoadOptions[]) {
+      expect(keyOf(change)).not.toBe(key);
+    }
+  });
+
+  it('are measured once, taken the next time, and forgotten where the model turns out much faster', () => {
+    const file = entryFile(keyOf({}));
+    const generate = () => {
+      const session = loadEngine(MODEL, options);
+      const { costs } = session;
+      const { expected } = session.generate(
+        [5, 6, 7],
+        { maxTokens: 32, seed: 1 },
+        () => false,
+        () => false,
+      );
+      session.close();
+      return { costs, expected };
+    };
+    generate();
+    const entry = JSON.parse(readFileSync(file, 'utf8'));
+    const slow = { ...entry, rates: { ...entry.rates, head: 1e5 } };
+    slow.rates.experts.copy = 1234;
+    writeFileSync(file, JSON.stringify(slow));
+    const { costs, expected } = generate();
+    expect(costs.copy).toBe(1234);
+    expect(expected!.decodeRate.value).toBeLessThan(0.01);
+    expect(() => readFileSync(file)).toThrow();
+  });
+});
