@@ -40,7 +40,12 @@ export function describe({ config, generationConfig }: ModelSource): Description
   const family = familyOf(config);
   const declarations = new Declarations();
   const spec = family.describe(config, declarations);
-  return { family: family.modelType, spec, declarations, endTokens: endTokens(config, generationConfig) };
+  return {
+    family: family.name ?? family.modelType,
+    spec,
+    declarations,
+    endTokens: endTokens(config, generationConfig),
+  };
 }
 
 /** Checks a description against the weights. @throws FiddlerError `file` or `unsupported`, naming the tensor */
@@ -51,6 +56,10 @@ export function drawBlueprint(description: Description, checkpoint: Checkpoint, 
   checkShape(embedding, [spec.vocabulary, spec.hidden]);
   typeInPlace(embedding);
   const expertLayers = spec.layers.flatMap(({ moe }) => (moe ? [moe.experts] : []));
+  if (expertLayers.length === 0) {
+    const remedy = 'use a Mixture-of-Experts model; of a synthetic one, more --layers';
+    throw new FiddlerError('unsupported', 'no layer of this model has routed experts', remedy);
+  }
   return {
     ...description,
     parameters: findParameters(checkpoint, declarations.parameters, upcast),

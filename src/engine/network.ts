@@ -7,7 +7,7 @@ import { type Tensor, TensorContext, Type } from '../ggml/tensor.js';
 import type { LayerSpec, ModelSpec, Step } from '../models/model.js';
 import type { StoredTensor } from '../weights/checkpoint.js';
 import { cacheRows, StepInputs } from './inputs.js';
-import { RouteBuffers } from './routes.js';
+import { type OnRouted, RouteBuffers } from './routes.js';
 
 /** Nodes and views of one layer's graph, at most. */
 const LAYER_CAPACITY = 256;
@@ -33,6 +33,9 @@ export class Network {
   readonly layers: readonly LayerSpec[];
   /** Hidden states [chunk, hidden] on the accelerator; layers and experts add to them. */
   readonly hidden: Tensor;
+  /** Observes the routers; for comparisons. */
+  onRouted?: OnRouted;
+
   /** The next layer with experts, for each layer. */
   private readonly following: readonly (LayerSpec | undefined)[];
   /** Number of each layer among those with experts. */
@@ -136,6 +139,7 @@ export class Network {
     if (shape.tokens > 1) graph.free();
     if (!layer.moe) return undefined;
     const routes = this.routes.choose(layer.moe, this.ordinals[l]!, shape.tokens);
+    this.onRouted?.(l, layer.moe, this.routes.logitsOf(layer.moe, shape.tokens), routes);
     return guess ? { ...routes, next: this.routes.guess(layer.moe, guess) } : routes;
   }
 
@@ -167,7 +171,7 @@ export class Network {
       supports: (operation) => this.parts.accelerator.compute.supports(operation),
     };
     const hidden = g.rows(this.hidden, 0, tokens);
-    const x = arrived ? g.compute(g.addTo(hidden, g.rows(arrived, 0, tokens))) : hidden;
+    const x = this.finished(g, l, arrived ? g.compute(g.addTo(hidden, g.rows(arrived, 0, tokens))) : hidden);
     const attended = g.compute(g.addTo(x, attention(g, attentionNorm(g, x), step)));
     const normal = feedForwardNorm(g, attended);
     if (moe) {
@@ -198,7 +202,13 @@ export class Network {
   private buildHead(g: Graph, count: number): Tensor {
     const { norm, head } = this.parts.spec;
     const rows = g.getRows(this.hidden, g.slice(this.wanted, 0, count));
-    return g.output(head(g, norm(g, rows)));
+    return g.output(head(g, norm(g, this.finished(g, this.layers.length, rows))));
+  }
+
+  /** The hidden states that layer `l` takes, or the head: with what the layer before does behind its experts. */
+  private finished(g: Graph, l: number, x: Tensor): Tensor {
+    const epilogue = this.layers[l - 1]?.epilogue;
+    return epilogue ? g.compute(g.addTo(x, epilogue(g, x))) : x;
   }
 
   free(): void {

@@ -4,6 +4,10 @@ import type { Pointer } from '../ggml/api.js';
 import type { Graph } from '../ggml/graph.js';
 import { type Tensor, TensorContext, Type } from '../ggml/tensor.js';
 import type { LayerSpec, MoeSpec } from '../models/model.js';
+import { dropOverflow } from '../models/router-capacity.js';
+
+/** Told what a layer's router was asked, [tokens, experts], and what it answered; both are valid during the call. */
+export type OnRouted = (layer: number, moe: MoeSpec, logits: Float32Array, routes: Routes) => void;
 
 /**
  * What a layer's experts read, with the logits of its router behind that, so that one copy brings both to the host; the
@@ -64,7 +68,7 @@ export class RouteBuffers {
   }
 
   /** The router's choice for each token, once the logits are on the host. */
-  choose({ router, experts }: MoeSpec, layer: number, tokens: number): Routes {
+  choose({ router, capacity, experts }: MoeSpec, layer: number, tokens: number): Routes {
     const { chosen } = router;
     const { count } = experts;
     const logits = this.values.subarray(tokens * this.hidden, tokens * (this.hidden + count));
@@ -75,7 +79,14 @@ export class RouteBuffers {
         this.weights.subarray(t * chosen, (t + 1) * chosen),
       );
     }
+    const ids = this.experts.subarray(0, tokens * chosen);
+    if (capacity) dropOverflow(ids, chosen, experts.count, capacity(tokens));
     return { layer, tokens, chosen, experts: this.experts, weights: this.weights };
+  }
+
+  /** The logits [tokens, experts] of the present layer, once they are on the host; valid until the next layer's. */
+  logitsOf({ experts }: MoeSpec, tokens: number): Float32Array {
+    return this.values.subarray(0, tokens * experts.count);
   }
 
   /** What the next layer's router would choose for a call's only token, by logits that lie behind this layer's. */

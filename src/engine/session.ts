@@ -11,6 +11,7 @@ import type { Hardware } from './machine.js';
 import { LOGIT_ROWS } from './network.js';
 import type { Expected, GenerateOptions, ModelInfo, Report, ScoredToken, TokenLogprob } from './options.js';
 import type { Rates } from './rates.js';
+import type { OnRouted } from './routes.js';
 import { createSampler, GENERATE_DEFAULTS } from './sampling.js';
 import { expect, scenarioOf } from './scenario.js';
 import { Stopwatch } from './stopwatch.js';
@@ -86,6 +87,11 @@ export class Session implements Engine {
     const { network } = this.parts;
     const shape = network.begin(tokens, past);
     for (const l of network.layers.keys()) network.attend(l, shape);
+  }
+
+  /** Tells what each layer's router is asked and answers from now on; for comparisons. */
+  observeRouters(onRouted?: OnRouted): void {
+    this.parts.network.onRouted = onRouted;
   }
 
   /** Repeats the experts of the last layer, all lanes at once. @returns milliseconds */
@@ -224,6 +230,7 @@ export class Session implements Engine {
   /** Keeps what the KV cache has of the prompt; gives how many of its tokens need not be computed. */
   private reuse(prompt: readonly number[]): number {
     this.resize(prompt.length);
+    if (this.parts.sizes.wholePrompts) this.cached = [];
     let same = 0;
     while (same < this.cached.length && this.cached[same] === prompt[same]) same++;
     // The last token is always computed: its logits are what generation starts from.

@@ -16,7 +16,10 @@ export const DEFAULT_CONTEXT = 4096;
 /** What of a model is decided by sizes alone. */
 export interface Sizes {
   context: number;
+  /** Most tokens of a call. */
   chunk: number;
+  /** What a model gives depends on which tokens share a call: a prompt is one call, computed from its first token on. */
+  wholePrompts: boolean;
   /** Bytes of the accelerator that may be taken. */
   budget: number;
   /** Experts may be missing on the accelerator and copied to it. */
@@ -42,7 +45,8 @@ export function planSizes(
   const streams = offloads && policy.streams && mayMiss;
   const budget = options.gpuMemory ?? (options.expertsResident === undefined ? machine.freeMemory() : Infinity);
   const perToken = spec.hidden * 4 * 16 + cacheRows(context) * 8;
-  const chunk = chunkSize(context, streams && machine.kind.gpu, perToken, budget);
+  const wholePrompts = spec.layers.some(({ moe }) => moe?.capacity);
+  const chunk = wholePrompts ? context : chunkSize(context, streams && machine.kind.gpu, perToken, budget);
   const caches = KvCache.bytes(declarations.caches, cacheRows(context), cacheType);
   const slots = streams ? planSlots(blueprint, policy, options) : { needed: 0, cached: 0 };
   if (!streams && (options.expertCache || options.prefetch)) {
@@ -59,7 +63,7 @@ export function planSizes(
   const onCpu = (total - resident) * bytes + blueprint.embedding.bytes;
   const inRam = machine.kind.gpu ? onCpu : onCpu + fixed + resident * bytes;
   if (!source.inMemory && !machine.countsOnly) checkRam(inRam, machine.ram.available);
-  return { context, chunk, budget, streams, slots: slots.needed + slots.cached };
+  return { context, chunk, wholePrompts, budget, streams, slots: slots.needed + slots.cached };
 }
 
 /** Slots that streaming and prefetches take, and those that the expert cache has beside them. @throws FiddlerError `usage` */

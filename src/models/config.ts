@@ -57,7 +57,7 @@ export function readConfig<T>(schema: z.ZodType<T>, config: JsonObject): T {
   return validate(schema, config, 'config.json');
 }
 
-export type DecoderConfig = z.infer<z.ZodObject<typeof decoderFields>>;
+export type DecoderConfig = Omit<z.infer<z.ZodObject<typeof decoderFields>>, 'hidden_act'>;
 
 /** Numbers and size of attention heads. @throws FiddlerError `unsupported` */
 export function headsOf(c: DecoderConfig): { hidden: number; heads: number; kvHeads: number; headSize: number } {

@@ -10,6 +10,7 @@ import { graniteMoe } from './granitemoe.js';
 import { mixtral } from './mixtral.js';
 import type { Family } from './model.js';
 import { olmoe } from './olmoe.js';
+import { openMoe } from './openmoe.js';
 import { phimoe } from './phimoe.js';
 import { qwen2Moe } from './qwen2-moe.js';
 import { qwen3Moe } from './qwen3-moe.js';
@@ -28,14 +29,22 @@ export const FAMILIES: readonly Family[] = [
   graniteMoe,
   glm4Moe,
   ernie45Moe,
+  openMoe,
 ];
 
 /** The family that config.json names. @throws FiddlerError `unsupported`, listing those that are there */
 export function familyOf(config: JsonObject): Family {
-  const family = FAMILIES.find((f) => f.modelType === config.model_type);
+  const { model_type, architectures } = config;
+  const family = FAMILIES.find(
+    ({ modelType, architecture }) =>
+      modelType === model_type &&
+      (!architecture || (Array.isArray(architectures) && architectures.includes(architecture))),
+  );
   if (!family) {
-    const known = FAMILIES.map((f) => f.modelType).join(', ');
-    const problem = `config.json names model_type ${JSON.stringify(config.model_type)}, which is not supported`;
+    const nameOf = (f: Family) => (f.architecture ? `${f.modelType} (${f.architecture})` : f.modelType);
+    const known = FAMILIES.map(nameOf).join(', ');
+    const named = `model_type ${JSON.stringify(model_type)} and architectures ${JSON.stringify(architectures)}`;
+    const problem = `config.json names ${named}, which is not supported`;
     throw new FiddlerError('unsupported', problem, `use a model of one of: ${known}`);
   }
   return family;

@@ -4,6 +4,7 @@ import type { Tensor } from '../ggml/tensor.js';
 import type { JsonObject } from '../weights/config.js';
 import type { Declarations, Parameter } from './parameters.js';
 import type { Router } from './router.js';
+import type { Capacity } from './router-capacity.js';
 
 /** What one call of the model computes with, besides hidden states. */
 export interface Step {
@@ -32,10 +33,12 @@ export interface MoeSpec {
   /** Router weight [experts, hidden]. */
   gate: Parameter;
   router: Router;
+  /** Experts serve no more tokens of a call than this. */
+  capacity?: Capacity;
   experts: ExpertsSpec;
 }
 
-/** One decoder layer: x += attention(norm(x)); x += feedForward(norm(x)). */
+/** One decoder layer: x += attention(norm(x)); x += feedForward(norm(x)); x += epilogue(x) where it has one. */
 export interface LayerSpec {
   attentionNorm: Block;
   attention: AttentionBlock;
@@ -43,6 +46,8 @@ export interface LayerSpec {
   /** What every token passes through: the dense feed-forward of a layer without routed experts, or shared experts. */
   dense?: Block;
   moe?: MoeSpec;
+  /** A further block behind the experts, its norm included. */
+  epilogue?: Block;
 }
 
 /** A model as its family describes it: what to compute, and which tensors that takes. */
@@ -63,6 +68,9 @@ export interface ModelSpec {
 export interface Family {
   /** `model_type` in config.json. */
   modelType: string;
+  /** One of `architectures` there, where `model_type` is another model's too; and what the family is called instead. */
+  architecture?: string;
+  name?: string;
   /** Checks the config and describes the model. @throws FiddlerError `file` or `unsupported`, naming the key */
   describe(config: JsonObject, declare: Declarations): ModelSpec;
 }

@@ -1,4 +1,4 @@
-import { rmSync, statSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -81,6 +81,18 @@ const cases: Case[] = [
     what: 'an architecture that is not supported',
     model: () => changedModel({ config: { model_type: 'llama' } }),
     says: ['llama', ...FAMILIES.map((family) => family.modelType)],
+  },
+  {
+    what: 'no layer with experts',
+    model: () => {
+      const dir = temporaryFolder();
+      cpSync('test/golden/qwen3_moe', dir, { recursive: true });
+      const config = JSON.parse(readFileSync(join(dir, 'config.json'), 'utf8'));
+      const mlp_only_layers = [...Array(config.num_hidden_layers).keys()];
+      writeFileSync(join(dir, 'config.json'), JSON.stringify({ ...config, mlp_only_layers }));
+      return dir;
+    },
+    says: ['no layer', 'routed experts'],
   },
   {
     what: 'a scaling of positions that is not supported',

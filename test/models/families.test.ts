@@ -45,6 +45,12 @@ describe('a config that would be run wrongly', () => {
     ['ernie4_5_moe', 'use_bias', true],
     ['ernie4_5_moe', 'moe_gate_act', 'sigmoid'],
     ['deepseek_moe', 'scoring_func', 'sigmoid'],
+    ['openmoe', 'router_topk', 1],
+    ['openmoe', 'router_drop_tks', false],
+    ['openmoe', 'mlp_gated', false],
+    ['openmoe', 'attention_bias', true],
+    ['openmoe', 'rope_theta', 5e5],
+    ['openmoe', 'rope_scaling', { type: 'linear', factor: 2 }],
   ];
   const models = [
     'mixtral',
@@ -56,6 +62,7 @@ describe('a config that would be run wrongly', () => {
     'glm4_moe',
     'ernie4_5_moe',
     'deepseek_moe',
+    'openmoe',
   ];
   const cases = [...models.flatMap((m) => everywhere.map(([key, value]) => [m, key, value] as const)), ...own];
 
@@ -85,6 +92,15 @@ describe('a config that would be run wrongly', () => {
   it('is refused where the family is not known', () => {
     expect(fiddlerError('unsupported', () => describeModel({ model_type: 'bert' }))).toContain('bert');
   });
+
+  it('is told from others of the same model_type by its architecture', () => {
+    const config = golden('openmoe');
+    expect(familyOf(config).name).toBe('openmoe');
+    for (const architectures of [['LlamaForCausalLM'], [], undefined, 'OpenMoeForCausalLM']) {
+      const message = fiddlerError('unsupported', () => describeModel({ ...config, architectures }));
+      expect(message).toContain('model_type "llama"');
+    }
+  });
 });
 
 describe('layers with experts', () => {
@@ -97,6 +113,13 @@ describe('layers with experts', () => {
     expect(layout(golden('deepseek_moe'))).toEqual(['+dense', 'experts+dense', 'experts+dense']);
     expect(layout({ ...golden('deepseek_moe'), n_shared_experts: null })).toEqual(['+dense', 'experts', 'experts']);
     expect(layout({ ...golden('glm4_moe'), first_k_dense_replace: 2 })).toEqual(['+dense', '+dense', 'experts+dense']);
+  });
+
+  it('are the last of each interval, and have a further block behind them', () => {
+    const config = { ...golden('openmoe'), num_hidden_layers: 7, moe_layer_interval: 3 };
+    expect(layout(config)).toEqual(['+dense', '+dense', 'experts', '+dense', '+dense', 'experts', '+dense']);
+    const behind = describeModel(config).spec.layers.map(({ epilogue }) => epilogue !== undefined);
+    expect(behind).toEqual([false, false, true, false, false, true, false]);
   });
 
   it('lie between two numbers, and an interval apart', () => {
@@ -136,6 +159,17 @@ describe('tensors that a config asks for', () => {
       gate: { name: input, index: 3, rows: { from: 0, of: 128 } },
       up: { name: input, index: 3, rows: { from: 64, of: 128 } },
       down: { name: 'model.layers.1.block_sparse_moe.output_linear.weight', index: 3 },
+    });
+  });
+
+  it('hold the two halves of a gate as columns where experts are stored transposed', () => {
+    const { experts } = describeModel(golden('openmoe')).spec.layers[1]!.moe!;
+    const of = (name: string) => ({ name: `model.layers.1.mlp.experts.${name}`, index: 5, transposed: true });
+    expect(experts.matrices(5)).toEqual({
+      gate: { ...of('wi_gate'), rows: { from: 96, of: 192 } },
+      value: { ...of('wi_gate'), rows: { from: 0, of: 192 } },
+      up: of('wi_up'),
+      down: of('wo'),
     });
   });
 });

@@ -8,7 +8,7 @@ export interface DecoderOptions {
   /** @param prefix `model.layers.${l}.self_attn` */
   attention(prefix: string, l: number): LayerSpec['attention'];
   /** @param prefix `model.layers.${l}` */
-  feedForward(prefix: string, l: number): Pick<LayerSpec, 'dense' | 'moe'>;
+  feedForward(prefix: string, l: number): Pick<LayerSpec, 'dense' | 'moe' | 'epilogue'>;
   /** Factors of embeddings and logits, 1 by default. */
   embeddingScale?: number;
   logitScale?: number;

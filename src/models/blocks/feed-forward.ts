@@ -13,6 +13,21 @@ export function gatedFeedForward(declare: Declarations, prefix: string, hidden: 
   return (g, x) => down(g, g.swiglu(gate(g, x), up(g, x)));
 }
 
+/**
+ * down(silu(b) · a · up(x)) with the rows [a; b] = gate(x): OpenMoE's, whose SwiGLU gates up in its turn. gate is
+ * [2 · width, hidden]; names as above.
+ */
+export function swigluGatedFeedForward(declare: Declarations, prefix: string, hidden: number, width: number): Block {
+  const gate = linear(declare, `${prefix}.gate_proj`, 2 * width, hidden);
+  const up = linear(declare, `${prefix}.up_proj`, width, hidden);
+  const down = linear(declare, `${prefix}.down_proj`, hidden, width);
+  return (g, x) => {
+    const both = gate(g, x);
+    const half = (first: number) => g.view(both, [width, both.ne[1], 1, 1], first * both.strides[0]);
+    return down(g, g.multiply(g.swiglu(half(width), half(0)), up(g, x)));
+  };
+}
+
 /** block(x) · sigmoid(gate · x): a block that each token takes to its own degree; the gate is `${name}.weight` [1, hidden]. */
 export function sigmoidGated(declare: Declarations, name: string, hidden: number, block: Block): Block {
   const gate = linear(declare, name, 1, hidden);

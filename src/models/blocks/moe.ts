@@ -3,6 +3,7 @@ import { refuseUnless } from '../config.js';
 import type { MoeSpec } from '../model.js';
 import type { Declarations } from '../parameters.js';
 import type { Router } from '../router.js';
+import type { Capacity } from '../router-capacity.js';
 
 export interface MoeOptions {
   hidden: number;
@@ -11,6 +12,7 @@ export interface MoeOptions {
   /** Number of experts. */
   count: number;
   router: Router;
+  capacity?: Capacity;
   /** Name of the router's weight [count, hidden]. */
   gate: string;
   matrices: ExpertsSpec['matrices'];
@@ -21,7 +23,7 @@ export interface MoeOptions {
 
 /** Routed experts; `activation` says which matrices each has. @throws FiddlerError `unsupported` */
 export function mixtureOfExperts(declare: Declarations, options: MoeOptions): MoeSpec {
-  const { hidden, width, count, router, matrices, biases, activation = 'silu' } = options;
+  const { hidden, width, count, router, capacity, matrices, biases, activation = 'silu' } = options;
   const { chosen } = router;
   refuseUnless(
     chosen <= count,
@@ -31,6 +33,7 @@ export function mixtureOfExperts(declare: Declarations, options: MoeOptions): Mo
   return {
     gate: declare.exactMatrix(options.gate, count, hidden),
     router,
+    capacity,
     experts: { count, chosen, hidden, width, activation, matrices, biases },
   };
 }
@@ -54,4 +57,16 @@ export function fusedExperts(input: string, output: string, width: number): MoeO
     up: { name: input, index: e, rows: { from: width, of: 2 * width } },
     down: { name: output, index: e },
   });
+}
+
+/**
+ * Experts stored as `${prefix}.wi_gate` [count, hidden, 2 · width], of each expert first the columns of value, then those
+ * of gate; `wi_up` [count, hidden, width]; and `wo` [count, width, hidden].
+ */
+export function transposedExperts(prefix: string, width: number): MoeOptions['matrices'] {
+  return (index) => {
+    const of = (name: string) => ({ name: `${prefix}.${name}`, index, transposed: true });
+    const half = (from: number) => ({ ...of('wi_gate'), rows: { from, of: 2 * width } });
+    return { gate: half(width), value: half(0), up: of('wi_up'), down: of('wo') };
+  };
 }
