@@ -163,6 +163,8 @@ export interface ModelInfo {
   vocabulary: number;
   /** Context length in tokens that this load holds. */
   context: number;
+  /** An encoder-decoder reads the whole prompt and writes an answer to it; a decoder continues it. */
+  architecture: 'decoder' | 'encoder-decoder';
   layers: number;
   experts: { resident: number; total: number };
   memory: { accelerator: number; ram: number };
