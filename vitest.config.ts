@@ -1,7 +1,11 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 const shared = {
   pool: 'forks',
+  // What tests find out and learn is no matter of the user's.
+  env: { FIDDLER_CACHE: join(tmpdir(), 'fiddler-test-cache') },
   globalSetup: 'test/support/build.ts',
   testTimeout: 120_000,
   hookTimeout: 120_000,

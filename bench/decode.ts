@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { prepareEnvironment } from '#fiddler/devices/environment.js';
 import { loadEngine } from '#fiddler/engine/load.js';
+import type { LoadOptions } from '#fiddler/engine/options.js';
 import type { Session } from '#fiddler/engine/session.js';
 import { timeNativeCalls } from './native-time.js';
 
@@ -18,6 +19,7 @@ const { values: args } = parseArgs({
     runs: { type: 'string', default: '7' },
     tokens: { type: 'string', default: '200' },
     threads: { type: 'string' },
+    'cpu-kernels': { type: 'string', default: 'auto' },
     json: { type: 'boolean', default: false },
   },
 });
@@ -126,20 +128,28 @@ async function commandTime(accelerator: string, limit: number): Promise<Figure> 
 async function main(): Promise<void> {
   prepareEnvironment({});
   const figures: Figure[] = [await commandTime('none', 1.5), await commandTime('auto', 2)];
+  const cpuKernels = args['cpu-kernels'] as LoadOptions['cpuKernels'];
   const threads = args.threads === undefined ? undefined : Number(args.threads);
-  const session = loadEngine(model, { accelerator: 'none', threads });
+  const session = loadEngine(model, { accelerator: 'none', threads, cpuKernels });
   try {
     decode(session); // graphs are built, and the code is compiled
     figures.push(decodeRate(session), javascriptTime(session));
   } finally {
     session.close();
   }
-  const machine = { cpu: cpus()[0]?.model ?? 'unknown', threads: session.info.threads, node: process.version };
+  const machine = {
+    cpu: cpus()[0]?.model ?? 'unknown',
+    threads: session.info.threads,
+    kernels: session.info.kernels,
+    node: process.version,
+  };
   if (args.json) {
     console.log(JSON.stringify({ ...machine, runs, tokens, figures }));
     return;
   }
-  console.log(`${machine.cpu}, ${machine.threads} threads, Node ${machine.node}; medians of ${runs} runs`);
+  console.log(
+    `${machine.cpu}, ${machine.threads} threads, kernels ${machine.kernels}, Node ${machine.node}; medians of ${runs} runs`,
+  );
   for (const { what, value, unit, target, met } of figures) {
     const figure = `${value.toPrecision(3)} ${unit}`;
     console.log(`${what.padEnd(46)} ${figure.padEnd(24)} ${target.padEnd(8)} ${met ? 'met' : 'MISSED'}`);

@@ -1,5 +1,6 @@
 // CPU expert kernels against what the machine can do and against ggml, all in one run. Needs no development
 // dependencies: node dist/bench/kernels.js [--hidden 4096 --ff 14336 --experts 4 --type BF16 --threads 0 --kernel NAME]
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import koffi from 'koffi';
 import { api } from '#fiddler/ggml/api.js';
@@ -10,6 +11,7 @@ import {
   encodeExperts,
   encodeLayer,
   loadExpertKernels,
+  openExpertKernels,
 } from '#fiddler/ggml/experts.js';
 import { Graph } from '#fiddler/ggml/graph.js';
 import { memmove } from '#fiddler/ggml/memory.js';
@@ -26,6 +28,8 @@ const { values: args } = parseArgs({
     tokens: { type: 'string', default: '1,2,4,8,16,32,64,128,256,512' },
     threads: { type: 'string', default: '0' },
     kernel: { type: 'string' },
+    /** Another build of the kernels, to compare variants. */
+    library: { type: 'string' },
     /** Seconds for each measurement. */
     seconds: { type: 'string', default: '0.5' },
     /** ggml is left out beyond this many tokens. */
@@ -209,7 +213,7 @@ function table(header: string[], rows: string[][]): void {
 }
 
 function main(): void {
-  const kernels = loadExpertKernels();
+  const kernels = args.library ? openExpertKernels(resolve(args.library)) : loadExpertKernels();
   if (!kernels) {
     console.log('the native kernels are not built here: node native/build.mjs');
     process.exitCode = 1;

@@ -1,5 +1,5 @@
 // Builds the CPU expert kernels with the C++ compiler that is there, each for its own instruction set. Without a
-// compiler one line says so and ggml's kernels serve. Usage: node native/build.mjs [--sanitize=address|thread]
+// compiler one line says so and ggml's kernels serve. Usage: node native/build.mjs [--sanitize=address|thread] [--output=FILE]; CXXFLAGS are added.
 import { execFile, execFileSync } from 'node:child_process';
 import { mkdirSync, renameSync, rmSync, statSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 const root = dirname(fileURLToPath(import.meta.url));
 const source = join(root, 'src');
 const build = join(root, 'build');
+const named = process.argv.find((a) => a.startsWith('--output='))?.slice('--output='.length);
 const sanitizer = process.argv.find((a) => a.startsWith('--sanitize='))?.slice('--sanitize='.length);
 
 const avx2 = ['-mavx2', '-mfma', '-mf16c'];
@@ -29,6 +30,7 @@ const kernels =
 const common = ['-std=c++17', '-fPIC', '-fvisibility=hidden', '-Wall', '-Wextra', `-I${join(root, 'include')}`];
 // GCC 12 warns of uninitialised values inside its own AVX-512 headers.
 const kernelFlags = ['-O3', '-ffp-contract=fast', '-fno-math-errno', '-fno-trapping-math', '-Wno-maybe-uninitialized'];
+const extra = (process.env.CXXFLAGS ?? '').split(/\s+/).filter(Boolean);
 const sanitize = sanitizer
   ? ['-g', '-O1', `-fsanitize=${sanitizer === 'address' ? 'address,undefined' : sanitizer}`, '-fno-sanitize-recover=all']
   : [];
@@ -61,8 +63,8 @@ function upToDate(file) {
 async function main() {
   if (process.env.FIDDLER_NO_NATIVE === '1') return say('not built (FIDDLER_NO_NATIVE=1); ggml computes the experts');
   if (process.platform === 'win32') return say('not built on Windows; ggml computes the experts');
-  const output = sanitizer ? join(build, `sanitize-${sanitizer}`) : join(build, 'libfiddler-experts.so');
-  if (upToDate(output)) return;
+  const output = named ?? (sanitizer ? join(build, `sanitize-${sanitizer}`) : join(build, 'libfiddler-experts.so'));
+  if (!named && upToDate(output)) return;
   const cxx = compiler();
   if (!cxx) return say('not built (no C++ compiler found); ggml computes the experts');
 
@@ -71,7 +73,7 @@ async function main() {
   mkdirSync(objects, { recursive: true });
   const compile = async (file, object, flags) => {
     const path = join(objects, `${object}.o`);
-    await run(cxx, [...common, ...flags, ...sanitize, '-c', file, '-o', path]);
+    await run(cxx, [...common, ...flags, ...extra, ...sanitize, '-c', file, '-o', path]);
     return path;
   };
   const kernel = (file, flags, object = file) =>

@@ -14,6 +14,7 @@ export type {
   TokenLogprob,
 } from './engine/options.js';
 export { type ErrorCode, FiddlerError } from './errors.js';
+export type { Profile } from './experts/profile.js';
 export type { ChatMessage } from './text/template.js';
 export type { ChatOptions, Conversation } from './thread/conversation.js';
 export type { Generation, Scoring } from './thread/generation.js';

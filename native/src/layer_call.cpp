@@ -10,7 +10,10 @@ namespace {
 // little enough to stay in a last-level cache.
 constexpr int64_t kBatchBytes = int64_t(32) << 20;
 // Chunks a thread gets of a stage, on average: what a thread that finishes last may keep the others waiting.
-constexpr int kChunksPerThread = 32;
+#ifndef FK_DOT_CHUNKS
+#define FK_DOT_CHUNKS 32
+#endif
+constexpr int kChunksPerThread = FK_DOT_CHUNKS;
 constexpr int kTileChunksPerThread = 4;
 constexpr int64_t kScratchBytes = kPanelBytes + kSumsBytes;
 
@@ -163,7 +166,11 @@ void LayerCall::add_down(std::vector<Stage> &stages, Batch batch) {
   for (int i = batch.begin; i < batch.end; i++) tile |= tasks_[i].form == Form::tile;
   const int hidden = job_.layer.hidden;
   const int fair = std::min(kPanelRows, hidden / (threads_ * (tile ? kTileChunksPerThread : kChunksPerThread)));
-  const int step = std::max(kVector, round_up(fair, tile ? kStep : kVector));
+#ifndef FK_DOWN_LEAST
+#define FK_DOWN_LEAST kVector
+#endif
+  const int least = tile ? kStep : FK_DOWN_LEAST;
+  const int step = std::max(least, round_up(fair, least));
   stages.push_back({(hidden + step - 1) / step, [this, batch, step, hidden](int chunk, int thread) {
                       const int c0 = chunk * step, c1 = std::min(c0 + step, hidden);
                       for (int i = batch.begin; i < batch.end; i++)

@@ -1,4 +1,4 @@
-import type { Measurement } from '../engine/benchmark.js';
+import { contenderName, type Measurement } from '../engine/benchmark.js';
 import { LANES } from '../experts/policy.js';
 import {
   type BarGroup,
@@ -43,6 +43,7 @@ export function benchPage(results: BenchResults): string {
   const machine = machineLine(hardware);
   const when = `${date.slice(0, 16).replace('T', ' ')} UTC`;
   const name = `${model} on ${machine}, ${when}, ${command}`;
+  const switched = results.measurements.some(({ cache }) => cache !== undefined);
   const facts = Object.entries({ machine, date: when, ...loaded });
   return `<!DOCTYPE html>
 <html lang="en" xmlns="http://www.w3.org/1999/xhtml">
@@ -59,7 +60,7 @@ export function benchPage(results: BenchResults): string {
 ${facts.map(([key, value]) => `<tr><th scope="row">${escapeText(key)}</th><td>${escapeText(value)}</td></tr>`).join('\n')}
 </tbody></table></div>
 <h2>Tokens per second by policy</h2>
-<p>Median of each policy's runs, which took turns; whiskers, and the numbers in parentheses, reach from the slowest run to the fastest. The fastest policy is the blue bar.</p>
+<p>Median of each policy's runs, which took turns; whiskers, and the numbers in parentheses, reach from the slowest run to the fastest. The fastest policy is the blue bar.${switched ? ' +C: with the expert cache, +P: with prefetch; all keep the same experts resident.' : ''}</p>
 <div class="panels">
 ${workloads(results).map(rates).join('\n')}
 </div>
@@ -97,26 +98,32 @@ function rates(measurements: readonly Measurement[]): string {
     const { low, high } = spreadOf(m);
     const text = `${shortNumber(m.rate)} (${shortNumber(low)}–${shortNumber(high)})`;
     return {
-      label: m.policy,
-      bars: [{ tone: m.rate === best ? 'best' : 'bar', name: m.policy, value: m.rate, low, high, text }],
+      label: shortName(m),
+      bars: [{ tone: m.rate === best ? 'best' : 'bar', name: contenderName(m), value: m.rate, low, high, text }],
     };
   });
   const title = workloadTitle(measurements[0]!);
   return panel(title, barChart(`Tokens per second by policy: ${title}`, 'tokens/s', groups));
 }
 
+/** As much of a contender's name as has room beside a plot. */
+function shortName(m: Measurement): string {
+  return contenderName(m).replace('+cache', '+C').replace('+prefetch', '+P');
+}
+
 function laneTimes(measurements: readonly Measurement[]): string {
   const { kind } = measurements[0]!;
-  const groups = measurements.map(({ policy, lanes, seconds, tokens }): BarGroup => {
+  const groups = measurements.map((m): BarGroup => {
+    const { lanes, seconds, tokens } = m;
     const per = kind === 'decode' ? tokens : 1;
     const bar = (tone: string, name: string, ms: number) => {
       const text = ms > 0 ? shortNumber(ms / per) : 'no call was timed';
-      return { tone, name: `${policy}, ${name}`, value: ms / per, text };
+      return { tone, name: `${contenderName(m)}, ${name}`, value: ms / per, text };
     };
     const bars = LANES.filter((lane) => lanes[lane].experts > 0).map((lane) =>
       bar(`lane-${lane}`, LANE_TITLES[lane], lanes[lane].ms),
     );
-    return { label: policy, bars: [...bars, bar('lane-whole', 'the whole run', seconds.median * 1000)] };
+    return { label: shortName(m), bars: [...bars, bar('lane-whole', 'the whole run', seconds.median * 1000)] };
   });
   const title = workloadTitle(measurements[0]!);
   const axis = kind === 'decode' ? 'milliseconds per token' : 'milliseconds per prompt';
@@ -162,12 +169,18 @@ function numbers(measurements: readonly Measurement[]): string {
     'streamed',
     'CPU',
     'expert GB/s',
+    'cache hits',
+    'prefetches useful',
+    'wasted',
   ];
   const rows = measurements.map((m) => {
     const { low, high } = spreadOf(m);
     const experts = LANES.map((lane) => m.lanes[lane].experts.toFixed(0));
     const rate = [m.rate, low, high, m.seconds.median].map(shortNumber);
-    return [workloadName(m), m.policy, `${m.runs}`, ...rate, ...experts, shortNumber(m.expertBytesPerSecond / 1e9)];
+    const moved = shortNumber(m.expertBytesPerSecond / 1e9);
+    const { hits, usefulPrefetches, wastedPrefetches } = m.saved;
+    const saved = [hits, usefulPrefetches, wastedPrefetches].map(String);
+    return [workloadName(m), contenderName(m), `${m.runs}`, ...rate, ...experts, moved, ...saved];
   });
   const cell = (tag: string) => (value: string, i: number) =>
     `<${tag}${i > 1 ? ' class="number"' : ''}>${escapeText(value)}</${tag}>`;

@@ -1,9 +1,10 @@
-import type { Measurement } from '../engine/benchmark.js';
+import type { CopyRates } from '../devices/link.js';
+import { contenderName, type Measurement } from '../engine/benchmark.js';
 import type { Hardware } from '../engine/machine.js';
 import type { Session } from '../engine/session.js';
 
-/** What was loaded and what one expert costs here. */
-export function describe(session: Session, past: number, layerUs: number): Record<string, string> {
+/** What was loaded and what one expert costs here. @param rates of plain copies, where they were measured */
+export function describe(session: Session, past: number, layerUs: number, rates?: CopyRates): Record<string, string> {
   const { name, accelerator, threads, experts, loadSeconds } = session.info;
   const { copy, contention, cpu } = session.costs;
   const bytes = session.expertBytes;
@@ -15,10 +16,21 @@ export function describe(session: Session, past: number, layerUs: number): Recor
     experts: `${experts.resident} of ${experts.total} resident, ${(bytes / 1e6).toFixed(1)} MB each`,
     loaded: `${loadSeconds.toFixed(1)} s`,
     'one expert on the CPU': gb(cpu(1)),
-    'one expert copied': copy > 0 ? gb(copy) : 'nothing is copied',
+    'one expert copied': copy > 0 ? `${gb(copy)}${ofPinned(bytes / (copy / 1000), rates)}` : 'nothing is copied',
+    ...(rates && { 'copies of 256 MiB': rateLine(rates) }),
     'slowed by each other': `CPU ${contention.cpu.toFixed(2)}, copy ${contention.copy.toFixed(2)}`,
     'a layer without experts': `${layerUs.toFixed(0)} µs at ${past} tokens of context`,
   };
+}
+
+function rateLine({ pinned, pageable }: CopyRates): string {
+  const gb = (rate: number) => `${(rate / 1e9).toFixed(1)} GB/s`;
+  const ordinary = `from pageable memory ${gb(pageable)}`;
+  return pinned === undefined ? ordinary : `from pinned memory ${gb(pinned)}, ${ordinary}`;
+}
+
+function ofPinned(rate: number, rates?: CopyRates): string {
+  return rates?.pinned ? `, ${((100 * rate) / rates.pinned).toFixed(0)}% of the pinned copy rate` : '';
 }
 
 /** GPU, CPU and RAM in one line. */
@@ -44,9 +56,13 @@ export function table(found: readonly Measurement[]): string {
     const { resident, streamed, cpu } = m.lanes;
     const lanes = [resident, streamed, cpu].map(({ experts }) => experts.toFixed(0)).join('/');
     const spread = `${low.toFixed(2)}–${high.toFixed(2)}`;
-    return [workloadName(m), m.policy, m.rate.toFixed(2), spread, lanes, (m.expertBytesPerSecond / 1e9).toFixed(1)];
+    const moved = (m.expertBytesPerSecond / 1e9).toFixed(1);
+    const { hits, usefulPrefetches, wastedPrefetches } = m.saved;
+    const ahead = `${usefulPrefetches}/${wastedPrefetches}`;
+    return [workloadName(m), contenderName(m), m.rate.toFixed(2), spread, lanes, moved, `${hits}`, ahead];
   });
   const head = ['workload', 'policy', 'tokens/s', 'min–max', 'resident/streamed/CPU', 'expert GB/s'];
+  head.push('cache hits', 'prefetched useful/wasted');
   const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)));
   return [head, ...rows].map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join('  ')).join('\n');
 }

@@ -1,9 +1,13 @@
 import { type Command, Option } from 'commander';
 import { prepareEnvironment } from '../devices/environment.js';
-import type { Workload } from '../engine/benchmark.js';
+import type { CopyRates } from '../devices/link.js';
+import type { Contender, Workload } from '../engine/benchmark.js';
+import type { Session } from '../engine/session.js';
 import type { LayerTimeline } from '../engine/timeline.js';
-import { POLICIES } from '../experts/policies/index.js';
+import { FiddlerError } from '../errors.js';
+import { POLICIES, policyNamed } from '../experts/policies/index.js';
 import { PUBLISHED } from '../models/published.js';
+import { GUESS_RECALL } from '../models/router-random.js';
 import { prepareReport, writeReport } from './bench-report.js';
 import { type BenchResults, commandLine } from './bench-results.js';
 import { describe, table } from './bench-table.js';
@@ -15,7 +19,9 @@ interface BenchFlags extends ModelFlags {
   synthetic?: string;
   layers?: number;
   zipf: number;
+  guessRecall: number;
   policies: string;
+  compareCache?: boolean;
   prefill: number[];
   decodeAt: number[];
   decodeTokens: number;
@@ -41,7 +47,17 @@ export function addBench(program: Command): void {
     )
     .option('--layers <n>', 'fewer layers for --synthetic', integer(1))
     .option('--zipf <s>', 'skew of the random routing of --synthetic', number(0), 0)
+    .option(
+      '--guess-recall <share>',
+      'how many of the experts guessed for the next layer of --synthetic are right',
+      number(0, 1),
+      GUESS_RECALL,
+    )
     .option('--policies <names>', 'policies to compare', POLICIES.map((p) => p.name).join(','))
+    .option(
+      '--compare-cache',
+      'run the policies that stream with the expert cache and prefetch on and off; give --expert-cache',
+    )
     .option('--prefill <lengths>', 'prompt lengths', tokens, [32, 128, 512, 2048])
     .option('--decode-at <contexts>', 'tokens of context to decode behind', tokens, [128, 1000])
     .option('--decode-tokens <n>', 'tokens decoded in a run', integer(1), 8)
@@ -57,20 +73,26 @@ async function bench(flags: BenchFlags): Promise<void> {
   if (flags.report) prepareReport(flags.report);
   prepareEnvironment(flags);
   // Only this command computes in the main thread; the others start faster without what that takes.
-  const { benchmark, layerMicroseconds } = await import('../engine/benchmark.js');
+  const { benchmark, contenderName, contendersOf, layerMicroseconds } = await import('../engine/benchmark.js');
   const { recordTimeline } = await import('../engine/timeline.js');
   const { loadSource } = await import('../engine/load.js');
   const { folderSource } = await import('../engine/source.js');
   const { syntheticSource } = await import('../engine/synthetic.js');
   const { resolveModel } = await import('../weights/hub/cache.js');
-  const { synthetic, layers, zipf } = flags;
-  const source = synthetic ? syntheticSource(synthetic, { layers, zipf }) : folderSource(resolveModel(flags.model));
+  const { synthetic, layers, zipf, guessRecall, compareCache = false } = flags;
+  const source = synthetic
+    ? syntheticSource(synthetic, { layers, zipf, guessRecall })
+    : folderSource(resolveModel(flags.model));
+  const policies = flags.policies.split(',');
+  const contenders = contendersOf(policies, compareCache);
   const longest = Math.max(...flags.prefill, ...flags.decodeAt.map((n) => n + flags.decodeTokens));
   const note = (line: string) => process.stderr.write(`${line}\n`);
-  const session = loadSource(source, { ...flags, ctx: flags.ctx ?? longest, onWarning: note });
+  const prefetch = compareCache || flags.prefetch;
+  const options = { ...flags, prefetch, ctx: flags.ctx ?? longest, onWarning: note };
+  const session = loadSource(source, options, policies.map(policyNamed));
   try {
     const past = Math.max(0, session.info.context - 24);
-    const header = describe(session, past, layerMicroseconds(session, past));
+    const header = describe(session, past, layerMicroseconds(session, past), copyRatesOf(session, note));
     const print = flags.json ? (line: object) => console.log(JSON.stringify(line)) : undefined;
     if (print) print({ machine: header });
     else
@@ -84,10 +106,9 @@ async function bench(flags: BenchFlags): Promise<void> {
       ...flags.prefill.map((tokens) => ({ kind: 'prefill' as const, tokens, past: 0 })),
     ];
     const { repeats, patience } = flags;
-    const onRun = (policy: string, { kind, tokens }: Workload, seconds: number) =>
-      note(`${kind} ${tokens} ${policy}: ${seconds.toFixed(2)} s`);
-    const policies = flags.policies.split(',');
-    const found = benchmark(session, { policies, workloads, repeats, patience, onRun });
+    const onRun = (contender: Contender, { kind, tokens }: Workload, seconds: number) =>
+      note(`${kind} ${tokens} ${contenderName(contender)}: ${seconds.toFixed(2)} s`);
+    const found = benchmark(session, { contenders, workloads, repeats, patience, onRun });
     if (print) for (const each of found) print(each);
     else console.log(table(found));
     if (!flags.report) return;
@@ -105,5 +126,16 @@ async function bench(flags: BenchFlags): Promise<void> {
     note(`wrote ${flags.report}/index.html and results.json`);
   } finally {
     session.close();
+  }
+}
+
+/** Undefined where nothing is copied, or there is no room to measure it. */
+function copyRatesOf(session: Session, note: (line: string) => void): CopyRates | undefined {
+  try {
+    return session.measureCopies();
+  } catch (error) {
+    if (!(error instanceof FiddlerError && error.code === 'memory')) throw error;
+    note(`copies were not measured: ${error.problem}`);
+    return undefined;
   }
 }

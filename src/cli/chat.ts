@@ -8,6 +8,7 @@ import { Ending } from './ending.js';
 import { openModel } from './open.js';
 import {
   addCommon,
+  addLearningOptions,
   addModelOptions,
   addSamplingOptions,
   generateOptions,
@@ -37,7 +38,10 @@ export function addChat(program: Command): void {
     )
     .option('--system <text>', 'a system message')
     .option('--show-reasoning', 'print what a model thinks before it answers, too');
-  addSamplingOptions(addModelOptions(command), 'what the context holds; 256 without a chat template');
+  addSamplingOptions(
+    addLearningOptions(addModelOptions(command)),
+    'what the context holds; 256 without a chat template',
+  );
   addCommon(command, EXAMPLES).action(chat);
 }
 

@@ -65,10 +65,25 @@ export function addMachineOptions(command: Command): Command {
         .choices(['auto', 'native', 'ggml'])
         .default('auto'),
     )
+    .option(
+      '--profile <file>',
+      'choose resident experts by this profile (default: the stored one; see `fiddler profile`)',
+    )
+    .option('--no-profile', 'choose them without one')
     .option('--threads <n>', 'CPU threads (default: the cores this process may use)', integer(1))
     .addOption(new Option('--dtype <type>', 'f32 upcasts everything').choices(['auto', 'f32']).default('auto'))
     .option('--ctx <tokens>', "context length (default: the model's own, up to 4096)", integer(1))
     .option('--debug', 'print what the libraries log, and stack traces of errors');
+}
+
+/** Options of commands that follow what is used. */
+export function addLearningOptions(command: Command): Command {
+  return command
+    .option(
+      '--no-learn',
+      'leave the stored profile as it is (default: what is chosen is added to it; bench, score and profile never do that)',
+    )
+    .option('--rebalance', 'exchange resident experts while running, where that pays (default: at the next load)');
 }
 
 /** @param maxTokens what is generated without `--max-tokens`, for the help */
@@ -93,7 +108,7 @@ export function addSamplingOptions(command: Command, maxTokens = `${GENERATE_DEF
 /** The options of `load` among all flags. */
 export function loadOptions(flags: ModelFlags): LoadOptions {
   const { accelerator, gpuMemory, expertsResident, policy, expertCache, prefetch } = flags;
-  const { cpuKernels, threads, dtype, ctx, debug } = flags;
+  const { cpuKernels, threads, dtype, ctx, profile, learn, rebalance, debug } = flags;
   return {
     accelerator,
     gpuMemory,
@@ -105,6 +120,9 @@ export function loadOptions(flags: ModelFlags): LoadOptions {
     threads,
     dtype,
     ctx,
+    profile,
+    learn,
+    rebalance,
     debug,
   };
 }

@@ -30,7 +30,7 @@ export function formatReport(report: Report): string {
       ['seed', `${report.seed}`],
     );
   }
-  rows.push(['experts', `${experts.resident} of ${experts.total} resident, hit rate ${percent(experts.hitRate)}`]);
+  rows.push(['experts', expertsLine(experts)]);
   for (const name of ['resident', 'streamed', 'cpu'] as const) rows.push([`  ${LANE_NAMES[name]}`, lane(lanes[name])]);
   if (used(report.cache)) rows.push(['  cache', cacheWork(report.cache)]);
   rows.push([
@@ -76,7 +76,13 @@ function cacheWork({ hits, usefulPrefetches: useful, wastedPrefetches: wasted }:
   return `${`${hits}`.padStart(7)} of those streamed were there already${prefetches}`;
 }
 
-function percent(share: number): string {
+function expertsLine({ resident, total, profiled, hitRate, exchanged }: Report['experts']): string {
+  const by = resident > 0 && profiled > 0 ? ` by a profile of ${plural(profiled, 'token')}` : '';
+  const moved = exchanged > 0 ? `, ${exchanged} exchanged` : '';
+  return `${resident} of ${total} resident${by}${moved}, hit rate ${percent(hitRate)}`;
+}
+
+export function percent(share: number): string {
   return `${(100 * share).toFixed(1)}%`;
 }
 

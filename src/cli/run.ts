@@ -5,6 +5,7 @@ import { Ending } from './ending.js';
 import { openModel } from './open.js';
 import {
   addCommon,
+  addLearningOptions,
   addModelOptions,
   addSamplingOptions,
   generateOptions,
@@ -41,7 +42,7 @@ export function addRun(program: Command): void {
       `text to continue; "-" or a pipe reads it from stdin. Without one the bundled model tells a story that begins "${DEFAULT_PROMPT}", printed with that beginning`,
     )
     .option('--tokens <ids>', 'token ids in place of a prompt, e.g. 1,17,42', tokens);
-  addModelOptions(command);
+  addLearningOptions(addModelOptions(command));
   addSamplingOptions(command)
     .option('--json', 'one JSON object a line: {"token", "text"} each, then {"report"}')
     .option(

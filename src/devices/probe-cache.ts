@@ -15,11 +15,12 @@ const FAULT_LIFETIME = 24 * 3600 * 1000;
 
 const entrySchema = z.object({ key: z.string(), time: z.number(), probe: probeSchema });
 
-/** Fiddler's folder for what can be found out again: as the platform has it. */
+/** Fiddler's folder for what can be found out again: FIDDLER_CACHE, or as the platform has it. */
 export function cacheFolder(
   platform: NodeJS.Platform = process.platform,
   env: NodeJS.ProcessEnv = process.env,
 ): string {
+  if (env.FIDDLER_CACHE) return env.FIDDLER_CACHE;
   const home = homedir();
   const own: Partial<Record<NodeJS.Platform, string>> = {
     darwin: join(home, 'Library', 'Caches'),

@@ -1,11 +1,17 @@
 import { api, type Pointer } from '../ggml/api.js';
 import { Buffer } from '../ggml/backend.js';
-import { view } from '../ggml/memory.js';
 import { rowBytes, type Tensor, TensorContext, type Type } from '../ggml/tensor.js';
+import { convertTogether } from '../weights/conversions/crew.js';
 import type { Source } from '../weights/source.js';
+import { usableCores } from './cores.js';
 import type { Device } from './device.js';
 
 const CHUNK_ELEMENTS = 4 << 20;
+
+/** ggml divides a copy between its threads by rows, so a long vector is copied as a matrix with rows of this many. */
+const ROW_ELEMENTS = 4096;
+
+const convert = convertTogether(usableCores);
 
 /** Numbers in the host's memory. */
 interface InMemory {
@@ -24,7 +30,7 @@ export class Uploader {
     if ('address' in source) this.write(target, source, offset);
     else {
       this.withScratch(type, elements, (made) => {
-        source.make(view(made.address, made.bytes));
+        source.make(made.address, convert);
         this.write(target, { address: made.address, type, elements }, offset);
       });
     }
@@ -62,7 +68,15 @@ export class Uploader {
     const input = context.tensor(type, elements);
     const buffer = Buffer.over(base, Number(address - base) + input.bytes);
     buffer.place(input, address);
-    this.cpu.once(8, (g) => g.compute(g.copy(input, g.slice(target, 0, elements))));
+    const whole = elements - (elements % ROW_ELEMENTS);
+    this.cpu.once(16, (g) => {
+      const part = (a: Tensor, from: number, width: number, rows: number) =>
+        g.reshape(g.slice(a, from, width * rows), width, rows);
+      const copy = (...place: [from: number, width: number, rows: number]) =>
+        g.compute(g.copy(part(input, ...place), part(target, ...place)));
+      if (whole > 0) copy(0, ROW_ELEMENTS, whole / ROW_ELEMENTS);
+      if (whole < elements) copy(whole, elements - whole, 1);
+    });
     buffer.free();
     context.free();
   }

@@ -1,6 +1,7 @@
+import type { Caching } from '../experts/experts.js';
 import { policyNamed } from '../experts/policies/index.js';
 import type { LaneName } from '../experts/policy.js';
-import type { LaneWork } from '../experts/statistics.js';
+import type { CacheWork, LaneWork } from '../experts/statistics.js';
 import type { Session } from './session.js';
 
 /** What is timed: decoding one token after another behind `past` tokens, or one prompt of `tokens` from nothing. */
@@ -10,50 +11,74 @@ export interface Workload {
   past: number;
 }
 
-/** One policy on one workload. Seconds are of a whole run: median, fastest, slowest. */
-export interface Measurement extends Workload {
+/** What is compared: a policy, as it is loaded or with the expert cache and prefetch switched on or off. */
+export interface Contender extends Caching {
   policy: string;
+}
+
+/** One contender on one workload. Seconds are of a whole run: median, fastest, slowest. */
+export interface Measurement extends Workload, Contender {
   runs: number;
   seconds: { median: number; min: number; max: number };
   /** Tokens a second at the median. */
   rate: number;
   /** Of the median run's work, by lane. */
   lanes: Record<LaneName, LaneWork>;
+  /** What the cache of streamed experts did in that run. */
+  saved: CacheWork;
   /** Bytes of expert weights that the CPU read and the link carried, a second. */
   expertBytesPerSecond: number;
 }
 
 export interface BenchmarkOptions {
-  policies: readonly string[];
+  contenders: readonly Contender[];
   workloads: readonly Workload[];
   repeats: number;
   /** A workload that takes a policy longer than this, in seconds, is run once. */
   patience: number;
-  onRun?: (policy: string, workload: Workload, seconds: number) => void;
+  onRun?: (contender: Contender, workload: Workload, seconds: number) => void;
 }
 
 interface Run {
   seconds: number;
   lanes: Record<LaneName, LaneWork>;
+  saved: CacheWork;
+}
+
+/** Each policy as it is loaded; with `caching`, those that stream with the expert cache and prefetch on and off. */
+export function contendersOf(policies: readonly string[], caching: boolean): Contender[] {
+  const switched = [false, true].flatMap((prefetch) => [false, true].map((cache) => ({ cache, prefetch })));
+  return policies.flatMap((policy) =>
+    caching && policyNamed(policy).streams ? switched.map((each) => ({ policy, ...each })) : [{ policy }],
+  );
+}
+
+/** A contender's name in tables and plots. */
+export function contenderName({ policy, cache, prefetch }: Contender): string {
+  return `${policy}${cache ? ' +cache' : ''}${prefetch ? ' +prefetch' : ''}`;
 }
 
 /** Compares policies on one loaded model: interleaved, so that a machine that drifts does so for all alike. */
 export function benchmark(session: Session, options: BenchmarkOptions): Measurement[] {
-  const { policies, workloads, repeats, patience, onRun } = options;
+  const { contenders, workloads, repeats, patience, onRun } = options;
   const found: Measurement[] = [];
   for (const workload of workloads) {
-    const runs = new Map(policies.map((policy) => [policy, [] as Run[]]));
+    // Only in decoding are experts copied ahead.
+    const compared = contenders.filter((c) => workload.kind === 'decode' || c.cache === undefined || !c.prefetch);
+    const runs = new Map(compared.map((contender) => [contender, [] as Run[]]));
     for (let repeat = 0; repeat <= repeats; repeat++) {
-      for (const [policy, done] of runs) {
+      for (const [contender, done] of runs) {
         if (done.some((run) => run.seconds > patience)) continue;
-        session.use(policyNamed(policy));
+        session.use(policyNamed(contender.policy), undefined, contender);
+        // In decoding, the expert cache holds what many tokens left there.
+        if (session.caches && contender.cache !== false && workload.kind === 'decode') timed(session, workload);
         const run = timed(session, workload);
-        onRun?.(policy, workload, run.seconds);
+        onRun?.(contender, workload, run.seconds);
         // The first run of a short workload builds graphs and warms caches.
         if (repeat > 0 || run.seconds > patience) done.push(run);
       }
     }
-    for (const [policy, done] of runs) found.push(summary(policy, workload, done));
+    for (const [contender, done] of runs) found.push(summary(contender, workload, done));
   }
   return found;
 }
@@ -66,20 +91,21 @@ function timed(session: Session, { kind, tokens, past }: Workload): Run {
   if (kind === 'prefill') session.prefill(ids, past);
   else for (const [i, id] of ids.entries()) session.step([id], past + i);
   const seconds = (performance.now() - begin) / 1000;
-  return { seconds, lanes: session.lanes };
+  return { seconds, lanes: session.lanes, saved: session.cache };
 }
 
-function summary(policy: string, workload: Workload, runs: readonly Run[]): Measurement {
+function summary(contender: Contender, workload: Workload, runs: readonly Run[]): Measurement {
   const sorted = [...runs].sort((a, b) => a.seconds - b.seconds);
   const median = sorted[sorted.length >> 1]!;
   const moved = median.lanes.cpu.bytes + median.lanes.streamed.bytes;
   return {
     ...workload,
-    policy,
+    ...contender,
     runs: runs.length,
     seconds: { median: median.seconds, min: sorted[0]!.seconds, max: sorted.at(-1)!.seconds },
     rate: workload.tokens / median.seconds,
     lanes: median.lanes,
+    saved: median.saved,
     expertBytesPerSecond: moved / median.seconds,
   };
 }

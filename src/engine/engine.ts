@@ -1,3 +1,4 @@
+import type { Profile } from '../experts/profile.js';
 import type { GenerateOptions, LoadOptions, ModelInfo, Report, ScoredToken, TokenLogprob } from './options.js';
 
 /** A loaded model on its own thread's stack: everything here blocks. Lives inside the engine thread. */
@@ -24,6 +25,16 @@ export interface Engine {
     onToken: (scored: ScoredToken) => void,
     cancelled: () => boolean,
   ): Report;
+  /**
+   * How often each expert is chosen over texts, each computed anew; undefined where it was cancelled. An encoder-decoder
+   * reads each as a prompt and as the answer to it.
+   * @throws FiddlerError `usage`: ids outside the vocabulary, or no tokens at all
+   */
+  profile(
+    texts: readonly (readonly number[])[],
+    onProgress: (done: number, total: number) => void,
+    cancelled: () => boolean,
+  ): Profile | undefined;
   /** Frees every native resource. */
   close(): void;
 }

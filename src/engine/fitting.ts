@@ -50,9 +50,18 @@ const STREAMING_CHUNKS = [
 /**
  * Most tokens of a call: longer where experts are streamed and its activations leave the budget to them.
  * @param bytesPerToken activations of one token on the accelerator
+ * @param others bytes that must be there beside them
  */
-export function chunkSize(context: number, streams: boolean, bytesPerToken: number, budget: number): number {
-  const fits = ({ tokens, part }: { tokens: number; part: number }) =>
-    Math.min(tokens, context) * bytesPerToken <= budget * part;
+export function chunkSize(
+  context: number,
+  streams: boolean,
+  bytesPerToken: number,
+  budget: number,
+  others: number,
+): number {
+  const fits = ({ tokens, part }: { tokens: number; part: number }) => {
+    const bytes = Math.min(tokens, context) * bytesPerToken;
+    return bytes <= budget * part && bytes + others <= budget;
+  };
   return Math.min(context, (streams ? STREAMING_CHUNKS.find(fits)?.tokens : undefined) ?? CHUNK);
 }

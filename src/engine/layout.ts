@@ -7,6 +7,7 @@ import { StreamSlots } from '../experts/lanes/slots.js';
 import { type Placement, residentCount } from '../experts/placement.js';
 import { POLICIES, policyNamed } from '../experts/policies/index.js';
 import type { Policy } from '../experts/policy.js';
+import type { Profile } from '../experts/profile.js';
 import type { ExpertsSpec } from '../experts/spec.js';
 import { loadExpertKernels } from '../ggml/experts.js';
 import type { Type } from '../ggml/tensor.js';
@@ -18,6 +19,7 @@ import { Machine, type StandIn } from './machine.js';
 import { Network } from './network.js';
 import type { LoadOptions } from './options.js';
 import { KvCache, Parameters } from './parameters.js';
+import { storedProfile } from './popularity.js';
 import { placeResident } from './residency.js';
 import { planSizes, type Sizes } from './sizes.js';
 import type { ModelSource } from './source.js';
@@ -34,9 +36,20 @@ export interface Layout {
   network: Network;
   host: HostExperts;
   experts: Experts;
+  /** By which experts were placed, where there is one. */
+  profile?: Profile;
   placement: Placement;
   /** Frees everything. */
   close: () => void;
+}
+
+export interface LayoutOptions {
+  /** Takes no memory but counts it on the devices (`Device.bytes`). */
+  countsOnly?: boolean;
+  /** Another machine than this one, which is then only counted. */
+  standIn?: StandIn;
+  /** Policies for whose needs there is to be room beside that of the one in the options. */
+  compared?: readonly Policy[];
 }
 
 /** Keeps a thing to be freed with the layout. */
@@ -44,11 +57,13 @@ type Own = <T>(thing: T, free: (thing: T) => void) => T;
 
 /**
  * Decides what of a model lies where, and takes the memory for it.
- * @param countsOnly takes no memory but counts it on the devices (`Device.bytes`)
- * @param standIn another machine than this one, which is then only counted
  * @throws FiddlerError
  */
-export function layOut(source: ModelSource, options: LoadOptions, countsOnly = false, standIn?: StandIn): Layout {
+export function layOut(
+  source: ModelSource,
+  options: LoadOptions,
+  { countsOnly, standIn, compared = [] }: LayoutOptions = {},
+): Layout {
   const undo: (() => void)[] = [];
   const own: Own = (thing, free) => {
     undo.push(() => free(thing));
@@ -61,12 +76,13 @@ export function layOut(source: ModelSource, options: LoadOptions, countsOnly = f
     const description = describe(source);
     const checkpoint = own(source.open(description.spec, description.declarations), (c) => c.close());
     const blueprint = drawBlueprint(description, checkpoint, options.dtype ?? 'auto');
+    const profile = storedProfile(source, blueprint.expertLayers, options);
     const policy = policyNamed(options.policy ?? POLICIES[0]!.name);
     const machine = own(new Machine(options.accelerator ?? 'auto', { ...options, countsOnly, standIn }), (m) =>
       m.free(),
     );
-    const sizes = planSizes(source, blueprint, machine, policy, options);
-    const parts = build({ checkpoint, blueprint, machine, policy, sizes }, options, own);
+    const sizes = planSizes(source, blueprint, machine, [policy, ...compared], options);
+    const parts = build({ checkpoint, blueprint, profile, machine, policy, sizes }, options, own);
     return { ...parts, placement: placeExperts(parts, options, own), close };
   } catch (error) {
     close();
@@ -76,7 +92,7 @@ export function layOut(source: ModelSource, options: LoadOptions, countsOnly = f
 
 /** Allocates everything but the experts. */
 function build(
-  given: Pick<Layout, 'checkpoint' | 'blueprint' | 'machine' | 'policy' | 'sizes'>,
+  given: Pick<Layout, 'checkpoint' | 'blueprint' | 'profile' | 'machine' | 'policy' | 'sizes'>,
   { cpuKernels, prefetch }: LoadOptions,
   own: Own,
 ): Omit<Layout, 'placement' | 'close'> {
@@ -113,6 +129,7 @@ function build(
       hostInput,
       host,
       slots,
+      cached: sizes.cached,
       prefetch,
       pool,
       policy,
@@ -152,7 +169,7 @@ function nativePool(
 
 /** Chooses which experts are resident and makes room for them. */
 function placeExperts(
-  { blueprint, machine, sizes, experts }: Omit<Layout, 'placement' | 'close'>,
+  { blueprint, profile, machine, sizes, experts }: Omit<Layout, 'placement' | 'close'>,
   options: LoadOptions,
   own: Own,
 ): Placement {
@@ -172,7 +189,8 @@ function placeExperts(
   }
   const count = offloads ? Math.min(asked, fitting) : 0;
   const room = () => Math.floor(machine.freeMemory() / bytes);
-  const placed = placeResident({ accelerator, layers: expertLayers, type: expertType, count, room, onWarning });
+  const counts = profile?.counts;
+  const placed = placeResident({ accelerator, layers: expertLayers, type: expertType, count, counts, room, onWarning });
   experts.resident = own(placed.resident, (r) => r.free());
   return placed.placement;
 }

@@ -2,10 +2,13 @@ import { Uploader } from '../devices/upload.js';
 import { costsOf } from '../experts/costs.js';
 import { pinExperts } from '../experts/pinning.js';
 import { residentTotal } from '../experts/placement.js';
+import type { Policy } from '../experts/policy.js';
+import { Rebalancer } from '../experts/rebalance.js';
 import { expertTotals } from './blueprint.js';
 import { calibrationKey, ratesOf, recallRates } from './calibration.js';
 import { type Layout, layOut } from './layout.js';
 import type { LoadOptions } from './options.js';
+import { learnPopularity, profiledModel } from './popularity.js';
 import { Session } from './session.js';
 import { folderSource, type ModelSource } from './source.js';
 
@@ -14,30 +17,53 @@ export function loadEngine(dir: string, options: LoadOptions): Session {
   return loadSource(folderSource(dir), options);
 }
 
-/** Loads a model and divides it between the devices; blocks. @throws FiddlerError */
-export function loadSource(source: ModelSource, options: LoadOptions): Session {
+/**
+ * Loads a model and divides it between the devices; blocks.
+ * @param compared policies that the session will use too: there is room for what they need, and costs are measured for them
+ * @throws FiddlerError
+ */
+export function loadSource(source: ModelSource, options: LoadOptions, compared: readonly Policy[] = []): Session {
   const begin = performance.now();
-  const layout = layOut(source, options);
+  const layout = layOut(source, options, { compared });
   try {
-    const { experts, policy } = layout;
-    fillLayout(layout, options.onProgress);
-    const rates = policy.byCost ? ratesOf(layout) : recallRates(calibrationKey(layout));
+    const { experts, policy, profile } = layout;
+    const { expertLayers } = layout.blueprint;
+    fillLayout(layout, options.onProgress, options.rebalance);
+    const costed = options.rebalance || [policy, ...compared].some(({ byCost }) => byCost);
+    const rates = costed ? ratesOf(layout) : recallRates(calibrationKey(layout));
     if (rates) experts.costs.set(costsOf(rates.experts), true);
+    const rebalancer = options.rebalance ? Rebalancer.create(experts, expertLayers, profile) : undefined;
+    if (options.rebalance && !rebalancer) {
+      options.onWarning?.('no layer has both resident and missing experts, so that there is nothing to rebalance');
+    }
     const seconds = (performance.now() - begin) / 1000;
-    return new Session({ ...layout, name: source.name, rates, seconds, ram: servedBytes(layout) });
+    const profiled = profiledModel(source, expertLayers);
+    const close = () => {
+      if (options.learn) learnPopularity(source, expertLayers, experts.statistics.popularity);
+      layout.close();
+    };
+    return new Session({ ...layout, profiled, rebalancer, rates, seconds, ram: servedBytes(layout), close });
   } catch (error) {
     layout.close();
     throw error;
   }
 }
 
-/** Puts a model's weights into their places, so that it can compute. @returns what was copied, and how long that took */
-export function fillLayout(layout: Layout, onProgress?: LoadOptions['onProgress']): { bytes: number; seconds: number } {
+/**
+ * Puts a model's weights into their places, so that it can compute.
+ * @param rebalance experts may come from the accelerator later
+ * @returns what was copied, and how long that took
+ */
+export function fillLayout(
+  layout: Layout,
+  onProgress?: LoadOptions['onProgress'],
+  rebalance = false,
+): { bytes: number; seconds: number } {
   const { machine, experts, sizes } = layout;
   const begin = performance.now();
   const bytes = fill(layout, onProgress);
   const seconds = (performance.now() - begin) / 1000;
-  if (sizes.streams && machine.kind.gpu) pinMissing(layout);
+  if (sizes.streams && machine.kind.gpu) pinMissing(layout, !rebalance);
   if (experts.native) machine.yieldCores();
   return { bytes, seconds };
 }
@@ -68,12 +94,12 @@ function fill(
   return done;
 }
 
-/** Pins the experts that are not resident: in place, or where the driver refuses that, in copies. */
-function pinMissing({ blueprint, machine, host, placement }: Layout): void {
+/** Pins the experts that are not resident: in place where that is wanted and the driver does it, else in copies. */
+function pinMissing({ blueprint, machine, host, placement }: Layout, inPlace: boolean): void {
   const missing = blueprint.expertLayers.map(({ count }, layer) =>
     [...Array(count).keys()].filter((e) => !placement[layer]!.includes(e)),
   );
-  if (pinExperts(machine.accelerator, host, missing)) return;
+  if (inPlace && pinExperts(machine.accelerator, host, missing)) return;
   missing.forEach((experts, layer) => {
     for (const e of experts) if (host.isInPlace(layer, e)) host.copy(layer, e);
   });

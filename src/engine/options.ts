@@ -25,6 +25,15 @@ export interface LoadOptions {
   dtype?: 'auto' | 'f32';
   /** Context length in tokens. Default: the model's own, up to 4096. */
   ctx?: number;
+  /**
+   * File with the counts by which resident experts are chosen, as `fiddler profile` writes it; false uses none. Default:
+   * the stored profile of this model, if there is one.
+   */
+  profile?: string | false;
+  /** Add what is chosen while running to the stored profile, when the model is closed. Default: no. */
+  learn?: boolean;
+  /** Exchange resident experts while running, where that pays. Default: no. */
+  rebalance?: boolean;
   /** Lets ggml's own log lines through. */
   debug?: boolean;
   /** Called while weights are placed: bytes done and bytes in all. */
@@ -144,7 +153,8 @@ export interface Report {
   decodeRate: number;
   /** What a plan would have said of `ttft` and `decodeRate`; missing where nothing was measured, and in `score`. */
   expected?: Expected;
-  experts: { resident: number; total: number; hitRate: number };
+  /** `hitRate`: share of executions that found their weights on the accelerator; `exchanged`: by `rebalance`. */
+  experts: ModelInfo['experts'] & { hitRate: number; exchanged: number };
   lanes: { resident: LaneReport; streamed: LaneReport; cpu: LaneReport };
   cache: CacheReport;
   /** Bytes: taken on the accelerator; in RAM, weights that the CPU serves; and this process's peak resident set. */
@@ -166,7 +176,8 @@ export interface ModelInfo {
   /** An encoder-decoder reads the whole prompt and writes an answer to it; a decoder continues it. */
   architecture: 'decoder' | 'encoder-decoder';
   layers: number;
-  experts: { resident: number; total: number };
+  /** `profiled`: tokens of the profile by which the resident ones were chosen, 0 without one. */
+  experts: { resident: number; total: number; profiled: number };
   memory: { accelerator: number; ram: number };
   loadSeconds: number;
 }

@@ -4,7 +4,8 @@ import { Uploader } from '../devices/upload.js';
 import { rowBytes, TensorContext, Type } from '../ggml/tensor.js';
 import type { CacheRows, Parameter, RowGroups } from '../models/parameters.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
-import { findSource, type Layout, rearranged, type StoredSource } from '../weights/source.js';
+import type { Layout } from '../weights/conversions/gather.js';
+import { findSource, rearranged, type StoredSource } from '../weights/source.js';
 
 /** Where one parameter comes from and in which type it is held. */
 export interface FoundParameter {

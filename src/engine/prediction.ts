@@ -4,6 +4,7 @@ import type { Placement } from '../experts/placement.js';
 import { laneTimes, makespan } from '../experts/policies/lanes.js';
 import type { Demand, Policy, Share } from '../experts/policy.js';
 import type { ExpertsSpec } from '../experts/spec.js';
+import { GUESS_RECALL } from '../models/router-random.js';
 import type { Limit } from './options.js';
 import { Random } from './random.js';
 import type { Pace } from './rates.js';
@@ -12,8 +13,6 @@ import { Traffic } from './traffic.js';
 /** Tokens decoded in a prediction, after as many that only fill the cache. */
 const STEPS = 48;
 const SEED = 20240210;
-/** Share of the experts that are copied ahead and then needed, assumed: a report has what a model's is. */
-const RECALL = 0.7;
 /** What the model of costs leaves out, relative to the whole. */
 const MODEL_ERROR = 0.1;
 
@@ -210,7 +209,7 @@ class Simulation {
     let copied = 0;
     next.forEach((tokens, expert) => {
       if (tokens === 0) return;
-      const right = this.guesses.nextDouble() < RECALL;
+      const right = this.guesses.nextDouble() < GUESS_RECALL;
       const guess = right ? expert : Math.floor(this.guesses.nextDouble() * next.length);
       const key = this.key(layer, guess);
       if (this.resident[layer]!.has(guess) || !this.cache || this.cache.has(key)) return;

@@ -1,6 +1,6 @@
 import type { Device } from '../devices/device.js';
 import { FiddlerError } from '../errors.js';
-import { type Placement, spread } from '../experts/placement.js';
+import { type Counts, type Placement, popular, spread } from '../experts/placement.js';
 import { ResidentExperts } from '../experts/resident-experts.js';
 import type { ExpertsSpec } from '../experts/spec.js';
 import type { Type } from '../ggml/tensor.js';
@@ -14,6 +14,8 @@ interface Wanted {
   type: Type;
   /** Experts to place, over all layers. */
   count: number;
+  /** How often each was chosen, by layer, where that is known. */
+  counts?: Counts;
   /** How many there is room for now, asked where another process took what was free. */
   room: () => number;
   onWarning?: (line: string) => void;
@@ -21,10 +23,10 @@ interface Wanted {
 
 /** Makes room for resident experts; for fewer, with one warning, where the accelerator's memory runs out. */
 export function placeResident(wanted: Wanted): { resident: ResidentExperts; placement: Placement } {
-  const { accelerator, layers, type, onWarning } = wanted;
+  const { accelerator, layers, type, counts, onWarning } = wanted;
   const sizes = layers.map((l) => l.count);
   for (let count = wanted.count; ; count = Math.min(Math.floor(count * SMALLER), wanted.room())) {
-    const placement = spread(count, sizes);
+    const placement = counts ? popular(count, sizes, counts) : spread(count, sizes);
     const resident = allocate(accelerator, layers, placement, type);
     if (!resident) continue;
     if (count < wanted.count) {

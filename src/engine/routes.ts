@@ -97,7 +97,9 @@ export class RouteBuffers {
     const from = this.hidden + moe.experts.count;
     const ids = new Int32Array(next.router.chosen);
     const weights = this.guessed.subarray(0, ids.length);
-    next.router.choose(this.values.subarray(from, from + next.experts.count), ids, weights);
+    const logits = this.values.subarray(from, from + next.experts.count);
+    if (next.router.guess) next.router.guess(logits, ids, weights);
+    else next.router.choose(logits, ids, weights);
     return ids;
   }
 

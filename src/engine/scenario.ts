@@ -4,10 +4,10 @@ import type { Expected, Figure } from './options.js';
 import { type Prediction, predictDecode, predictPrefill, type Scenario } from './prediction.js';
 import { paceOf, type Rates } from './rates.js';
 
-type Parts = Pick<Layout, 'blueprint' | 'machine' | 'experts' | 'placement' | 'sizes'>;
+type Parts = Pick<Layout, 'blueprint' | 'machine' | 'experts' | 'placement' | 'profile' | 'sizes'>;
 
 /** A laid out model at rates, by the policy in use. */
-export function scenarioOf({ blueprint, machine, experts, placement, sizes }: Parts, rates: Rates): Scenario {
+export function scenarioOf({ blueprint, machine, experts, placement, profile, sizes }: Parts, rates: Rates): Scenario {
   const { expertLayers: layers, spec } = blueprint;
   return {
     pace: paceOf(rates),
@@ -20,6 +20,7 @@ export function scenarioOf({ blueprint, machine, experts, placement, sizes }: Pa
     slots: sizes.slots,
     prefetch: experts.prefetches,
     chunk: sizes.chunk,
+    popularity: profile?.counts,
   };
 }
 

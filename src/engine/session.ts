@@ -1,5 +1,9 @@
+import { type CopyRates, copyRates } from '../devices/link.js';
 import { FiddlerError } from '../errors.js';
+import type { Caching } from '../experts/experts.js';
 import type { Costs, Policy } from '../experts/policy.js';
+import { type Profile, type ProfiledModel, profileOf } from '../experts/profile.js';
+import type { Rebalancer } from '../experts/rebalance.js';
 import type { OnSpan } from '../experts/spans.js';
 import type { Statistics } from '../experts/statistics.js';
 import { layersOf } from '../models/model.js';
@@ -11,6 +15,7 @@ import { checkFinite, logprobOf, topLogprobs } from './logprobs.js';
 import type { Hardware } from './machine.js';
 import { LOGIT_ROWS } from './network.js';
 import type { Expected, GenerateOptions, ModelInfo, Report, ScoredToken, TokenLogprob } from './options.js';
+import { readTexts } from './profiling.js';
 import type { Rates } from './rates.js';
 import type { OnRouted } from './routes.js';
 import { createSampler, GENERATE_DEFAULTS } from './sampling.js';
@@ -21,7 +26,9 @@ import { Stopwatch } from './stopwatch.js';
 const never = () => false;
 
 export interface SessionParts extends Omit<Layout, 'checkpoint' | 'parameters' | 'host'> {
-  name: string;
+  /** What names the model in its profile. */
+  profiled: ProfiledModel;
+  rebalancer?: Rebalancer;
   /** What the model's pieces take here, where that is known. */
   rates?: Rates;
   /** Seconds that loading took. */
@@ -40,8 +47,8 @@ export class Session implements Engine {
   private encoded: readonly number[] = [];
 
   /** Decides by another policy and other costs from now on; for comparisons within one load. */
-  use(policy: Policy, costs?: Costs): void {
-    this.parts.experts.policy = policy;
+  use(policy: Policy, costs?: Costs, caching?: Caching): void {
+    this.parts.experts.use(policy, caching);
     if (costs) this.parts.experts.costs.set(costs, false);
     this.info.policy = policy.name;
   }
@@ -49,6 +56,17 @@ export class Session implements Engine {
   /** What this runs on. */
   get hardware(): Hardware {
     return this.parts.machine.hardware;
+  }
+
+  /** There is a cache of streamed experts. */
+  get caches(): boolean {
+    return this.parts.sizes.cached > 0;
+  }
+
+  /** Bytes a second of copies to the accelerator; undefined where it computes in the host's memory. */
+  measureCopies(): CopyRates | undefined {
+    const { accelerator, hostType, cpu } = this.parts.machine;
+    return accelerator.unified ? undefined : copyRates(accelerator, hostType, cpu.bufferType);
   }
 
   /** Bytes of the largest expert in the computed type. */
@@ -142,10 +160,10 @@ export class Session implements Engine {
   }
 
   constructor(private readonly parts: SessionParts) {
-    const { blueprint, machine, policy, experts, sizes } = parts;
+    const { blueprint, machine, policy, experts, sizes, profile, profiled } = parts;
     this.endTokens = blueprint.endTokens;
     this.info = {
-      name: parts.name,
+      name: profiled.model,
       family: blueprint.family,
       accelerator: machine.kind.name,
       policy: policy.name,
@@ -155,7 +173,11 @@ export class Session implements Engine {
       context: sizes.context,
       architecture: blueprint.spec.encoder ? 'encoder-decoder' : 'decoder',
       layers: layersOf(blueprint.spec).length,
-      experts: { resident: experts.resident.count, total: blueprint.expertLayers.reduce((sum, l) => sum + l.count, 0) },
+      experts: {
+        resident: experts.resident.count,
+        total: blueprint.expertLayers.reduce((sum, l) => sum + l.count, 0),
+        profiled: profile?.tokens ?? 0,
+      },
       memory: { accelerator: machine.accelerator === machine.cpu ? 0 : machine.accelerator.bytes, ram: parts.ram },
       loadSeconds: parts.seconds,
     };
@@ -252,6 +274,29 @@ export class Session implements Engine {
     });
   }
 
+  profile(
+    texts: readonly (readonly number[])[],
+    onProgress: (done: number, total: number) => void,
+    cancelled: () => boolean,
+  ): Profile | undefined {
+    const { experts, blueprint, profiled } = this.parts;
+    const { encoder } = blueprint.spec;
+    const { popularity } = experts.statistics;
+    const before = popularity.map((layer) => layer.slice());
+    const read = (tokens: readonly number[]) => {
+      this.checkTokens(tokens);
+      this.cached = [];
+      this.encoded = [];
+      if (!encoder) return this.compute(tokens, cancelled, () => {});
+      return (
+        this.encode(tokens, cancelled) && this.compute([encoder.start, ...tokens.slice(0, -1)], cancelled, () => {})
+      );
+    };
+    if (!readTexts(texts, this.info.context, read, onProgress)) return undefined;
+    const counts = popularity.map((layer, l) => layer.map((n, e) => n - before[l]![e]!));
+    return profileOf(profiled, blueprint.expertLayers, counts);
+  }
+
   /** Keeps what the KV cache has of the prompt; gives how many of its tokens need not be computed. */
   private reuse(prompt: readonly number[]): number {
     this.resize(prompt.length);
@@ -274,9 +319,10 @@ export class Session implements Engine {
   /** Has the encoder read the prompt unless it just did. @returns false where it was cancelled */
   private encode(prompt: readonly number[], cancelled: () => boolean): boolean {
     if (this.encoded.length > 0) return true;
-    const { network, experts } = this.parts;
+    const { network, experts, rebalancer } = this.parts;
     if (!encode(network, experts, prompt, cancelled)) return false;
     this.encoded = [...prompt];
+    rebalancer?.afterCall(prompt.length);
     return true;
   }
 
@@ -300,7 +346,7 @@ export class Session implements Engine {
     cancelled: () => boolean,
     onChunk: (first: number, count: number) => void,
   ): boolean {
-    const { network, experts, sizes } = this.parts;
+    const { network, experts, sizes, rebalancer } = this.parts;
     this.resize(tokens.length);
     while (this.cached.length < tokens.length) {
       const past = this.cached.length;
@@ -308,6 +354,7 @@ export class Session implements Engine {
       if (!forward(network.decoder, experts, chunk, past, cancelled)) return false;
       this.cached.push(...chunk);
       onChunk(past, chunk.length);
+      rebalancer?.afterCall(chunk.length);
     }
     return true;
   }
@@ -338,7 +385,7 @@ export class Session implements Engine {
       seed,
       finish,
       ...watch.times(),
-      experts: { ...experts, hitRate: statistics.hitRate },
+      experts: { ...experts, hitRate: statistics.hitRate, exchanged: statistics.exchanges },
       lanes: statistics.lanes,
       cache: { ...statistics.cache },
       memory: { ...memory, peakRss: process.resourceUsage().maxRSS * 1024 },

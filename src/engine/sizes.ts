@@ -27,6 +27,8 @@ export interface Sizes {
   streams: boolean;
   /** Experts that the accelerator has room for beside those that are resident: for streaming, prefetches and the cache. */
   slots: number;
+  /** Of these, the cache. */
+  cached: number;
 }
 
 /** Decides what depends on sizes alone, and refuses what cannot fit before anything is loaded. */
@@ -34,7 +36,7 @@ export function planSizes(
   source: ModelSource,
   blueprint: Blueprint,
   machine: Machine,
-  policy: Policy,
+  policies: readonly Policy[],
   options: LoadOptions,
 ): Sizes {
   const { spec, declarations, parameters, cacheType } = blueprint;
@@ -43,19 +45,20 @@ export function planSizes(
   const weights = parameters.reduce((sum, p) => sum + p.bytes, 0);
   const offloads = machine.accelerator !== machine.cpu;
   const mayMiss = options.expertsResident !== 1 || options.gpuMemory !== undefined;
-  const streams = offloads && policy.streams && mayMiss;
+  const streams = offloads && policies.some((policy) => policy.streams) && mayMiss;
   const budget = options.gpuMemory ?? (options.expertsResident === undefined ? machine.freeMemory() : Infinity);
   const perToken = spec.hidden * 4 * 16 + cacheRows(context) * 8 + biasBytes(declarations.relativeBiases, context);
-  const wholePrompts = layersOf(spec).some(({ moe }) => moe?.capacity);
-  // An encoder's tokens look at each other, so that they are one call.
-  const oneCall = wholePrompts || spec.encoder !== undefined;
-  const chunk = oneCall ? context : chunkSize(context, streams && machine.kind.gpu, perToken, budget);
   const caches = KvCache.bytes(declarations.caches, cacheRows(context), cacheType);
-  const slots = streams ? planSlots(blueprint, policy, options) : { needed: 0, cached: 0 };
+  const slots = streams ? planSlots(blueprint, policies, options) : { needed: 0, cached: 0 };
   if (!streams && (options.expertCache || options.prefetch)) {
     options.onWarning?.('no expert is streamed, so that neither the expert cache nor prefetch is of use');
   }
-  const needed = weights + caches + chunk * perToken + slots.needed * bytes;
+  const others = weights + caches + slots.needed * bytes;
+  const wholePrompts = layersOf(spec).some(({ moe }) => moe?.capacity);
+  // An encoder's tokens look at each other, so that they are one call.
+  const oneCall = wholePrompts || spec.encoder !== undefined;
+  const chunk = oneCall ? context : chunkSize(context, streams && machine.kind.gpu, perToken, budget, others);
+  const needed = others + chunk * perToken;
   const fixed = needed + slots.cached * bytes;
   if (offloads) {
     checkBudget(needed, budget, machine.accelerator.name);
@@ -66,14 +69,14 @@ export function planSizes(
   const onCpu = (total - resident) * bytes + blueprint.embedding.bytes;
   const inRam = machine.kind.gpu ? onCpu : onCpu + fixed + resident * bytes;
   if (!source.inMemory && !machine.countsOnly) checkRam(inRam, machine.ram.available);
-  return { context, chunk, wholePrompts, budget, streams, slots: slots.needed + slots.cached };
+  return { context, chunk, wholePrompts, budget, streams, slots: slots.needed + slots.cached, cached: slots.cached };
 }
 
 /** Slots that streaming and prefetches take, and those that the expert cache has beside them. @throws FiddlerError `usage` */
 function planSlots(
   blueprint: Blueprint,
-  policy: Policy,
-  { expertCache = 0, prefetch = policy.prefetches }: LoadOptions,
+  policies: readonly Policy[],
+  { expertCache = 0, prefetch = policies.some((policy) => policy.prefetches) }: LoadOptions,
 ) {
   const { total, bytes } = expertTotals(blueprint);
   const chosen = Math.max(0, ...blueprint.expertLayers.map((l) => l.chosen));

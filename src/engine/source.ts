@@ -16,6 +16,8 @@ export interface ModelSource {
   generationConfig?: JsonObject;
   /** The weights take RAM from when they are opened, not as they are read. */
   inMemory: boolean;
+  /** Its routing is random, so that no expert of it is popular. */
+  synthetic?: true;
   /** Opens the weights of the model that the config describes. @throws FiddlerError */
   open(spec: ModelSpec, declarations: Declarations): Checkpoint;
 }

@@ -14,12 +14,17 @@ export interface SyntheticOptions {
   layers?: number;
   /** Exponent of a Zipf distribution over a layer's experts; 0 routes uniformly. */
   zipf?: number;
+  /** Share of guessed experts that are right, 0 to 1. */
+  guessRecall?: number;
   /** No weight is ever read: memory is set aside for them but not filled. */
   empty?: boolean;
 }
 
 /** A published shape with random weights, in bf16, and random routing. @throws FiddlerError `usage` */
-export function syntheticSource(name: string, { layers, zipf = 0, empty }: SyntheticOptions = {}): ModelSource {
+export function syntheticSource(
+  name: string,
+  { layers, zipf = 0, guessRecall, empty }: SyntheticOptions = {},
+): ModelSource {
   const config = PUBLISHED[name];
   if (!config) {
     const known = Object.keys(PUBLISHED).join(', ');
@@ -29,8 +34,9 @@ export function syntheticSource(name: string, { layers, zipf = 0, empty }: Synth
     name: `${name} (synthetic)`,
     config: layers ? withLayers(config, layers) : config,
     inMemory: !empty,
+    synthetic: true,
     open(spec, declarations) {
-      routeAtRandom(spec, zipf);
+      routeAtRandom(spec, zipf, guessRecall);
       return openSynthetic(name, syntheticTensors(spec, declarations), empty ? 0 : usableCores());
     },
   };
@@ -45,9 +51,9 @@ function withLayers(config: JsonObject, layers: number): JsonObject {
 }
 
 /** Replaces a model's routers, whose weights are random, by random ones of known distribution. */
-export function routeAtRandom(spec: ModelSpec, zipf: number): void {
+export function routeAtRandom(spec: ModelSpec, zipf: number, guessRecall?: number): void {
   for (const [l, { moe }] of layersOf(spec).entries()) {
-    if (moe) moe.router = randomRouter(moe.experts.count, moe.router.chosen, zipf, l + 1);
+    if (moe) moe.router = randomRouter(moe.experts.count, moe.router.chosen, zipf, l + 1, guessRecall);
   }
 }
 
@@ -70,8 +76,8 @@ export function syntheticTensors(
   }
   for (const { moe } of layersOf(spec)) {
     for (let e = 0; moe && e < moe.experts.count; e++) {
-      const shared = e < distinct ? undefined : wantedTensors(moe.experts, e % distinct);
-      wantedTensors(moe.experts, e).forEach((tensor, i) => add({ ...tensor, like: shared?.[i]!.name }));
+      const shared = e < distinct ? [] : wantedTensors(moe.experts, e % distinct);
+      for (const [i, tensor] of wantedTensors(moe.experts, e).entries()) add({ ...tensor, like: shared[i]?.name });
     }
   }
   return [...tensors.values()];

@@ -3,6 +3,8 @@ import { type Costs, partOf, type Share } from './policy.js';
 
 /** Weight of the newest observation. */
 const LEARNING = 0.15;
+/** Of what is believed, forgotten at each call that shows nothing of it: what looked too slow is tried again. */
+const FORGETTING = 0.001;
 
 /** One call in which CPU and stream both worked; milliseconds since it began. */
 export interface Observation {
@@ -26,6 +28,12 @@ export class Adaptation {
 
   get current(): Costs['contention'] {
     return this.contention;
+  }
+
+  /** A call in which the two did not run together. */
+  forget(): void {
+    const { cpu, copy } = this.contention;
+    this.contention = { cpu: cpu - FORGETTING * (cpu - 1), copy: copy - FORGETTING * (copy - 1) };
   }
 
   observe(seen: Observation, copyMs: number): void {
@@ -71,6 +79,11 @@ export class LearntCosts {
     return learnt ? { ...this.measured, contention: learnt.current } : this.measured;
   }
 
+  /** Takes note of a call's plan, timed or not. */
+  planned(lanes: { cpu: readonly Share[]; streamed: readonly Share[] }, tokens: number): void {
+    if (!together(lanes)) this.adaptation(tokens)?.forget();
+  }
+
   /** Learns from a timed call. @param width inner rows of an expert */
   learn(
     lanes: { cpu: readonly Share[]; streamed: readonly Share[] },
@@ -78,8 +91,8 @@ export class LearntCosts {
     tokens: number,
     { cpu: cpuMs, streamed: streamedMs, streamedLast }: LaneTimes,
   ): void {
+    if (!together(lanes)) return;
     const copied = lanes.streamed.filter(({ cached }) => !cached);
-    if (lanes.cpu.length === 0 || copied.length === 0) return;
     const sum = (shares: readonly Share[], cost: (share: Share) => number) =>
       shares.reduce((total, share) => total + partOf(share, width) * cost(share), 0);
     const cpuAloneMs = this.measured.calls.cpu + sum(lanes.cpu, (share) => this.measured.cpu(share.tokens));
@@ -87,4 +100,9 @@ export class LearntCosts {
     const seen = { cpuMs, cpuAloneMs, streamedMs, streamedExperts, streamedLast };
     this.adaptation(tokens)?.observe(seen, this.measured.copy);
   }
+}
+
+/** Whether the CPU computes while something is copied. */
+function together({ cpu, streamed }: { cpu: readonly Share[]; streamed: readonly Share[] }): boolean {
+  return cpu.length > 0 && streamed.some(({ cached }) => !cached);
 }

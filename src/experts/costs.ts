@@ -23,7 +23,7 @@ export interface ExpertRates extends Pick<Costs, 'calls' | 'overlap' | 'contenti
   accelerator: Sample[];
   /** Missing where no expert is copied. */
   copy?: number;
-  /** Half the range of repeated measurements, relative to their median: the median of all these. */
+  /** Half the distance between the quartiles of repeated measurements, relative to their median: the median of all these. */
   spread: number;
 }
 

@@ -3,7 +3,8 @@ import type { Pointer } from '../ggml/api.js';
 import type { Tensor } from '../ggml/tensor.js';
 import { type LaneTimes, LearntCosts } from './adaptation.js';
 import { Assignments, type Routes } from './assignments.js';
-import { buildForRows, EXPERT_GRAPH_CAPACITY } from './expert.js';
+import type { Exchange } from './exchange.js';
+import { buildForRows, EXPERT_GRAPH_CAPACITY, type PlacedExpert } from './expert.js';
 import type { HostExperts } from './host-experts.js';
 import { RoutingInputs } from './io.js';
 import { ExpertCompute } from './lanes/compute.js';
@@ -36,6 +37,8 @@ export interface ExpertsParts {
   hostInput: Tensor;
   host: HostExperts;
   slots?: StreamSlots;
+  /** Of these slots, those that are the expert cache. */
+  cached: number;
   /** Experts are copied ahead of their layer; undefined lets the policy say so. */
   prefetch?: boolean;
   /** Native CPU kernels and their threads, where they compute these experts; else ggml's kernels do. */
@@ -45,10 +48,19 @@ export interface ExpertsParts {
   hostType: Pointer;
 }
 
+/** What is done to copy fewer experts, or sooner; by default as it was loaded. */
+export interface Caching {
+  /** The expert cache, if one was asked for. */
+  cache?: boolean;
+  prefetch?: boolean;
+}
+
 /** The routed experts of a model: decides where each is computed, runs the three lanes at once, and adds up. */
 export class Experts {
   readonly costs = new LearntCosts();
-  policy: Policy;
+  policy!: Policy;
+  /** Guesses of the next layer's experts are copied ahead. */
+  private copiesAhead = false;
   /** Set once it is known how much room there is for them. */
   resident!: ResidentExperts;
   readonly statistics: Statistics;
@@ -73,7 +85,7 @@ export class Experts {
 
   constructor(private readonly parts: ExpertsParts) {
     const { cpu, accelerator, layers, chunk, hidden, input, hostInput, hostType } = parts;
-    this.policy = parts.policy;
+    this.use(parts.policy);
     const count = Math.max(...layers.map((l) => l.count));
     const chosen = Math.max(...layers.map((l) => l.chosen));
     const capacity = chunk * chosen;
@@ -138,10 +150,19 @@ export class Experts {
     this.sums?.settle();
   }
 
+  /** Decides by another policy from now on, with the slots that it has where it is loaded alone. */
+  use(policy: Policy, { cache = true, prefetch = this.parts.prefetch ?? policy.prefetches }: Caching = {}): void {
+    const { slots, cached, layers } = this.parts;
+    this.policy = policy;
+    this.copiesAhead = prefetch === true;
+    const ahead = this.copiesAhead ? Math.max(...layers.map((l) => l.chosen)) : 0;
+    slots?.resize(STREAM_SLOTS + ahead + (cache ? cached : 0));
+  }
+
   /** Guesses of the next layer's experts are of use. */
   get prefetches(): boolean {
-    const { slots, prefetch = this.policy.prefetches } = this.parts;
-    return prefetch === true && slots !== undefined && slots.count > STREAM_SLOTS;
+    const { slots } = this.parts;
+    return this.copiesAhead && slots !== undefined && slots.size > STREAM_SLOTS;
   }
 
   /** An expert's name in the cache. */
@@ -229,6 +250,7 @@ export class Experts {
     const prefetched = performance.now();
     if (lanes.cpu.length > 0) this.finishCpu(tokens);
     const end = performance.now();
+    this.costs.planned(lanes, tokens);
     const waited = this.timeLanes(begin);
     if (waited) this.costs.learn(lanes, this.parts.layers[layer]!.width, tokens, { ...waited, cpu: end - begin });
     this.count(layer, lanes, {
@@ -292,6 +314,27 @@ export class Experts {
       const copied = slots!.prefetch(this.key(layer, expert), host.expert(layer, expert));
       if (copied) this.statistics.add('streamed', 0, this.bytes[layer]!);
     }
+  }
+
+  /** Exchanges a resident expert for a missing one of its layer; only between calls of the model. Done when it returns. */
+  exchange(exchange: Exchange): void {
+    const { layer, evicted, admitted } = exchange;
+    const { host, accelerator } = this.parts;
+    const { copies } = accelerator;
+    this.wait();
+    for (const expert of [evicted, admitted]) {
+      this.onAccelerator.forget(layer, expert);
+      this.onCpu.forget(layer, expert);
+    }
+    const read = (target: PlacedExpert) => {
+      this.resident.read(copies, layer, evicted, target);
+      copies.synchronize();
+    };
+    const write = (source: PlacedExpert) => {
+      this.resident.replace(copies, layer, [evicted, admitted], source);
+      copies.synchronize();
+    };
+    host.exchange(exchange, read, write);
   }
 
   /** The native kernels compute the CPU lane. */

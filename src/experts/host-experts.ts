@@ -5,6 +5,7 @@ import type { Pointer } from '../ggml/api.js';
 import { TensorContext, Type } from '../ggml/tensor.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
 import { eachMatrix, MATRICES, mapMatrices, matrixEntries } from './activations.js';
+import type { Exchange } from './exchange.js';
 import { biasLayout, type PlacedExpert } from './expert.js';
 import { expertBytes as bytesOf, type ExpertsSpec, matrixShape } from './spec.js';
 import { findExpert, type StoredExpert } from './stored.js';
@@ -19,6 +20,8 @@ export class HostExperts {
   private readonly types: readonly Type[];
   private readonly copied: readonly boolean[];
   private readonly contexts: TensorContext[] = [];
+  /** Memory for one expert, which exchanges take turns with. */
+  private spare?: PlacedExpert;
 
   /** @param type computed type; undefined computes in the stored one */
   constructor(
@@ -51,7 +54,7 @@ export class HostExperts {
   expert(layer: number, expert: number): PlacedExpert {
     const known = this.experts[layer]![expert];
     if (known) return known;
-    const placed = this.mustCopy(layer) ? this.allocate(layer, expert) : this.inPlace(this.find(layer, expert));
+    const placed = this.mustCopy(layer) ? this.place(layer, expert) : this.inPlace(this.find(layer, expert));
     this.experts[layer]![expert] = placed;
     return placed;
   }
@@ -79,14 +82,48 @@ export class HostExperts {
   /** Copies the expert into memory of its own in the computed type, and lets its pages go. */
   copy(layer: number, expert: number): void {
     const found = this.find(layer, expert);
-    const placed = this.copies[layer]!.has(expert) ? this.expert(layer, expert) : this.allocate(layer, expert);
+    const placed = this.copies[layer]!.has(expert) ? this.expert(layer, expert) : this.place(layer, expert);
     writeExpert(new Uploader(this.cpu), found, placed);
     releaseExpert(this.checkpoint, found);
     this.experts[layer]![expert] = placed;
   }
 
-  /** Memory for a copy. */
-  private allocate(layer: number, expert: number): PlacedExpert {
+  /**
+   * One expert comes here from the accelerator, another leaves for there. Where experts are copies, those of the two take
+   * turns with spare memory.
+   * @param read copies the evicted expert's weights into memory; done when it returns
+   * @param write copies the admitted one's from there; done when it returns
+   */
+  exchange(
+    { layer, evicted, admitted }: Exchange,
+    read: (target: PlacedExpert) => void,
+    write: (source: PlacedExpert) => void,
+  ): void {
+    const source = this.expert(layer, admitted);
+    const copies = this.copies[layer]!;
+    if (!copies.has(admitted)) {
+      write(source);
+      releaseExpert(this.checkpoint, this.find(layer, admitted));
+      return;
+    }
+    this.spare ??= this.allocate(layer);
+    read(this.spare);
+    write(source);
+    this.experts[layer]![evicted] = this.spare;
+    this.experts[layer]![admitted] = undefined;
+    this.spare = source;
+    copies.delete(admitted);
+    copies.add(evicted);
+  }
+
+  /** Memory for a copy of that expert. */
+  private place(layer: number, expert: number): PlacedExpert {
+    this.copies[layer]!.add(expert);
+    return this.allocate(layer);
+  }
+
+  /** Memory for a copy of an expert. */
+  private allocate(layer: number): PlacedExpert {
     const spec = this.layers[layer]!;
     const context = new TensorContext(MATRICES.length + 1);
     this.contexts.push(context);
@@ -96,7 +133,6 @@ export class HostExperts {
     });
     const biases = spec.biases && { tensor: context.tensor(Type.F32, biasLayout(spec).size) };
     this.cpu.allocate(context, 'memory for experts', this.copyType).markWeights();
-    this.copies[layer]!.add(expert);
     return { ...matrices, biases };
   }
 

@@ -44,6 +44,7 @@ export function measureExperts(
 ): ExpertRates {
   const meter = new Meter(experts, layers, patience);
   const missing = meter.expertsWhere((resident) => !resident);
+  if (missing) meter.warmUp(missing);
   const cpu = missing ? meter.lane('cpu', missing, sizes.chunk) : NOTHING;
   const streamed =
     missing && sizes.streams && experts.offloads ? meter.lane('streamed', missing, sizes.chunk) : NOTHING;
@@ -55,7 +56,7 @@ export function measureExperts(
   // Where nothing overlaps, computing the expert came on top of its copy.
   const copy = first === undefined ? undefined : Math.max(0, first - (overlap ? 0 : (resident.samples[0]?.ms ?? 0)));
   const both = overlap && missing && copy !== undefined;
-  const contention = both ? meter.contention(missing, cpu.samples[0]!.ms, copy) : NO_COSTS.contention;
+  const contention = both ? meter.contention(missing, cpu, copy) : NO_COSTS.contention;
   const accelerator = resident.samples;
   return { cpu: cpu.samples, accelerator, copy, calls, overlap, contention, spread: meter.spread };
 }
@@ -90,6 +91,12 @@ class Meter {
     private readonly patience: Patience,
   ) {}
 
+  /** Cores, memory and threads that were idle take a while to run at full speed. */
+  warmUp(group: Group): void {
+    const begin = performance.now();
+    while (performance.now() - begin < this.patience.limit) this.run('cpu', group, 1, 1);
+  }
+
   /** The first layer that has such experts, with all of them. */
   expertsWhere(wanted: (resident: boolean) => boolean): Group | undefined {
     for (const [layer, { count }] of this.layers.entries()) {
@@ -115,17 +122,19 @@ class Meter {
     return { call, samples: alone.map(({ tokens, ms }) => ({ tokens, ms: Math.max(0, ms - call) })) };
   }
 
+  private run(lane: LaneName, group: Group, count: number, tokens: number): void {
+    const ids = Array.from({ length: count }, () => this.next(group));
+    const plan = ids.map((expert): Share => ({ expert, tokens, lane }));
+    this.experts.measure(this.routes(group.layer, ids, tokens), plan);
+    this.experts.wait();
+  }
+
   /** Median milliseconds of calls with so many experts, each with all of the tokens. */
   private time(lane: LaneName, group: Group, count: number, tokens: number): number {
-    const run = () => {
-      const ids = Array.from({ length: count }, () => this.next(group));
-      const plan = ids.map((expert): Share => ({ expert, tokens, lane }));
-      this.experts.measure(this.routes(group.layer, ids, tokens), plan);
-      this.experts.wait();
-    };
-    const times = repeat(this.patience, run);
+    const times = repeat(this.patience, () => this.run(lane, group, count, tokens));
     const median = times[times.length >> 1]!;
-    if (times.length > 1) this.spreads.push((times.at(-1)! - times[0]!) / 2 / median);
+    const quarter = times.length >> 2;
+    this.spreads.push((times[times.length - 1 - quarter]! - times[quarter]!) / 2 / median);
     return median;
   }
 
@@ -133,13 +142,13 @@ class Meter {
     return this.spreads.sort((a, b) => a - b)[this.spreads.length >> 1] ?? 0;
   }
 
-  /** How many times longer a single-token expert takes on the CPU, and its copy, while the other lane runs too. */
-  contention(group: Group, cpuMs: number, copyMs: number): Costs['contention'] {
+  /** How many times longer a call's single-token experts take on the CPU, and copies, while both lanes run. */
+  contention(group: Group, { call, samples }: LaneSamples, copyMs: number): Costs['contention'] {
     const { layer, ids } = group;
-    const { limit } = this.patience;
     const onCpu = Math.min(this.layers[layer]!.chosen, ids.length);
-    const streamed = Math.max(1, Math.min(onCpu, Math.round((onCpu * cpuMs) / copyMs)));
-    const rounds = Math.max(2, Math.ceil(limit / (onCpu * cpuMs)));
+    const alone = call + onCpu * samples[0]!.ms;
+    const streamed = Math.max(1, Math.min(onCpu, Math.round(alone / copyMs)));
+    const rounds = Math.max(2, Math.ceil(this.patience.limit / alone));
     const begin = performance.now();
     for (let i = 0; i < rounds; i++) {
       const plan: Share[] = [];
@@ -152,8 +161,8 @@ class Meter {
     this.experts.wait();
     const after = performance.now() - begin - together;
     const copiedTogether = Math.max(1, rounds * streamed - after / copyMs);
-    const slower = (measured: number, alone: number) => Math.min(4, Math.max(1, measured / alone));
-    return { cpu: slower(together / (rounds * onCpu), cpuMs), copy: slower(together / copiedTogether, copyMs) };
+    const slower = (measured: number, expected: number) => Math.min(4, Math.max(1, measured / expected));
+    return { cpu: slower(together / rounds, alone), copy: slower(together / copiedTogether, copyMs) };
   }
 
   private next({ ids }: Group): number {

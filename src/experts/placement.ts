@@ -11,16 +11,59 @@ export function residentCount(budget: number, fixed: number, expertBytes: number
   return Math.max(0, Math.min(total, Math.floor((budget - fixed) / expertBytes)));
 }
 
-/** Spreads `count` resident experts evenly over layers: the first ones of each, since nothing is known of popularity. */
+/** How often each expert was chosen, by layer [layers, experts]. */
+export type Counts = readonly ArrayLike<number>[];
+
+/** Spreads `count` resident experts evenly over layers, the first ones of each: where nothing is known of popularity. */
 export function spread(count: number, expertsOf: readonly number[]): Placement {
-  const resident: number[][] = expertsOf.map(() => []);
-  let left = count;
-  for (let e = 0; left > 0 && e < Math.max(...expertsOf); e++) {
-    for (let layer = 0; layer < expertsOf.length && left > 0; layer++) {
-      if (e >= expertsOf[layer]!) continue;
-      resident[layer]!.push(e);
-      left--;
-    }
+  return firsts(count, expertsOf, inTurn(expertsOf));
+}
+
+/**
+ * Makes the `count` most popular experts of all layers resident: every layer routes every token, so that counts of
+ * different layers compare. Those that are equally popular are spread.
+ */
+export function popular(count: number, expertsOf: readonly number[], counts: Counts): Placement {
+  const of = ([layer, expert]: Place) => counts[layer]![expert]!;
+  return firsts(
+    count,
+    expertsOf,
+    inTurn(expertsOf).sort((a, b) => of(b) - of(a)),
+  );
+}
+
+/** The `count` least popular experts: the placement that hits least. */
+export function unpopular(count: number, expertsOf: readonly number[], counts: Counts): Placement {
+  return popular(
+    count,
+    expertsOf,
+    counts.map((layer) => Array.from(layer, (n) => -n)),
+  );
+}
+
+/** Share of all that was routed whose expert is resident, 0 to 1; 0 where nothing was. */
+export function hitRate(placement: Placement, counts: Counts): number {
+  const sum = (layer: ArrayLike<number>) => Array.from(layer).reduce((a, b) => a + b, 0);
+  const all = counts.reduce((total, layer) => total + sum(layer), 0);
+  const hits = placement.reduce((total, experts, layer) => total + sum(experts.map((e) => counts[layer]![e]!)), 0);
+  return all === 0 ? 0 : hits / all;
+}
+
+type Place = readonly [layer: number, expert: number];
+
+/** The first expert of every layer, then the second of every layer, and so on. */
+function inTurn(expertsOf: readonly number[]): Place[] {
+  const places: Place[] = [];
+  for (let e = 0; e < Math.max(0, ...expertsOf); e++) {
+    expertsOf.forEach((experts, layer) => {
+      if (e < experts) places.push([layer, e]);
+    });
   }
+  return places;
+}
+
+function firsts(count: number, expertsOf: readonly number[], places: readonly Place[]): Placement {
+  const resident: number[][] = expertsOf.map(() => []);
+  for (const [layer, expert] of places.slice(0, count)) resident[layer]!.push(expert);
   return resident;
 }

@@ -1,8 +1,9 @@
 import type { Device } from '../devices/device.js';
 import type { Uploader } from '../devices/upload.js';
+import type { Backend } from '../ggml/backend.js';
 import { type Tensor, TensorContext, Type } from '../ggml/tensor.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
-import { type ByMatrix, eachMatrix, MATRICES, mapMatrices } from './activations.js';
+import { type ByMatrix, eachMatrix, MATRICES, mapMatrices, matrixEntries } from './activations.js';
 import { biasLayout, type PlacedExpert } from './expert.js';
 import type { Placement } from './placement.js';
 import { type ExpertsSpec, matrixShape } from './spec.js';
@@ -28,6 +29,32 @@ export function slab(context: TensorContext, spec: ExpertsSpec, type: Type, coun
 export function inSlab(slab: Slab, index: number): PlacedExpert {
   const at = (tensor: Tensor) => ({ tensor, index });
   return { ...mapMatrices(slab, at), biases: slab.biases && at(slab.biases) };
+}
+
+/** Queues the copy of an expert in the host's memory to the place `index` of a slab. */
+export function writeToSlab(on: Backend, source: PlacedExpert, target: Slab, index: number): void {
+  for (const [name, tensor] of matrixEntries(target)) {
+    const { address, bytes } = source[name]!.tensor;
+    on.write(tensor, address, index * tensor.strides[2], bytes);
+  }
+  writeBiases(on, source, target, index);
+}
+
+/** Queues the copy of an expert's biases, if it has any. */
+export function writeBiases(on: Backend, { biases }: PlacedExpert, target: Slab, index: number): void {
+  if (!biases || !target.biases) return;
+  on.write(target.biases, biases.tensor.address, index * target.biases.strides[1], biases.tensor.bytes);
+}
+
+/** Queues the copy of an expert at the place `index` of a slab to the host's memory. */
+function readFromSlab(on: Backend, source: Slab, index: number, target: PlacedExpert): void {
+  for (const [name, tensor] of matrixEntries(source)) {
+    const { address, bytes } = target[name]!.tensor;
+    on.read(tensor, address, bytes, index * tensor.strides[2]);
+  }
+  if (!source.biases || !target.biases) return;
+  const { address, bytes } = target.biases.tensor;
+  on.read(source.biases, address, bytes, index * source.biases.strides[1]);
 }
 
 /** Experts that stay on the accelerator; those of one layer lie in one slab. */
@@ -77,6 +104,20 @@ export class ResidentExperts {
         onExpert();
       });
     });
+  }
+
+  /** Queues the copy of a resident expert to the host's memory. */
+  read(on: Backend, layer: number, expert: number, target: PlacedExpert): void {
+    readFromSlab(on, this.slabs[layer]!, this.slots[layer]!.get(expert)!, target);
+  }
+
+  /** Queues the copy of an expert in the host's memory to the place of a resident one, which it takes. */
+  replace(on: Backend, layer: number, [evicted, admitted]: readonly [number, number], source: PlacedExpert): void {
+    const slots = this.slots[layer]!;
+    const slot = slots.get(evicted)!;
+    slots.delete(evicted);
+    slots.set(admitted, slot);
+    writeToSlab(on, source, this.slabs[layer]!, slot);
   }
 
   free(): void {

@@ -25,6 +25,8 @@ interface Counted extends LaneWork {
 export class Statistics {
   private counted = empty();
   cache = emptyCache();
+  /** Resident experts that were exchanged for missing ones. */
+  exchanges = 0;
   /** Tokens routed to each expert, by layer; never reset. */
   readonly popularity: readonly Uint32Array[];
   /** Calls in which each expert was chosen, by layer; never reset. */
@@ -44,6 +46,7 @@ export class Statistics {
   reset(): void {
     this.counted = empty();
     this.cache = emptyCache();
+    this.exchanges = 0;
   }
 
   /** @param ms undefined where this call was not timed */

@@ -91,9 +91,9 @@ export class Backend {
     api().tensorSet2dAsync(this.pointer, tensor.pointer, source, offset, bytes, rows, bytes, stride);
   }
 
-  /** Queues a copy of the tensor's first `bytes` bytes into host memory. */
-  read(tensor: Tensor, target: Pointer, bytes: number): void {
-    api().tensorGetAsync(this.pointer, tensor.pointer, target, 0, bytes);
+  /** Queues a copy of `bytes` bytes of the tensor, from byte `offset` on, into host memory. */
+  read(tensor: Tensor, target: Pointer, bytes: number, offset = 0): void {
+    api().tensorGetAsync(this.pointer, tensor.pointer, target, offset, bytes);
   }
 
   synchronize(): void {

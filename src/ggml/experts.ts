@@ -299,11 +299,12 @@ let loaded: ExpertKernels | null | undefined;
 
 /** The native kernels, or null where they were not built (or for another version): ggml's serve then. */
 export function loadExpertKernels(): ExpertKernels | null {
-  if (loaded === undefined) loaded = existsSync(LIBRARY) ? open(LIBRARY) : null;
+  if (loaded === undefined) loaded = existsSync(LIBRARY) ? openExpertKernels(LIBRARY) : null;
   return loaded;
 }
 
-function open(path: string): ExpertKernels | null {
+/** The kernels in a library that was built elsewhere; null where it is for another system or version. */
+export function openExpertKernels(path: string): ExpertKernels | null {
   try {
     const library = koffi.load(path);
     const entries = Object.entries(DECLARATIONS).map(([name, declaration]) => [name, library.func(declaration)]);

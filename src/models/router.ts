@@ -9,6 +9,8 @@ export interface Router {
    * @param logits [experts], not changed
    */
   choose(logits: Float32Array, ids: Int32Array, weights: Float32Array): void;
+  /** What is guessed ahead of the layer's call, from logits for the state before it; `choose` where this is left out. */
+  guess?(logits: Float32Array, ids: Int32Array, weights: Float32Array): void;
 }
 
 /**

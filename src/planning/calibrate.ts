@@ -72,7 +72,7 @@ function store(key: string, rates: Rates, { onWarning }: LoadOptions): void {
 }
 
 function keyOf(source: ModelSource, options: LoadOptions): string {
-  const layout = layOut(source, forRates(source, options), true);
+  const layout = layOut(source, forRates(source, options), { countsOnly: true });
   try {
     return calibrationKey(layout);
   } finally {
@@ -87,7 +87,7 @@ function forRates(source: ModelSource, options: LoadOptions): LoadOptions {
   const bytes = experts.reduce((sum, of) => sum + of.count * expertBytes(of, Type.BF16), 0);
   const chosen = Math.max(...experts.map((of) => of.chosen / of.count));
   const expertsResident = Math.min(0.5, Math.max(chosen, RESIDENT_BYTES / bytes));
-  return { accelerator, threads, dtype, cpuKernels, ctx, debug, expertsResident };
+  return { accelerator, threads, dtype, cpuKernels, ctx, debug, expertsResident, profile: false };
 }
 
 /** Loads a sample of the model, and frees it once it was measured. @param measure is told also what copying a GB took */

@@ -9,6 +9,7 @@ import { predictDecode, predictPrefill } from '../engine/prediction.js';
 import type { Rates } from '../engine/rates.js';
 import { scenarioOf } from '../engine/scenario.js';
 import type { ModelSource } from '../engine/source.js';
+import { FiddlerError } from '../errors.js';
 import { residentTotal } from '../experts/placement.js';
 import { POLICIES } from '../experts/policies/index.js';
 
@@ -48,7 +49,7 @@ export interface PlanOptions extends LoadOptions {
   past: number;
   /** Another machine than this one. */
   standIn?: StandIn;
-  /** How often each expert of each layer is chosen, in any unit; all alike by default. */
+  /** How often each expert of each layer is chosen, in any unit; by default as the profile says, or else all alike. */
   popularity?: readonly ArrayLike<number>[];
 }
 
@@ -56,13 +57,23 @@ export interface PlanOptions extends LoadOptions {
 const TIE = 0.02;
 
 /**
- * Plans a model by every policy, or by the one that is asked for.
+ * Plans a model by every policy that fits, or by the one that is asked for.
  * @param ratesFor what the model's pieces take on the machine
  * @throws FiddlerError `memory` where what must be on the accelerator does not fit
  */
 export function planModel(source: ModelSource, options: PlanOptions, ratesFor: (layout: Layout) => Rates): Plan {
   const names = options.policy ? [options.policy] : POLICIES.map((p) => p.name);
-  const plans = names.map((policy) => planPolicy(source, { ...options, policy }, ratesFor));
+  const plans: ReturnType<typeof planPolicy>[] = [];
+  let refusal: unknown;
+  for (const policy of names) {
+    try {
+      plans.push(planPolicy(source, { ...options, policy }, ratesFor));
+    } catch (error) {
+      if (!(error instanceof FiddlerError && error.code === 'memory')) throw error;
+      refusal ??= error; // the next policy may need less
+    }
+  }
+  if (plans.length === 0) throw refusal;
   const fastest = Math.min(...plans.map(({ chosen }) => chosen.decode.ms));
   const best = plans.find(({ chosen }) => chosen.decode.ms <= fastest * (1 + TIE))!;
   const others = plans.filter((p) => p !== best).sort((a, b) => a.chosen.decode.ms - b.chosen.decode.ms);
@@ -75,10 +86,11 @@ function planPolicy(
   ratesFor: (layout: Layout) => Rates,
 ): { plan: Omit<Plan, 'policies'>; chosen: PolicyPlan } {
   const { prompts, standIn, popularity } = options;
-  const layout = layOut(source, options, true, standIn);
+  const layout = layOut(source, options, { countsOnly: true, standIn });
   try {
     const rates = ratesFor(layout);
-    const scenario = { ...scenarioOf(layout, rates), popularity };
+    const found = scenarioOf(layout, rates);
+    const scenario = { ...found, popularity: popularity ?? found.popularity };
     const { context } = layout.sizes;
     const past = Math.min(options.past, context - 1);
     const prefill = prompts

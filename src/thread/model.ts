@@ -1,6 +1,7 @@
 import { prepareEnvironment } from '../devices/environment.js';
 import type { GenerateOptions, LoadOptions, ModelInfo } from '../engine/options.js';
 import { FiddlerError } from '../errors.js';
+import type { Profile } from '../experts/profile.js';
 import { resolveModel } from '../weights/hub/cache.js';
 import { EngineThread } from './client.js';
 import { type ChatOptions, Conversation } from './conversation.js';
@@ -84,6 +85,22 @@ export class Model {
     const { signal, logprobs = 0 } = checkScoreOptions(options);
     const input = { prompt: checkPrompt(prompt), logprobs };
     return new Scoring((onItem, ended) => this.#thread.call('score', input, { onItem, signal: ended }), signal);
+  }
+
+  /**
+   * How often each expert is chosen over `texts`, each computed anew, a context's length at a time.
+   * @param options `onProgress`: called with the tokens computed and those of all texts
+   * @throws FiddlerError `usage` (texts without tokens, ids outside the vocabulary); the reason of `signal`
+   */
+  async profile(
+    texts: readonly Prompt[],
+    { signal, onProgress }: { signal?: AbortSignal; onProgress?: (done: number, total: number) => void } = {},
+  ): Promise<Profile> {
+    const input = { texts: texts.map(checkPrompt) };
+    const onItem = ({ done, total }: { done: number; total: number }) => onProgress?.(done, total);
+    const profile = await this.#thread.call('profile', input, { onItem, signal });
+    if (!profile) throw signal?.reason ?? new FiddlerError('usage', 'the model was closed', 'load it again');
+    return profile;
   }
 
   /**

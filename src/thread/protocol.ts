@@ -7,6 +7,7 @@ import type {
   ScoredToken,
 } from '../engine/options.js';
 import { type ErrorCode, FiddlerError } from '../errors.js';
+import type { Profile } from '../experts/profile.js';
 
 /** A prompt: text, for models with a tokenizer, or token ids. */
 export type Prompt = string | readonly number[];
@@ -22,6 +23,8 @@ export interface Calls {
     result: Report;
   };
   score: { input: { prompt: Prompt; logprobs: number }; item: ScoredText; result: Report };
+  /** Counts what is chosen over texts. */
+  profile: { input: { texts: readonly Prompt[] }; item: { done: number; total: number }; result: Profile | undefined };
   /** Text to token ids; `special` adds the tokens that begin or end a text, as tokenizer.json says. */
   encode: { input: { text: string; special: boolean }; item: never; result: number[] };
 }

@@ -2,6 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Engine, LoadEngine } from '../engine/engine.js';
 import type { ModelInfo, Report, TokenLogprob } from '../engine/options.js';
 import { FiddlerError } from '../errors.js';
+import type { Profile } from '../experts/profile.js';
 import { reasoningParser } from '../text/reasoning/index.js';
 import { StreamDecoder } from '../text/stream.js';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
@@ -25,6 +26,7 @@ export function serve(port: MessagePort, loadEngine: LoadEngine): void {
     },
     generate: (call) => model!.generate(call),
     score: (call) => model!.score(call),
+    profile: (call) => model!.profile(call),
     encode: ({ input }) => model!.encode(input.text, input.special),
   };
   const post = (response: Response) => port.postMessage(response);
@@ -101,6 +103,11 @@ class LoadedModel {
       (scored) => item({ ...scored, text: decoder?.push(scored.token) ?? '' }),
       cancelled,
     );
+  }
+
+  profile({ input: { texts }, item, cancelled }: Call<'profile'>): Profile | undefined {
+    const ids = texts.map((text) => (typeof text === 'string' ? this.encode(text, true) : text));
+    return this.#engine.profile(ids, (done, total) => item({ done, total }), cancelled);
   }
 
   encode(text: string, addSpecial: boolean): number[] {

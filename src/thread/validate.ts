@@ -25,6 +25,11 @@ const loadOptions = z.strictObject({
   dtype: z.enum(['auto', 'f32'], 'must be auto or f32').optional(),
   cpuKernels: z.enum(['auto', 'native', 'ggml']).optional(),
   ctx: integer(1),
+  profile: z
+    .union([z.string().min(1), z.literal(false)], { error: 'must be the path of a profile, or false' })
+    .optional(),
+  learn: z.boolean('must be true or false').optional(),
+  rebalance: z.boolean('must be true or false').optional(),
   debug: z.boolean('must be true or false').optional(),
   onProgress: callback,
   onWarning: callback,

@@ -1,11 +1,8 @@
-import { view } from '../ggml/memory.js';
 import { rowBytes, Type } from '../ggml/tensor.js';
 import type { Checkpoint } from './checkpoint.js';
+import type { Conversion } from './conversions/index.js';
+import { BLOCK, PACKED } from './conversions/mxfp4.js';
 import { checkShape, type StoredSource } from './source.js';
-
-/** Elements that share a scale, and the bytes they take (OCP Microscaling Formats 1.0). */
-const BLOCK = 32;
-const PACKED = BLOCK / 2;
 
 /** One matrix of those that a pair of tensors packs. */
 export interface Mxfp4Part {
@@ -40,40 +37,21 @@ export function findMxfp4(checkpoint: Checkpoint, name: string, part: Mxfp4Part,
   const blocks = pick('blocks');
   const scales = pick('scales');
   const taken = Math.ceil((rows.of - rows.from) / rows.step);
+  const conversion: Conversion = {
+    kind: 'mxfp4',
+    rows: taken,
+    rowBytes: rowBytes(Type.MXFP4, columns),
+    band: 1,
+    groups,
+    blocks: blocks.address,
+    scales: scales.address,
+    first: rows.from,
+    step: rows.step,
+  };
   return {
     type: Type.MXFP4,
     elements: taken * columns,
     reads: [blocks, scales],
-    make(target) {
-      const from = new Uint8Array(view(blocks.address, blocks.bytes));
-      const exponents = new Uint8Array(view(scales.address, scales.bytes));
-      const to = new Uint8Array(target);
-      const row = rowBytes(Type.MXFP4, columns);
-      for (let r = 0; r < taken; r++) {
-        repackRow(from, exponents, (rows.from + r * rows.step) * groups, groups, to, r * row);
-      }
-    },
+    make: (target, convert) => convert(conversion, target),
   };
-}
-
-/** ggml's block_mxfp4: the scale, then number i in the low and number i + 16 in the high half of byte i. */
-function repackRow(
-  from: Uint8Array,
-  scales: Uint8Array,
-  first: number,
-  groups: number,
-  to: Uint8Array,
-  begin: number,
-): void {
-  let out = begin;
-  for (let group = first; group < first + groups; group++) {
-    to[out++] = scales[group]!;
-    const low = group * PACKED;
-    for (let i = low; i < low + PACKED / 2; i++) {
-      const a = from[i]!;
-      const b = from[i + PACKED / 2]!;
-      to[out++] = (a & 15) | ((b & 15) << 4);
-      to[out++] = (a >> 4) | (b & 0xf0);
-    }
-  }
 }

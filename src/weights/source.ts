@@ -1,9 +1,11 @@
 import { FiddlerError } from '../errors.js';
 import type { Pointer } from '../ggml/api.js';
-import { view } from '../ggml/memory.js';
+import { mapAnonymous, unmap } from '../ggml/memory.js';
 import { rowBytes, Type } from '../ggml/tensor.js';
 import { type Checkpoint, DTYPE_BYTES, type DType, type Region, type StoredTensor } from './checkpoint.js';
-import { findScale, unpackFp8 } from './fp8.js';
+import type { Layout } from './conversions/gather.js';
+import type { Convert } from './conversions/index.js';
+import { findScale, fp8Conversion } from './fp8.js';
 
 /** ggml's number for an element type that is computed as it is stored. */
 export const STORED_TYPE: Readonly<Record<DType, Type>> = { F32: Type.F32, F16: Type.F16, BF16: Type.BF16 };
@@ -12,8 +14,8 @@ export const STORED_TYPE: Readonly<Record<DType, Type>> = { F32: Type.F32, F16: 
 export type Source = { type: Type; elements: number } & (
   | { address: Pointer }
   | {
-      /** Writes all elements. */
-      make(target: ArrayBuffer): void;
+      /** Writes all elements to `target`. */
+      make(target: Pointer, convert: Convert): void;
     }
 );
 
@@ -59,20 +61,18 @@ export function findSource(
   const elements = taken.reduce((a, b) => a * b, 1);
   if (stored.dtype === 'F8_E4M3') {
     const scale = findScale(checkpoint, stored);
-    const make = (target: ArrayBuffer) => unpackFp8(stored, scale, new Uint16Array(target));
-    return { type: Type.BF16, elements, make, reads: [stored, scale.stored] };
+    const conversion = fp8Conversion(stored, scale);
+    return {
+      type: Type.BF16,
+      elements,
+      make: (target, convert) => convert(conversion, target),
+      reads: [stored, scale.stored],
+    };
   }
   const type = typeInPlace(stored);
   const bytes = rowBytes(type, elements);
   const address = stored.address + BigInt((index ?? 0) * bytes);
   return { type, elements, address, reads: [{ address, bytes }] };
-}
-
-/** Where element [i, j, k] lies: at offset + i · strides[0] + j · strides[1] + k · strides[2], in elements. */
-export interface Layout {
-  shape: readonly [number, number, number];
-  offset: number;
-  strides: readonly [number, number, number];
 }
 
 /** Part of a source of 16-bit or 32-bit numbers, put in order; in place where it is in order already. */
@@ -85,38 +85,31 @@ export function rearranged(source: StoredSource, layout: Layout): StoredSource {
   if (ordered && 'address' in source) {
     return { type, elements, address: source.address + BigInt(rowBytes(type, offset)), reads };
   }
-  const array = (numbers: ArrayBuffer) => (type === Type.F32 ? new Uint32Array(numbers) : new Uint16Array(numbers));
-  return { type, elements, make: (target) => gather(array(read(source)), array(target), layout), reads };
+  const width = type === Type.F32 ? 4 : 2;
+  const result = { rows: shape[0] * rows, rowBytes: columns * width, band: 1 };
+  const bytes = rowBytes(type, source.elements);
+  return {
+    type,
+    elements,
+    reads,
+    make: (target, convert) =>
+      withNumbers(source, convert, (from) =>
+        convert({ kind: 'gather', ...result, from, bytes, width, layout }, target),
+      ),
+  };
 }
 
-/** The numbers of a source, in memory. */
-function read(source: Source): ArrayBuffer {
-  const bytes = rowBytes(source.type, source.elements);
-  if ('address' in source) return view(source.address, bytes);
-  const made = new ArrayBuffer(bytes);
-  source.make(made);
-  return made;
-}
-
-/** Rows and columns of a tile that fits the first cache, read and written. */
-const TILE = 32;
-
-function gather(
-  from: Uint16Array | Uint32Array,
-  to: Uint16Array | Uint32Array,
-  { shape, offset, strides }: Layout,
-): void {
-  const [groups, rows, columns] = shape;
-  const [perGroup, perRow, perColumn] = strides;
-  for (let group = 0; group < groups; group++) {
-    for (let top = 0; top < rows; top += TILE) {
-      for (let left = 0; left < columns; left += TILE) {
-        for (let r = top; r < Math.min(rows, top + TILE); r++) {
-          let at = offset + group * perGroup + r * perRow + left * perColumn;
-          const out = (group * rows + r) * columns;
-          for (let c = left; c < Math.min(columns, left + TILE); c++, at += perColumn) to[out + c] = from[at]!;
-        }
-      }
-    }
+/** Calls `use` with the address of a source's numbers, which are made where they are not in memory. */
+function withNumbers(source: Source, convert: Convert, use: (from: Pointer) => void): void {
+  if ('address' in source) {
+    use(source.address);
+    return;
+  }
+  const made = mapAnonymous('numbers to rearrange', rowBytes(source.type, source.elements));
+  try {
+    source.make(made.address, convert);
+    use(made.address);
+  } finally {
+    unmap(made);
   }
 }

@@ -115,7 +115,7 @@ describe.runIf(onLinux)('a process that is ended while it copies experts leaves 
 
   it.skipIf(missing)('SIGKILL while a GPU is tried in a process of its own', async () => {
     const cache = temporaryFolder(); // nothing is remembered of an earlier trial
-    const env = { ...SOFTWARE_VULKAN, XDG_CACHE_HOME: cache };
+    const env = { ...SOFTWARE_VULKAN, FIDDLER_CACHE: cache };
     const run = trace([...streaming, ...VULKAN], env);
     const trial = () => run.processes().find((pid) => pid !== run.child.pid && libraries(pid).includes('ggml-vulkan'));
     await eventually('the trial loads its library', 60, () => trial() !== undefined);

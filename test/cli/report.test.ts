@@ -16,7 +16,7 @@ const REPORT: Report = {
   ttft: 0.0304,
   prefillRate: 321.4,
   decodeRate: 45.678,
-  experts: { resident: 12, total: 48, hitRate: 0.3125 },
+  experts: { resident: 12, total: 48, profiled: 0, exchanged: 0, hitRate: 0.3125 },
   lanes: {
     resident: { experts: 75, bytes: 16_500_000, ms: 3.21 },
     streamed: { experts: 165, bytes: 36_300_000, ms: 9.87 },

@@ -139,6 +139,13 @@ describe.each(['none', 'host'] as const)('a session with an encoder-decoder on %
     expect(sums().map((sum, l) => sum - before[l]!)).toEqual([7, 7, 3, 3]);
   });
 
+  it('counts experts over texts that are prompt and answer at once', () => {
+    const text = [60, 61, 62, 63, 64, 65, 66, 67, 68];
+    const { counts } = session.profile([text, text.slice(0, 2)], () => {}, never)!;
+    expect(counts.map((layer) => Array.from(layer).reduce((a, b) => a + b, 0))).toEqual([11, 11, 11, 11]);
+    expectSame(answer(session, text, 4), fromScratch(text, 4));
+  });
+
   it('has made-up steps and prompts for benchmarks', () => {
     expect(session.step([1], 20).every(Number.isFinite)).toBe(true);
     expect(session.step([1], 0).every(Number.isFinite)).toBe(true);

@@ -15,7 +15,7 @@ describe('the tokens of a call', () => {
         sizes,
         sizes,
         (context, streams, each, budget) => {
-          const tokens = chunkSize(context, streams, each, budget);
+          const tokens = chunkSize(context, streams, each, budget, 0);
           expect(tokens).toBeGreaterThan(0);
           expect(tokens).toBeLessThanOrEqual(context);
         },
@@ -24,12 +24,13 @@ describe('the tokens of a call', () => {
   });
 
   it('are 512, and more only where experts are streamed and a small part of the budget holds them', () => {
-    expect(chunkSize(8192, false, 1, 2 ** 40)).toBe(512);
-    expect(chunkSize(8192, true, 2 ** 20, 2 ** 36)).toBe(4096);
-    expect(chunkSize(8192, true, 2 ** 20, 2 ** 36 - 1)).toBe(2048);
-    expect(chunkSize(8192, true, 2 ** 20, 2 ** 34)).toBe(2048);
-    expect(chunkSize(8192, true, 2 ** 20, 2 ** 34 - 1)).toBe(512);
-    expect(chunkSize(100, true, 2 ** 20, 2 ** 34)).toBe(100);
+    expect(chunkSize(8192, false, 1, 2 ** 40, 0)).toBe(512);
+    expect(chunkSize(8192, true, 2 ** 20, 2 ** 36, 0)).toBe(4096);
+    expect(chunkSize(8192, true, 2 ** 20, 2 ** 36 - 1, 0)).toBe(2048);
+    expect(chunkSize(8192, true, 2 ** 20, 2 ** 34, 0)).toBe(2048);
+    expect(chunkSize(8192, true, 2 ** 20, 2 ** 34 - 1, 0)).toBe(512);
+    expect(chunkSize(8192, true, 2 ** 20, 2 ** 36, 2 ** 36 - 2 ** 32 + 1)).toBe(2048);
+    expect(chunkSize(100, true, 2 ** 20, 2 ** 34, 0)).toBe(100);
   });
 });
 

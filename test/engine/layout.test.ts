@@ -7,7 +7,7 @@ import { folderSource } from '../../src/engine/source.js';
 const MODELS = ['models/mini-mixtral', 'test/golden/deepseek_v3', 'test/golden/gpt_oss-mxfp4', 'test/golden/switch'];
 
 function counted(dir: string, options: LoadOptions): { bytes: number; layout: Layout } {
-  const layout = layOut(folderSource(dir), options, true);
+  const layout = layOut(folderSource(dir), options, { countsOnly: true });
   const { bytes } = layout.machine.accelerator;
   layout.close();
   return { bytes, layout };

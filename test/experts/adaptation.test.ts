@@ -69,4 +69,22 @@ describe('costs that are corrected while running', () => {
     costs.learn(lanes, WIDTH, 1, times(plan, { cpu: 2, copy: 2 }));
     expect(costs.for(1)).toBe(measured);
   });
+
+  it('try again what was believed to be too slow, so that a false belief does not last', () => {
+    const costs = new LearntCosts();
+    costs.set({ ...measured, contention: { cpu: 4, copy: 4 } }, true);
+    const real = { cpu: 1.1, copy: 1.2 };
+    let both = 0;
+    for (let call = 0; call < 8000; call++) {
+      const plan = lanesPolicy.decide(demand, costs.for(1), WIDTH);
+      const lanes = {
+        cpu: plan.filter((s) => s.lane === 'cpu'),
+        streamed: plan.filter((s) => s.lane === 'streamed'),
+      };
+      costs.planned(lanes, 1);
+      if (call % 8 === 0) costs.learn(lanes, WIDTH, 1, times(plan, real));
+      if (call >= 7000 && lanes.cpu.length > 0 && lanes.streamed.length > 0) both++;
+    }
+    expect(both).toBeGreaterThan(950);
+  });
 });

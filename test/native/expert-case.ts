@@ -20,6 +20,8 @@ export interface CaseOptions {
   /** Tokens of each expert; by default one expert serves all tokens in order. */
   routes?: number[][];
   rows?: [number, number];
+  /** Bytes after every row of a matrix; 3 by default, so that rows lie at every alignment. */
+  gap?: number;
   seed?: number;
 }
 
@@ -136,12 +138,12 @@ export class ExpertCase {
   }
 
   private matrix(rows: number, columns: number, scale: number, next: () => number): Matrix {
-    const { type } = this.options;
+    const { type, gap = 3 } = this.options;
     const row = encodeWeights(
       type,
       Float32Array.from({ length: columns }, () => 0),
     ).length;
-    const stride = row + 3;
+    const stride = row + gap;
     const memory = new Uint8Array(1 + rows * stride).fill(0xff); // NaN in every type, should it be read
     const values = new Float64Array(rows * columns);
     for (let r = 0; r < rows; r++) {

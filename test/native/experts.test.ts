@@ -59,6 +59,14 @@ describe.skipIf(!kernels).each(names)('CPU expert kernel %s', (name) => {
       for (const tokens of [1, 50]) expectRight(expertCase({ hidden: 1088, ff: 672, type, tokens }));
   });
 
+  it.each(types)('reads %s rows that are evenly spaced where they lie', (type) => {
+    for (const tokens of [20, 30, 60, 100]) {
+      const test = expertCase({ hidden: 1088, ff: 320, type, tokens, gap: 4 });
+      pool.poison(0xff);
+      expect(normalisedError(test.run(pool), test.reference())).toBeLessThan(BF16_ERROR);
+    }
+  });
+
   it.each(types)('computes rows a to b of %s, and parts add up to the whole', (type) => {
     const { hidden, ff } = odd(type);
     const cuts = type === 'Q8_0' ? [0, 32, 128, ff] : [0, 3, 64, ff];

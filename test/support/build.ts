@@ -1,9 +1,12 @@
 import { spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import type { TestProject } from 'vitest/node';
 
-/** Vitest's global set-up: compiles once, since some tests run the built commands. */
-export default function build(): void {
+/** Vitest's global set-up: compiles once, since some tests run the built commands, and forgets what earlier ones learnt. */
+export default function build({ config }: TestProject): void {
+  rmSync(join(config.env.FIDDLER_CACHE!, 'profiles'), { recursive: true, force: true });
   const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
   const { status } = spawnSync(process.execPath, [compiler, '-b', 'src', 'bench'], { stdio: 'inherit' });
   if (status !== 0) throw new Error('the project does not compile');

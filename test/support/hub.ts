@@ -17,7 +17,7 @@ export function options(
   { endpoint }: Pick<HubServer, 'endpoint'>,
   env: NodeJS.ProcessEnv = {},
 ): HubOptions & { env: object } {
-  return { timeout: 400, attempts: 3, pause: 2, env: { HF_HOME: temporaryFolder(), HF_ENDPOINT: endpoint, ...env } };
+  return { timeout: 20_000, attempts: 3, pause: 2, env: { HF_HOME: temporaryFolder(), HF_ENDPOINT: endpoint, ...env } };
 }
 
 /** The message with which a repository like the small model is refused where the server answers so. */

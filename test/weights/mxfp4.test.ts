@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Type } from '../../src/ggml/tensor.js';
 import { openCheckpoint } from '../../src/weights/index.js';
 import { findMxfp4, type Mxfp4Part } from '../../src/weights/mxfp4.js';
+import { makeBytes } from '../support/conversions.js';
 import { fiddlerError } from '../support/errors.js';
 import { temporaryFolder } from '../support/folder.js';
 import { writeSafetensors } from '../support/safetensors.js';
@@ -37,9 +38,7 @@ function repack(part: Mxfp4Part, groups: number, blocks: Uint8Array, scales: Uin
   try {
     const source = findMxfp4(checkpoint, 'w', part, groups * 32);
     if (!('make' in source) || source.type !== Type.MXFP4) throw new Error('not MXFP4');
-    const made = new ArrayBuffer((source.elements / 32) * 17);
-    source.make(made);
-    return new Uint8Array(made);
+    return new Uint8Array(makeBytes(source, (source.elements / 32) * 17));
   } finally {
     checkpoint.close();
   }

@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Layout } from '../../src/weights/conversions/gather.js';
 import { openCheckpoint } from '../../src/weights/index.js';
-import { findSource, type Layout, rearranged } from '../../src/weights/source.js';
+import { findSource, rearranged } from '../../src/weights/source.js';
+import { makeBytes } from '../support/conversions.js';
 import { fiddlerError } from '../support/errors.js';
 import { temporaryFolder } from '../support/folder.js';
 import { writeSafetensors } from '../support/safetensors.js';
@@ -20,8 +22,7 @@ function read(dtype: 'BF16' | 'F32', shape: readonly [number, number], layout: L
     const whole = findSource(checkpoint, 'w', shape);
     const source = rearranged(whole, layout);
     if ('address' in source) return { inPlace: Number(source.address - checkpoint.get('w').address) };
-    const made = new ArrayBuffer(source.elements * (dtype === 'F32' ? 4 : 2));
-    source.make(made);
+    const made = makeBytes(source, source.elements * (dtype === 'F32' ? 4 : 2));
     return { made: [...(dtype === 'F32' ? new Uint32Array(made) : new Uint16Array(made))] };
   } finally {
     checkpoint.close();

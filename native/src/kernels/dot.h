@@ -13,13 +13,23 @@ constexpr int kDotTokens = 4;
 #else
 constexpr int kDotTokens = 2;
 #endif
+// Variants to compare, as in tile_amx.h.
+#ifndef FK_DOT_AHEAD
+#define FK_DOT_AHEAD 2048
+#endif
+#ifndef FK_DOT_LOCALITY
+#define FK_DOT_LOCALITY 2
+#endif
+#ifndef FK_DOT_SHORT
+#define FK_DOT_SHORT 8192
+#endif
 // Bytes by which the software prefetch, into the second-level cache, runs ahead of the loads in each row.
-constexpr int kAhead = 2048;
+constexpr int kAhead = FK_DOT_AHEAD;
 // Rows against one or two tokens of up to so many bytes are faster one after the other than abreast.
-constexpr int kShortTokens = 8192;
+constexpr int kShortTokens = FK_DOT_SHORT;
 
 template <class W> FK_INLINE void prefetch_step(const uint8_t *p) {
-  for (int i = 0; i < W::bytes; i += 64) __builtin_prefetch(p + i, 0, 2);
+  for (int i = 0; i < W::bytes; i += 64) __builtin_prefetch(p + i, 0, FK_DOT_LOCALITY);
 }
 
 // Turns of rows by which the prefetch leads where rows are shorter than kAhead.

@@ -2,8 +2,9 @@
 // contiguous scratch, whatever their type and stride, and a Tile (tile_f32.h, tile_bf16.h, tile_amx.h) multiplies it.
 //
 // A Tile has: Element, the type it multiplies; kRows and kVectors, the rows and vectors of tokens that it holds in
-// registers; kDepth, the k of a stretch; run<vectors>(), which adds rows [0, kRows) of the panel times `vectors`
-// vectors to the sums; begin() and end() around many runs.
+// registers; kDepth, the k of a stretch; kInPlace, up to how many groups of vectors read weights where they lie; kSpread,
+// whether run() takes a turn of each Ahead at every step; run<vectors>(), which adds rows [0, kRows) of the panel times
+// `vectors` vectors to the sums; begin() and end() around many runs.
 #pragma once
 #include "activation.h"
 #include "weights.h"
@@ -12,6 +13,31 @@ namespace fk {
 namespace {
 
 template <class E> constexpr int kPair = 4 / int(sizeof(E)); // elements along k in 32 bits
+
+// Brings lines of memory towards the second-level cache, a few a turn: many at once would hold up the loads of what is
+// computed meanwhile.
+class Ahead {
+public:
+  Ahead() = default;
+  // `lines` lines from byte `at` on of each of `count` rows, in at most `turns` turns.
+  Ahead(const uint8_t *const *rows, int count, int64_t at, int lines, int turns)
+      : rows_(rows), at_(at), lines_(lines), left_(count * lines), quota_((left_ + turns - 1) / turns) {}
+
+  FK_INLINE void turn() { take(quota_); }
+  FK_INLINE void turns(int n) { take(n * quota_); }
+
+private:
+  FK_INLINE void take(int n) {
+    for (; n > 0 && left_ > 0; n--, left_--) {
+      __builtin_prefetch(*rows_ + at_ + line_ * 64, 0, 2);
+      if (++line_ == lines_) line_ = 0, rows_++;
+    }
+  }
+
+  const uint8_t *const *rows_ = nullptr;
+  int64_t at_ = 0;
+  int lines_ = 0, line_ = 0, left_ = 0, quota_ = 0;
+};
 
 // Operands of one run.
 template <class E> struct Operands {
@@ -23,6 +49,7 @@ template <class E> struct Operands {
   int k;                 // a multiple of kStep
   int live_rows;         // rows that matter
   bool add;              // to what sums holds; otherwise it is overwritten
+  Ahead *ahead[2];       // the weights of the next stretch, and the tokens of the next run but those of the same vectors
 };
 constexpr int64_t kSumsStride = int64_t(kPanelRows) * kVector; // from one vector's sums to the next
 
@@ -38,12 +65,6 @@ template <class Tile> FK_INLINE void run_tile(const Operands<typename Tile::Elem
   }
 }
 
-// Brings lines [from, to) of the rows' next stretch, counted row by row, towards the second-level cache.
-FK_INLINE void prefetch_lines(const uint8_t *const *rows, int64_t at, int lines_a_row, int from, int to) {
-  for (int line = from; line < to; line++)
-    __builtin_prefetch(rows[line / lines_a_row] + at + line % lines_a_row * 64, 0, 2);
-}
-
 // scratch.sums[v][r][t] = rows[r] · token t of vector v0 + v, over k elements of type W.
 template <class W, class Tile>
 inline void multiply_panel(const uint8_t *const *rows, int count, int k, const typename Tile::Element *tokens, int v0,
@@ -52,13 +73,13 @@ inline void multiply_panel(const uint8_t *const *rows, int count, int k, const t
   static_assert(kPanelFits<Tile>, "a panel's stretch outgrows its scratch");
   static_assert(kPanelRows % Tile::kRows == 0 && Tile::kDepth % kStep == 0, "");
   const int padded = round_up(k, kStep), groups = (v1 - v0 + Tile::kVectors - 1) / Tile::kVectors;
-  const int runs = groups * ((count + Tile::kRows - 1) / Tile::kRows);
+  const int blocks = (count + Tile::kRows - 1) / Tile::kRows;
   E *panel = (E *)scratch.panel;
   for (int k0 = 0; k0 < padded; k0 += Tile::kDepth) {
     const int depth = padded - k0 < Tile::kDepth ? padded - k0 : Tile::kDepth;
     const int live = k - k0 < depth ? k - k0 : depth;
     // Weights met once are as well read where they lie, if they are evenly spaced there.
-    const bool in_place = Tile::kInPlace && kSame<W, E> && groups == 1 && live == depth;
+    const bool in_place = kSame<W, E> && groups <= Tile::kInPlace && live == depth;
     const auto spaced = [&](int r) {
       for (int i = 2; i < Tile::kRows; i++)
         if (rows[r + i] - rows[r + i - 1] != rows[r + 1] - rows[r]) return false;
@@ -69,19 +90,29 @@ inline void multiply_panel(const uint8_t *const *rows, int count, int k, const t
       for (int i = r; !lies(r) && i < count && i < r + Tile::kRows; i++)
         convert_weights<W>(rows[i] + offset<W>(k0), live, depth, panel + int64_t(i) * kPanelStride<Tile>);
 
-    const int next = k - k0 - depth < Tile::kDepth ? k - k0 - depth : Tile::kDepth;
-    const int lines_a_row = next > 0 ? int(offset<W>(round_up(next, kStep)) + 63) / 64 : 0, lines = lines_a_row * count;
-    for (int g = 0, done = 0; g < groups; g++) {
-      const int v = v0 + (v1 - v0) * g / groups, end = v0 + (v1 - v0) * (g + 1) / groups;
-      for (int r = 0; r < count; r += Tile::kRows, done++) {
+    const int next = k - k0 - depth < Tile::kDepth ? k - k0 - depth : Tile::kDepth, steps = depth / kStep;
+    const int lines = next > 0 ? int(offset<W>(round_up(next, kStep)) + 63) / 64 : 0;
+    Ahead weights(rows, count, offset<W>(k0 + depth), lines, groups * blocks * steps);
+    const auto first = [&](int g) { return v0 + (v1 - v0) * g / groups; };
+    for (int g = 0; g < groups; g++) {
+      const int v = first(g), end = first(g + 1);
+      // The next group's tokens, or with the last group the first one's of the next stretch.
+      const bool turned = g + 1 == groups;
+      const int from = turned ? v0 : end, to = turned ? first(1) : first(g + 2);
+      const uint8_t *vectors[Tile::kVectors];
+      for (int i = 0; i < to - from; i++) vectors[i] = (const uint8_t *)(tokens + int64_t(from + i) * padded * kVector);
+      const int after = turned ? round_up(next > 0 ? next : 0, kStep) : depth;
+      Ahead others(vectors, Tile::kAheadTokens ? to - from : 0, int64_t(turned ? k0 + depth : k0) * kVector * sizeof(E),
+                   after * kVector * int(sizeof(E)) / 64, blocks * steps);
+      for (int r = 0; r < count; r += Tile::kRows) {
         const bool there = lies(r);
         run_tile<Tile>({there ? (const E *)(rows[r] + offset<W>(k0)) : panel + int64_t(r) * kPanelStride<Tile>,
                         there ? (rows[r + 1] - rows[r]) / int64_t(sizeof(E)) : kPanelStride<Tile>,
                         tokens + (int64_t(v) * padded + k0) * kVector, int64_t(padded) * kVector,
-                        scratch.sums + (v - v0) * kSumsStride + r * kVector, depth, count - r, k0 > 0},
+                        scratch.sums + (v - v0) * kSumsStride + r * kVector, depth, count - r, k0 > 0,
+                        {&weights, &others}},
                        end - v);
-        prefetch_lines(rows, offset<W>(k0 + depth), lines_a_row, int(int64_t(lines) * done / runs),
-                       int(int64_t(lines) * (done + 1) / runs));
+        if (!Tile::kSpread) weights.turns(steps), others.turns(steps);
       }
     }
   }

@@ -8,10 +8,24 @@
 namespace fk {
 namespace {
 
+// Variants to compare on a CPU with the units: `CXXFLAGS=-DFK_AMX_DEPTH=256 node native/build.mjs --output=FILE`.
+#ifndef FK_AMX_DEPTH
+#define FK_AMX_DEPTH 512
+#endif
+#ifndef FK_AMX_IN_PLACE
+#define FK_AMX_IN_PLACE 0
+#endif
+#ifndef FK_AMX_SPREAD
+#define FK_AMX_SPREAD 0
+#endif
+#ifndef FK_AMX_AHEAD_TOKENS
+#define FK_AMX_AHEAD_TOKENS 0
+#endif
+
 struct AmxTile {
   using Element = bf16;
-  static constexpr int kRows = 32, kVectors = 2, kDepth = 512;
-  static constexpr bool kInPlace = false;
+  static constexpr int kRows = 32, kVectors = 2, kDepth = FK_AMX_DEPTH, kInPlace = FK_AMX_IN_PLACE;
+  static constexpr bool kSpread = FK_AMX_SPREAD, kAheadTokens = FK_AMX_AHEAD_TOKENS;
   static void begin() { FK_TILES_ON(); }
   static void end() { FK_TILES_OFF(); }
 
@@ -71,6 +85,7 @@ private:
         FK_TILE_DOT(2, 5, 6);
         if (V > 1) FK_TILE_DOT(3, 5, 7);
       }
+      if (kSpread) o.ahead[0]->turn(), o.ahead[1]->turn();
     }
     FK_TILE_STORE(0, s0, 64);
     if (V > 1) FK_TILE_STORE(1, s1, 64);

@@ -8,7 +8,8 @@ namespace {
 struct Bf16Tile {
   using Element = bf16;
   static constexpr int kRows = 8, kVectors = 3, kDepth = 512;
-  static constexpr bool kInPlace = true;
+  static constexpr int kInPlace = 1;
+  static constexpr bool kSpread = false, kAheadTokens = false;
   static void begin() {}
   static void end() {}
 

@@ -15,7 +15,8 @@ struct F32Tile {
   static constexpr int kRows = 2, kVectors = 1;
 #endif
   static constexpr int kDepth = 256;
-  static constexpr bool kInPlace = true;
+  static constexpr int kInPlace = 1;
+  static constexpr bool kSpread = false, kAheadTokens = false;
   static void begin() {}
   static void end() {}
 

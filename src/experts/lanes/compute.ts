@@ -67,6 +67,15 @@ export class ExpertCompute {
     else this.forRows(placed, activation, assignments, expert, range);
   }
 
+  /** Drops what was kept for an expert that lies elsewhere from now on; only once the device has computed it. */
+  forget(layer: number, expert: number): void {
+    for (const [key, graph] of this.kept) {
+      if (!key.startsWith(`${layer}.${expert} `)) continue;
+      graph.free();
+      this.kept.delete(key);
+    }
+  }
+
   /** Frees the graphs of `forRows`; only once the device has computed them. */
   release(): void {
     for (const graph of this.used) graph.free();

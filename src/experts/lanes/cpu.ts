@@ -20,6 +20,8 @@ export interface CpuExperts {
   start(call: CpuCall): void;
   /** Returns when every share is added to the output. */
   finish(): void;
+  /** Drops what was kept for an expert whose weights lie elsewhere from now on. */
+  forget(layer: number, expert: number): void;
   free(): void;
 }
 
@@ -45,6 +47,10 @@ export class GgmlExperts implements CpuExperts {
       const placed = this.host.expert(layer, share.expert);
       this.compute.run(layer, share, placed, this.layers[layer]!.activation, assignments, tokens === 1);
     }
+  }
+
+  forget(layer: number, expert: number): void {
+    this.compute.forget(layer, expert);
   }
 
   free(): void {

@@ -46,7 +46,7 @@ export class NativeExperts implements CpuExperts {
   private readonly pool: ExpertPool;
   private readonly encoded: readonly Uint8Array[];
   /** Encoded at first use, by layer and expert: with the bias of down, and without. */
-  private readonly places: Record<'first' | 'later', Uint8Array[]>[];
+  private readonly places: Record<'first' | 'later', (Uint8Array | undefined)[]>[];
   private readonly list: ExpertList;
   private readonly inputAddress: bigint;
   private readonly outputAddress: bigint;
@@ -91,6 +91,12 @@ export class NativeExperts implements CpuExperts {
 
   finish(): void {
     this.pool.wait();
+  }
+
+  forget(layer: number, expert: number): void {
+    const { first, later } = this.places[layer]!;
+    first[expert] = undefined;
+    later[expert] = undefined;
   }
 
   free(): void {

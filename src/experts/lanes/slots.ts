@@ -1,9 +1,9 @@
 import type { Device } from '../../devices/device.js';
 import type { Event } from '../../ggml/backend.js';
 import { rowBytes, TensorContext, type Type } from '../../ggml/tensor.js';
-import { mapMatrices, matrixEntries } from '../activations.js';
+import { mapMatrices } from '../activations.js';
 import type { PlacedExpert, RowRange } from '../expert.js';
-import { inSlab, SLAB_TENSORS, type Slab, slab } from '../resident-experts.js';
+import { inSlab, SLAB_TENSORS, type Slab, slab, writeBiases, writeToSlab } from '../resident-experts.js';
 import type { ExpertsSpec } from '../spec.js';
 import { SlotCache } from './cache.js';
 
@@ -39,7 +39,7 @@ export class StreamSlots {
   private readonly context: TensorContext;
   private readonly slab: Slab;
   private readonly events: SlotEvents[];
-  private readonly cache: SlotCache;
+  private cache: SlotCache;
   /** Slots of experts that were copied ahead and not needed yet. */
   private readonly ahead = new Set<number>();
 
@@ -60,6 +60,18 @@ export class StreamSlots {
       filling: false,
       computing: false,
     }));
+  }
+
+  /** Uses so many of the slots from now on, at least {@link STREAM_SLOTS}, and forgets what lies in them unless that is what it did. */
+  resize(count: number): void {
+    if (count === this.cache.size) return;
+    this.ahead.clear();
+    this.cache = new SlotCache(Math.min(count, this.count), STREAM_SLOTS);
+  }
+
+  /** Slots in use. */
+  get size(): number {
+    return this.cache.size;
   }
 
   /** The whole expert lies in a slot, or is on its way there. */
@@ -134,18 +146,8 @@ export class StreamSlots {
   }
 
   private copyWhole(source: PlacedExpert, slot: number): PlacedExpert {
-    for (const [name, target] of matrixEntries(this.slab)) {
-      const from = source[name]!.tensor;
-      this.accelerator.copies.write(target, from.address, slot * target.strides[2], from.bytes);
-    }
-    this.copyBiases(source, slot);
+    writeToSlab(this.accelerator.copies, source, this.slab, slot);
     return inSlab(this.slab, slot);
-  }
-
-  private copyBiases({ biases }: PlacedExpert, slot: number): void {
-    const target = this.slab.biases;
-    if (!biases || !target) return;
-    this.accelerator.copies.write(target, biases.tensor.address, slot * target.strides[1], biases.tensor.bytes);
   }
 
   /** Rows of the inner matrices lie together; the columns of down are gathered, so that what arrives is packed. */
@@ -164,7 +166,7 @@ export class StreamSlots {
       copies.write(target, address + BigInt(from * strides[1]), offset, rows * strides[1]);
       return { tensor: target, index: slot, packed: [hidden, rows] as const };
     });
-    this.copyBiases(source, slot);
+    writeBiases(copies, source, this.slab, slot);
     const { biases } = inSlab(this.slab, slot);
     return { ...parts, biases, part: { from, to } };
   }

@@ -1,0 +1,9 @@
+/** What a conversion says of its result. */
+export interface Rows {
+  /** Rows of the result, each of which can be made alone. */
+  rows: number;
+  /** Bytes of one of them. */
+  rowBytes: number;
+  /** Rows that are best made together. */
+  band: number;
+}

@@ -1,0 +1,55 @@
+import fc from 'fast-check';
+import { afterAll, describe, expect, it } from 'vitest';
+import { openCpu } from '../../src/devices/accelerators.js';
+import { floats, HostTensors } from '../../src/devices/device.js';
+import { Uploader } from '../../src/devices/upload.js';
+import { mapAnonymous, unmap, view } from '../../src/ggml/memory.js';
+import { Type } from '../../src/ggml/tensor.js';
+import { Threadpool } from '../../src/ggml/threadpool.js';
+import { fromBf16 } from '../support/fp8.js';
+
+const cpu = openCpu();
+const pool = new Threadpool(cpu.pointer, 2, false);
+pool.attach(cpu.compute);
+afterAll(() => {
+  cpu.free();
+  pool.free();
+});
+
+/** Converts `count` bf16 numbers that lie at an address so far from an aligned one; the target has a margin of ones. */
+function upcast(count: number, offset: number): { numbers: Float32Array; expected: Float32Array } {
+  const source = mapAnonymous('source', count * 2 + offset);
+  const stored = new Uint16Array(view(source.address + BigInt(offset), count * 2));
+  for (let i = 0; i < count; i++) stored[i] = 0x3f80 + (i % 0x4000);
+  const memory = new HostTensors(1);
+  const target = memory.tensor(Type.F32, count + 2);
+  memory.allocate(cpu.bufferType);
+  floats(target).fill(1);
+  new Uploader(cpu).upload(target, { type: Type.BF16, elements: count, address: source.address + BigInt(offset) }, 4);
+  const expected = Float32Array.from({ length: count + 2 }, (_, i) =>
+    i === 0 || i === count + 1 ? 1 : fromBf16(stored[i - 1]!),
+  );
+  const numbers = floats(target).slice();
+  memory.free();
+  unmap(source);
+  return { numbers, expected };
+}
+
+describe('numbers of another type', () => {
+  it('are converted wherever they lie, however many', () => {
+    const near = fc.tuple(fc.nat(3), fc.integer({ min: -2, max: 2 })).map(([rows, more]) => rows * 4096 + more);
+    const count = fc.oneof(fc.integer({ min: 1, max: 20_000 }), near).filter((n) => n > 0);
+    fc.assert(
+      fc.property(count, fc.nat(31), (n, half) => {
+        const { numbers, expected } = upcast(n, half * 2);
+        expect(Buffer.from(numbers.buffer).equals(Buffer.from(expected.buffer))).toBe(true);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('are converted part by part where they are very many', () => {
+    const { numbers, expected } = upcast((4 << 20) + 4096 * 3 + 5, 2);
+    expect(Buffer.from(numbers.buffer).equals(Buffer.from(expected.buffer))).toBe(true);
+  });
+});

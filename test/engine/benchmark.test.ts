@@ -1,0 +1,57 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { benchmark, contenderName, contendersOf, type Measurement } from '../../src/engine/benchmark.js';
+import { loadSource } from '../../src/engine/load.js';
+import type { Session } from '../../src/engine/session.js';
+import { folderSource } from '../../src/engine/source.js';
+import { POLICIES, policyNamed } from '../../src/experts/policies/index.js';
+
+const names = POLICIES.map(({ name }) => name);
+const source = folderSource('test/golden/mixtral');
+const EXPERT = 3 * 64 * 64 * 4;
+const host = { accelerator: 'host', dtype: 'f32', ctx: 64, threads: 1, cpuKernels: 'ggml' } as const;
+
+describe('a comparison of policies', () => {
+  it('names what is compared, and switches only for policies that stream', () => {
+    expect(contendersOf(names, false).map(contenderName)).toEqual(names);
+    expect(contendersOf(['static', 'lru'], true).map(contenderName)).toEqual([
+      'static',
+      'lru',
+      'lru +cache',
+      'lru +prefetch',
+      'lru +cache +prefetch',
+    ]);
+  });
+
+  describe('with the expert cache and prefetch on and off', () => {
+    let session: Session;
+    let found: Measurement[];
+    beforeAll(() => {
+      const options = { ...host, expertsResident: 0.25, expertCache: 16 * EXPERT, prefetch: true };
+      session = loadSource(source, options, names.map(policyNamed));
+      const workloads = [{ kind: 'decode', tokens: 12, past: 8 } as const];
+      found = benchmark(session, { contenders: contendersOf(names, true), workloads, repeats: 1, patience: 1e3 });
+    });
+    afterAll(() => session.close());
+
+    it('prefetches and finds in the cache just where that is switched on', () => {
+      for (const { policy, cache, prefetch, saved, lanes } of found) {
+        const what = contenderName({ policy, cache, prefetch });
+        // Nothing is left to copy ahead once the cache holds all.
+        expect(saved.usefulPrefetches > 0, what).toBe(prefetch === true && !cache && lanes.streamed.experts > 0);
+        if (policy === 'stream' || policy === 'lru') {
+          // Two slots are a small cache too.
+          if (cache) expect(saved.hits, what).toBeGreaterThan(0.8 * lanes.streamed.experts);
+          else expect(saved.hits - saved.usefulPrefetches, what).toBeLessThan(0.5 * lanes.streamed.experts);
+        }
+      }
+    });
+  });
+
+  it('has room for prefetch where a compared policy prefetches', () => {
+    const session = loadSource(source, { ...host, expertsResident: 0 }, names.map(policyNamed));
+    const workloads = [{ kind: 'decode', tokens: 12, past: 8 } as const];
+    const found = benchmark(session, { contenders: contendersOf(names, false), workloads, repeats: 1, patience: 1e3 });
+    for (const { policy, saved } of found) expect(saved.usefulPrefetches > 0, policy).toBe(policy === 'lru');
+    session.close();
+  });
+});

@@ -1,0 +1,146 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { predictDecode, predictPrefill, type Scenario } from '../../src/engine/prediction.js';
+import { paceOf, type Rates } from '../../src/engine/rates.js';
+import { spread } from '../../src/experts/placement.js';
+import { POLICIES, policyNamed } from '../../src/experts/policies/index.js';
+import type { ExpertsSpec } from '../../src/experts/spec.js';
+
+const none = { name: '' };
+const layer: ExpertsSpec = {
+  count: 8,
+  chosen: 2,
+  hidden: 64,
+  width: 1792,
+  activation: 'silu',
+  matrices: () => ({ gate: none, up: none, down: none }),
+};
+const LAYERS = 4;
+const TOTAL = LAYERS * layer.count;
+
+const ms = (min: number, max: number) => fc.double({ min, max, noNaN: true });
+
+/** A machine whose accelerator computes a token's experts before its CPU has one, and before one is copied. */
+const machines: fc.Arbitrary<Rates> = fc
+  .record({
+    cpu: ms(0.5, 20),
+    perToken: ms(0.001, 1),
+    copy: ms(0.5, 30),
+    part: ms(0.01, 0.9 / layer.chosen),
+    call: ms(0, 0.2),
+    overlap: fc.boolean(),
+    slower: ms(1, 2),
+    others: ms(0.01, 1),
+  })
+  .map(({ cpu, perToken, copy, part, call, overlap, slower, others }) => {
+    const accelerator = part * Math.min(cpu, copy);
+    const at = (past: number) => [1, 512].map((tokens) => ({ tokens, past, ms: others * (1 + tokens / 64) }));
+    return {
+      experts: {
+        calls: { resident: 0, streamed: call, cpu: call },
+        cpu: [1, 512].map((tokens) => ({ tokens, ms: cpu + (tokens - 1) * perToken })),
+        accelerator: [1, 512].map((tokens) => ({ tokens, ms: accelerator + (tokens - 1) * perToken * part })),
+        copy,
+        overlap,
+        contention: { cpu: overlap ? slower : 1, copy: overlap ? slower : 1 },
+        spread: 0.05,
+      },
+      sparse: [...at(0), ...at(4096)],
+      dense: [],
+      begin: [{ tokens: 1, past: 0, ms: 0 }],
+      head: others,
+    };
+  });
+
+function scenario(rates: Rates, policy: string, resident: number): Scenario {
+  return {
+    pace: paceOf(rates),
+    layers: Array(LAYERS).fill(layer),
+    denseLayers: 1,
+    placement: spread(resident, Array(LAYERS).fill(layer.count)),
+    policy: policyNamed(policy),
+    inPlace: false,
+    slots: 2,
+    prefetch: false,
+    chunk: 512,
+  };
+}
+
+describe.each(POLICIES.map((p) => p.name))('a prediction of policy %s', (policy) => {
+  it('is no slower with more experts resident', () => {
+    fc.assert(
+      fc.property(machines, fc.nat(TOTAL), fc.nat(TOTAL), (rates, a, b) => {
+        const [fewer, more] = [Math.min(a, b), Math.max(a, b)].map((n) => scenario(rates, policy, n));
+        expect(predictDecode(more!, 100).ms).toBeLessThanOrEqual(predictDecode(fewer!, 100).ms * (1 + 1e-9));
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('is the same each time, and spends its time where it says', () => {
+    fc.assert(
+      fc.property(machines, fc.nat(TOTAL), (rates, resident) => {
+        const given = scenario(rates, policy, resident);
+        const found = predictDecode(given, 100);
+        expect(predictDecode(given, 100)).toEqual(found);
+        expect(found.ms).toBeGreaterThanOrEqual(found.others);
+        expect(found.error).toBeGreaterThan(0);
+        if (resident === TOTAL) {
+          expect(found.limit).toBe('accelerator');
+          expect(found.hitRate).toBe(1);
+        }
+        if (resident === 0 && policy === 'static') expect(found.hitRate).toBe(0);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('takes no less for a longer prompt', () => {
+    fc.assert(
+      fc.property(machines, fc.nat(TOTAL), fc.integer({ min: 64, max: 512 }), (rates, resident, tokens) => {
+        const given = scenario(rates, policy, resident);
+        // As many draws, counted oftener.
+        expect(predictPrefill(given, 2 * tokens).ms).toBeGreaterThanOrEqual(predictPrefill(given, tokens).ms * 0.999);
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
+
+describe('a prediction', () => {
+  const rates: Rates = {
+    experts: {
+      calls: { resident: 0, streamed: 0, cpu: 0 },
+      cpu: [{ tokens: 1, ms: 3 }],
+      accelerator: [{ tokens: 1, ms: 0.1 }],
+      copy: 7,
+      overlap: true,
+      contention: { cpu: 1, copy: 1 },
+      spread: 0,
+    },
+    sparse: [{ tokens: 1, past: 0, ms: 0.5 }],
+    dense: [{ tokens: 1, past: 0, ms: 0.25 }],
+    begin: [{ tokens: 1, past: 0, ms: 0.125 }],
+    head: 1,
+  };
+
+  it('adds up what every layer takes', () => {
+    const others = 0.125 + LAYERS * 0.5 + 0.25 + 1;
+    const of = (policy: string) => predictDecode(scenario(rates, policy, 0), 0);
+    expect(of('static').ms).toBeCloseTo(others + LAYERS * 2 * 3, 9);
+    expect(of('stream').ms).toBeCloseTo(others + LAYERS * 2 * 7, 9);
+    expect(of('static').limit).toBe('memory');
+    expect(of('stream').limit).toBe('link');
+    expect(predictDecode(scenario(rates, 'static', TOTAL), 0).ms).toBeCloseTo(others + LAYERS * 2 * 0.1, 9);
+    // Both lanes together are faster than either, and no faster than the sum of their speeds.
+    expect(of('lanes').ms).toBeLessThan(of('static').ms * 0.8);
+    expect(of('lanes').ms).toBeGreaterThan(others + (LAYERS * 2) / (1 / 3 + 1 / 7));
+  });
+
+  it('finds popular experts on the accelerator', () => {
+    const popularity = Array.from({ length: LAYERS }, () => [100, 100, 1, 1, 1, 1, 1, 1]);
+    const given = { ...scenario(rates, 'static', 2 * LAYERS), popularity };
+    expect(predictDecode(given, 0).hitRate).toBeGreaterThan(0.8);
+    expect(predictDecode({ ...given, popularity: undefined }, 0).hitRate).toBeLessThan(0.4);
+  });
+});

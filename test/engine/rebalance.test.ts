@@ -1,0 +1,87 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { loadEngine } from '../../src/engine/load.js';
+import { Experts } from '../../src/experts/experts.js';
+import { POLICIES } from '../../src/experts/policies/index.js';
+import { loadExpertKernels } from '../../src/ggml/experts.js';
+import { expectSameTokens, expectSameTokensWherever } from './rebalance.js';
+
+const HOST = { accelerator: 'host', expertsResident: 0.25, ctx: 256, threads: 1 } as const;
+
+afterEach(() => vi.restoreAllMocks());
+
+describe('exchanging experts while running', () => {
+  it.each(POLICIES.map(({ name }) => name))('changes no token, policy %s', (policy) => {
+    expectSameTokens('test/golden/mixtral', { ...HOST, dtype: 'f32', policy });
+  });
+
+  it('changes none with a cache of streamed experts and prefetch', () => {
+    expectSameTokens('test/golden/mixtral', { ...HOST, dtype: 'f32', policy: 'lru', expertCache: 500_000 });
+  });
+
+  it('changes none where experts lie in the mapped files', () => {
+    expectSameTokens('models/mini-mixtral', { ...HOST, policy: 'static' });
+  });
+
+  it('changes none where experts have biases', () => {
+    expectSameTokens('test/golden/gpt_oss', { ...HOST, dtype: 'f32' });
+  });
+
+  it.skipIf(!loadExpertKernels())('changes none where the native kernels compute', () => {
+    expectSameTokens('test/golden/mixtral', { ...HOST, dtype: 'f32', cpuKernels: 'native', policy: 'static' });
+  });
+});
+
+describe('experts that come and go', () => {
+  it.each(POLICIES.map(({ name }) => name))('give the same tokens wherever they lie, policy %s', (policy) => {
+    expectSameTokensWherever('test/golden/mixtral', { ...HOST, dtype: 'f32', policy });
+  });
+
+  it('give them from the mapped files', () => {
+    expectSameTokensWherever('models/mini-mixtral', { ...HOST, policy: 'static' }, 10);
+  });
+
+  it('give them with biases', () => {
+    expectSameTokensWherever('test/golden/gpt_oss', { ...HOST, dtype: 'f32' }, 20);
+  });
+
+  it.skipIf(!loadExpertKernels())('give them by the native kernels', () => {
+    expectSameTokensWherever('test/golden/mixtral', { ...HOST, dtype: 'f32', cpuKernels: 'native', policy: 'static' });
+  });
+});
+
+describe('between calls', () => {
+  it('at most one exchange is made, and none within a call', () => {
+    let running = false;
+    let since = 0;
+    const made: number[] = [];
+    const { run, exchange } = Experts.prototype;
+    vi.spyOn(Experts.prototype, 'run').mockImplementation(function (this: Experts, routes) {
+      running = true;
+      since = 0;
+      run.call(this, routes);
+      running = false;
+    });
+    vi.spyOn(Experts.prototype, 'exchange').mockImplementation(function (this: Experts, found) {
+      expect(running).toBe(false);
+      made.push(++since);
+      exchange.call(this, found);
+    });
+    expectSameTokens('test/golden/mixtral', { ...HOST, dtype: 'f32' });
+    expect(
+      made.slice(2).every((count) => count === 1),
+      'after the two that are timed at loading',
+    ).toBe(true);
+  });
+});
+
+describe('rebalancing', () => {
+  it.each([0, 1])('leaves a model alone of which a share of %i is resident, and says so', (expertsResident) => {
+    const warnings: string[] = [];
+    const onWarning = (line: string) => warnings.push(line);
+    const session = loadEngine('test/golden/mixtral', { ...HOST, expertsResident, rebalance: true, onWarning });
+    const never = () => false;
+    expect(session.generate([1, 2, 3], { temperature: 0, maxTokens: 40 }, never, never).experts.exchanged).toBe(0);
+    expect(warnings).toEqual([expect.stringContaining('nothing to rebalance')]);
+    session.close();
+  });
+});
