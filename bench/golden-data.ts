@@ -4,7 +4,9 @@ import { join } from 'node:path';
 /** One text with what the reference computes for it. */
 export interface GoldenCase {
   tokens: number[];
-  /** The tokens that greedy decoding continues with. */
+  /** What an encoder reads first. */
+  source?: number[];
+  /** The tokens that greedy decoding continues with: a text, or the source. */
   continuation: number[];
   /** float32 [positions, vocabulary] of the reference. */
   logits: Float32Array;
@@ -21,6 +23,8 @@ export interface GoldenModel {
 
 interface Expected {
   input_ids: number[];
+  /** Of an encoder-decoder, whose greedy tokens begin with the start token. */
+  decoder_input_ids?: number[];
   greedy_continuation: number[];
   cases?: { input_ids: number[]; greedy: number[] }[];
 }
@@ -43,9 +47,15 @@ export function readGolden(folder: string, models: string, name: string): Golden
         continuation: c.greedy,
         logits: logits.get(`logits.${i}`)!,
       }))
-    : [{ tokens: expected.input_ids, continuation: expected.greedy_continuation, logits: logits.get('logits')! }];
+    : [{ ...onlyCase(expected), logits: logits.get('logits')! }];
   const dir = existsSync(join(at, 'config.json')) ? at : join(models, name);
   return { name, dir, deviation: standardDeviation(cases.map((c) => c.logits)), cases };
+}
+
+function onlyCase({ input_ids, decoder_input_ids, greedy_continuation }: Expected): Omit<GoldenCase, 'logits'> {
+  return decoder_input_ids
+    ? { source: input_ids, tokens: decoder_input_ids, continuation: greedy_continuation.slice(1) }
+    : { tokens: input_ids, continuation: greedy_continuation };
 }
 
 /** The float32 tensors of a safetensors file. */

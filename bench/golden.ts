@@ -119,7 +119,7 @@ function toleranceOf(model: GoldenModel, { accelerator, dtype }: Setting): Toler
 /** Greedy decoding; the lanes must have run just the experts that the routers chose, the resident ones where they lie. */
 function compareTokens(
   session: Session,
-  { tokens, continuation }: GoldenCase,
+  { tokens, source = tokens, continuation }: GoldenCase,
   setting: Setting,
   outcome: Outcome,
 ): void {
@@ -127,7 +127,7 @@ function compareTokens(
   const before = session.usage.executions.map((layer) => layer.slice());
   const generated: number[] = [];
   const options = { temperature: 0, maxTokens: expected.length };
-  const { lanes, cache } = session.generate(tokens, options, (token) => generated.push(token) < 0, never);
+  const { lanes, cache } = session.generate(source, options, (token) => generated.push(token) < 0, never);
   if (setting.dtype === 'f32' && generated.some((token, i) => token !== expected[i])) {
     outcome.problems.push(`greedy tokens differ: ${generated} instead of ${expected}`);
   }

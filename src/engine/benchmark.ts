@@ -126,8 +126,8 @@ export function layerMicroseconds(session: Session, past: number, steps = 20): n
   const times: number[] = [];
   for (let i = 0; i < steps; i++) {
     const begin = performance.now();
-    session.stepWithoutExperts([1], past + i);
-    times.push(((performance.now() - begin) * 1000) / session.info.layers);
+    const layers = session.stepWithoutExperts([1], past + i);
+    times.push(((performance.now() - begin) * 1000) / layers);
   }
   return times.sort((a, b) => a - b)[times.length >> 1]!;
 }

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { cacheFolder } from '../devices/probe-cache.js';
 import type { Patience } from '../experts/measure.js';
 import { residentTotal } from '../experts/placement.js';
+import { layersOf } from '../models/model.js';
 import { expertTotals } from './blueprint.js';
 import type { Layout } from './layout.js';
 import { measureRates } from './measure.js';
@@ -32,7 +33,7 @@ export function calibrationKey({
   const { chosen, hidden, width, activation } = expertLayers[0]!;
   const expert = [expertType, upcast ?? 'stored', chosen, hidden, width, activation];
   const shapes = new Set(declarations.parameters.map((p) => `${p.shape}`));
-  const model = [spec.vocabulary, spec.layers.length, [...shapes].join(' ')];
+  const model = [spec.vocabulary, layersOf(spec).length, [...shapes].join(' ')];
   const gpu = accelerator ? [accelerator.name, accelerator.memory] : [];
   return [REVISION, cpu, cores, ...gpu, ...used, ...expert, ...model].join('\n');
 }

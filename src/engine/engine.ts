@@ -26,7 +26,8 @@ export interface Engine {
     cancelled: () => boolean,
   ): Report;
   /**
-   * How often each expert is chosen over texts, each computed anew; undefined where it was cancelled.
+   * How often each expert is chosen over texts, each computed anew; undefined where it was cancelled. An encoder-decoder
+   * reads each as a prompt and as the answer to it.
    * @throws FiddlerError `usage`: ids outside the vocabulary, or no tokens at all
    */
   profile(

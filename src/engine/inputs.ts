@@ -1,15 +1,35 @@
-import { type Device, HostTensors, halves, integers } from '../devices/device.js';
+import { type Device, floats, HostTensors, halves, integers } from '../devices/device.js';
 import type { Pointer } from '../ggml/api.js';
 import type { Graph } from '../ggml/graph.js';
-import { type Tensor, TensorContext, Type } from '../ggml/tensor.js';
+import { contiguousStrides, type Tensor, TensorContext, Type } from '../ggml/tensor.js';
+import type { RelativeBias } from '../models/parameters.js';
+import { BiasLines, fillMask, fillSourceMask } from './masks.js';
 
 /** Attention reads the KV cache in steps of this many rows, so that few shapes of graphs occur. */
 export const CACHE_STEP = 256;
-const MINUS_INFINITY_F16 = 0xfc00;
 
 /** Rows of the KV cache for a context, or the part of it that attention reads. */
 export function cacheRows(tokens: number): number {
   return Math.ceil(tokens / CACHE_STEP) * CACHE_STEP;
+}
+
+/** Bytes on the device for each token of a call: masks with relative biases, and the scores to which those are added. */
+export function biasBytes(biases: readonly RelativeBias[], context: number): number {
+  const heads = biases.map((bias) => bias.heads);
+  const masks = heads.reduce((a, b) => a + b, 0);
+  return (masks + 2 * Math.max(0, ...heads)) * cacheRows(context) * 4;
+}
+
+/** What attention is told of a call, and for how large ones. */
+export interface InputSizes {
+  /** Most tokens of a call, and of the context. */
+  chunk: number;
+  context: number;
+  /** Sliding windows in use; 0 stands for none. */
+  windows: readonly number[];
+  relativeBiases?: readonly RelativeBias[];
+  /** Cross-attention reads an encoder's output. */
+  source?: boolean;
 }
 
 /** A tensor on the device with a copy of it in the host's memory; one and the same where the device is unified. */
@@ -23,45 +43,68 @@ interface Mask extends Mirrored {
   bits: Uint16Array;
 }
 
+interface BiasedMask extends Mirrored {
+  values: Float32Array;
+  lines: BiasLines;
+}
+
 /** Positions and attention masks of a call: written by JavaScript, read by the device's graphs. */
 export class StepInputs {
   private readonly memory: HostTensors;
   private readonly context?: TensorContext;
   private readonly positions: Mirrored;
   private readonly masks = new Map<number, Mask>();
+  private readonly biased = new Map<RelativeBias, BiasedMask>();
+  private readonly source?: Mask;
   private readonly numbers: Int32Array;
 
-  /** @param windows sliding windows in use; 0 stands for none */
   constructor(
     private readonly device: Device,
-    chunk: number,
-    context: number,
-    windows: readonly number[],
+    { chunk, context, windows, relativeBiases = [], source }: InputSizes,
     hostType: Pointer,
   ) {
-    this.memory = new HostTensors(1 + windows.length);
-    if (!device.unified) this.context = new TensorContext(1 + windows.length);
+    const tensors = 2 + windows.length + relativeBiases.length;
+    this.memory = new HostTensors(tensors);
+    if (!device.unified) this.context = new TensorContext(tensors);
     const mirrored = (type: Type, n: number): Mirrored => {
       const host = this.memory.tensor(type, n);
       return { host, device: this.context?.tensor(type, n) ?? host };
     };
+    const size = cacheRows(context) * chunk;
     this.positions = mirrored(Type.I32, chunk);
-    const masks = windows.map((window) => [window, mirrored(Type.F16, cacheRows(context) * chunk)] as const);
+    const masks = windows.map((window) => [window, mirrored(Type.F16, size)] as const);
+    const biased = relativeBiases.map((bias) => [bias, mirrored(Type.F32, size * bias.heads)] as const);
+    const ofSource = source ? mirrored(Type.F16, size) : undefined;
     this.memory.allocate(hostType);
-    for (const [window, mask] of masks) this.masks.set(window, { ...mask, bits: halves(mask.host) });
+    const withBits = (mask: Mirrored) => ({ ...mask, bits: halves(mask.host) });
+    for (const [window, mask] of masks) this.masks.set(window, withBits(mask));
+    for (const [bias, mask] of biased) {
+      this.biased.set(bias, { ...mask, values: floats(mask.host), lines: new BiasLines(bias, context) });
+    }
+    this.source = ofSource && withBits(ofSource);
     if (this.context) device.allocate(this.context, 'positions and masks');
     this.numbers = integers(this.positions.host);
   }
 
-  /** Describes `count` tokens that follow the `past` ones in the KV cache. */
-  send(past: number, count: number): void {
-    const rows = cacheRows(past + count);
+  /**
+   * Describes `count` tokens that follow the `past` ones.
+   * @param rows that attention reads of them all
+   * @param source tokens of the encoder's output
+   */
+  send(past: number, count: number, rows: number, source = 0): void {
     for (let i = 0; i < count; i++) this.numbers[i] = past + i;
     this.write(this.positions, count * 4);
     for (const [window, mask] of this.masks) {
       fillMask(mask.bits, past, count, rows, window);
       this.write(mask, rows * count * 2);
     }
+    for (const [{ heads }, mask] of this.biased) {
+      mask.lines.fill(mask.values, past, count, rows);
+      this.write(mask, rows * count * heads * 4);
+    }
+    if (!this.source) return;
+    fillSourceMask(this.source.bits, count, cacheRows(source), source);
+    this.write(this.source, cacheRows(source) * count * 2);
   }
 
   private write({ host, device }: Mirrored, bytes: number): void {
@@ -75,7 +118,17 @@ export class StepInputs {
 
   /** F16 [count, rows] in PyTorch's order. */
   maskOf(g: Graph, rows: number, count: number, window = 0): Tensor {
-    return g.view(this.masks.get(window)!.device, [rows, count, 1, 1], 0, [2, rows * 2, rows * count * 2, 0]);
+    return matrices(g, this.masks.get(window)!.device, rows, count);
+  }
+
+  /** F32 [heads, count, rows]. */
+  biasedMaskOf(g: Graph, rows: number, count: number, bias: RelativeBias): Tensor {
+    return matrices(g, this.biased.get(bias)!.device, rows, count, bias.heads);
+  }
+
+  /** F16 [count, rows], where cross-attention reads a source. */
+  sourceMaskOf(g: Graph, rows: number, count: number): Tensor | undefined {
+    return this.source && matrices(g, this.source.device, rows, count);
   }
 
   free(): void {
@@ -84,13 +137,8 @@ export class StepInputs {
   }
 }
 
-/** Row i of the mask: 0 for the positions that token past + i may look at, −∞ for all others. */
-export function fillMask(mask: Uint16Array, past: number, count: number, rows: number, window: number): void {
-  for (let i = 0; i < count; i++) {
-    const row = mask.subarray(i * rows, (i + 1) * rows);
-    const position = past + i;
-    const first = window > 0 ? Math.max(0, position - window + 1) : 0;
-    row.fill(MINUS_INFINITY_F16);
-    row.fill(0, first, position + 1);
-  }
+/** The beginning of a vector as [number, count, rows]. */
+function matrices(g: Graph, vector: Tensor, rows: number, count: number, number = 1): Tensor {
+  const ne = [rows, count, number, 1] as const;
+  return g.view(vector, ne, 0, contiguousStrides(vector.type, ne));
 }

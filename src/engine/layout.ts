@@ -106,11 +106,9 @@ function build(
   readVectors(blueprint.hostVectors, cpu);
   const rows = cacheRows(context);
   own(new KvCache(accelerator, declarations.caches, rows, blueprint.cacheType), (c) => c.free());
-  const { extendedBeyond } = declarations;
-  const windows = [...declarations.windows];
   const { embedding } = blueprint;
   const network = own(
-    new Network({ cpu, accelerator, spec, embedding, mapped, chunk, context, windows, extendedBeyond, hostType }),
+    new Network({ cpu, accelerator, spec, declarations, embedding, mapped, chunk, context, hostType }),
     (n) => n.free(),
   );
   const host = own(new HostExperts(checkpoint, cpu, expertLayers, blueprint.upcast, hostType), (h) => h.free());

@@ -1,5 +1,6 @@
 import type { Experts } from '../experts/experts.js';
 import { measureExperts, type Patience, QUICK, repeat } from '../experts/measure.js';
+import type { LayerSpec } from '../models/model.js';
 import type { Blueprint } from './blueprint.js';
 import type { Network } from './network.js';
 import type { Rates } from './rates.js';
@@ -26,13 +27,15 @@ export function measureRates({ network, experts, blueprint, sizes }: Measured, p
     begin: [],
     head: timer.median(headOf(network, blueprint.spec.vocabulary)),
   };
-  const kinds = { sparse: layersWhere(network, true), dense: layersWhere(network, false) };
+  const { layers } = network.decoder;
+  const kinds = { sparse: layersWhere(layers, true), dense: layersWhere(layers, false) };
   const measure = (tokens: number, past: number) => {
     const ids = Array.from({ length: tokens }, () => 0);
-    found.begin.push({ tokens, past, ms: timer.median(() => network.begin(ids, past)) });
-    const shape = network.begin(ids, past);
+    const stack = network.pretend(past);
+    found.begin.push({ tokens, past, ms: timer.median(() => stack.begin(ids, past)) });
+    const shape = stack.begin(ids, past);
     for (const kind of ['sparse', 'dense'] as const) {
-      const times = kinds[kind].map((l) => timer.median(() => network.attend(l, shape)));
+      const times = kinds[kind].map((l) => timer.median(() => stack.attend(l, shape)));
       if (times.length > 0) found[kind].push({ tokens, past, ms: times.reduce((a, b) => a + b) / times.length });
     }
   };
@@ -58,7 +61,7 @@ function headOf(network: Network, vocabulary: number): () => void {
   };
 }
 
-function layersWhere({ layers }: Network, sparse: boolean): number[] {
+function layersWhere(layers: readonly LayerSpec[], sparse: boolean): number[] {
   return [...layers.keys()].filter((l) => (layers[l]!.moe !== undefined) === sparse).slice(0, NEIGHBOURS);
 }
 

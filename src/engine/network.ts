@@ -1,16 +1,15 @@
 import { type Device, HostTensors, integers } from '../devices/device.js';
 import type { MappedTensors } from '../devices/mapped.js';
-import type { Routes } from '../experts/assignments.js';
 import { api, type Pointer } from '../ggml/api.js';
 import type { Graph } from '../ggml/graph.js';
 import { type Tensor, TensorContext, Type } from '../ggml/tensor.js';
-import type { LayerSpec, ModelSpec, Step } from '../models/model.js';
+import { layersOf, type ModelSpec } from '../models/model.js';
+import type { Declarations } from '../models/parameters.js';
 import type { StoredTensor } from '../weights/checkpoint.js';
-import { cacheRows, StepInputs } from './inputs.js';
+import { type InputSizes, StepInputs } from './inputs.js';
 import { type OnRouted, RouteBuffers } from './routes.js';
+import { Stack, type StackParts } from './stack.js';
 
-/** Nodes and views of one layer's graph, at most. */
-const LAYER_CAPACITY = 256;
 /** Rows of logits computed at once when a whole text is scored. */
 export const LOGIT_ROWS = 32;
 
@@ -18,29 +17,24 @@ export interface NetworkParts {
   cpu: Device;
   accelerator: Device;
   spec: ModelSpec;
+  declarations: Declarations;
   embedding: StoredTensor;
   mapped: MappedTensors;
   /** Most tokens of a call, and of the context. */
   chunk: number;
   context: number;
-  windows: readonly number[];
-  extendedBeyond?: number;
   hostType: Pointer;
 }
 
 /** Everything of a model but its routed experts: embedding, attention, routers, dense layers, output head. */
 export class Network {
-  readonly layers: readonly LayerSpec[];
   /** Hidden states [chunk, hidden] on the accelerator; layers and experts add to them. */
   readonly hidden: Tensor;
-  /** Observes the routers; for comparisons. */
-  onRouted?: OnRouted;
+  /** The layers that read and write one token after the other. */
+  readonly decoder: Stack;
+  /** Those that read a whole prompt for it, in an encoder-decoder. */
+  readonly encoder?: Stack;
 
-  /** The next layer with experts, for each layer. */
-  private readonly following: readonly (LayerSpec | undefined)[];
-  /** Number of each layer among those with experts. */
-  private readonly ordinals: readonly number[];
-  private readonly inputs: StepInputs;
   private readonly routes: RouteBuffers;
   private readonly memory = new HostTensors(8);
   private readonly context = new TensorContext(8);
@@ -49,18 +43,10 @@ export class Network {
   private readonly embedded: Tensor;
   private readonly wanted: Tensor;
   private readonly hostWanted: Tensor;
-  /** By layer, with an addition of what arrived and without. */
-  private readonly kept: Pick<Shape, 'rows' | 'extended' | 'guesses'> & { graphs: (Graph | undefined)[] };
-  private extended = false;
 
   constructor(private readonly parts: NetworkParts) {
-    const { accelerator, spec, chunk, embedding, mapped, hostType } = parts;
+    const { accelerator, spec, declarations, chunk, embedding, mapped, hostType } = parts;
     const unified = accelerator.unified;
-    this.layers = spec.layers;
-    this.kept = { rows: 0, extended: false, guesses: false, graphs: [] };
-    let ordinal = 0;
-    this.ordinals = spec.layers.map(({ moe }) => (moe ? ordinal++ : -1));
-    this.following = spec.layers.map((_, l) => spec.layers.slice(l + 1).find(({ moe }) => moe));
     this.table = mapped.matrix(embedding, spec.vocabulary, spec.hidden);
     this.ids = this.memory.tensor(Type.I32, chunk);
     this.hostWanted = this.memory.tensor(Type.I32, LOGIT_ROWS);
@@ -69,8 +55,34 @@ export class Network {
     this.hidden = unified ? this.embedded : this.context.tensor(Type.F32, spec.hidden, chunk);
     this.wanted = unified ? this.hostWanted : this.context.tensor(Type.I32, LOGIT_ROWS);
     if (!unified) accelerator.allocate(this.context, 'hidden states');
-    this.inputs = new StepInputs(accelerator, chunk, parts.context, [0, ...parts.windows], hostType);
-    this.routes = new RouteBuffers(accelerator, spec.layers, spec.hidden, chunk, hostType);
+    this.routes = new RouteBuffers(accelerator, layersOf(spec), spec.hidden, chunk, hostType);
+    const { encoder, layers } = spec;
+    const { relativeBiases, windows, extendedBeyond } = declarations;
+    const biases = (bidirectional: boolean) => relativeBiases.filter((bias) => bias.bidirectional === bidirectional);
+    if (encoder) {
+      const own = { layers: encoder.layers, expertLayersBefore: 0, bidirectional: true };
+      this.encoder = this.stack(own, { windows: [], relativeBiases: biases(true), source: false });
+    }
+    const expertLayersBefore = encoder?.layers.filter(({ moe }) => moe).length ?? 0;
+    this.decoder = this.stack(
+      { layers, expertLayersBefore, bidirectional: false, extendedBeyond },
+      { windows: [...windows], relativeBiases: biases(false), source: encoder !== undefined },
+    );
+  }
+
+  private stack(
+    own: Pick<StackParts, 'layers' | 'expertLayersBefore' | 'bidirectional' | 'extendedBeyond'>,
+    masks: Pick<InputSizes, 'windows' | 'relativeBiases' | 'source'>,
+  ): Stack {
+    const { accelerator, chunk, context, hostType } = this.parts;
+    return new Stack({
+      ...own,
+      accelerator,
+      hidden: this.hidden,
+      routes: this.routes,
+      inputs: new StepInputs(accelerator, { chunk, context, ...masks }, hostType),
+      embed: (tokens) => this.embed(tokens),
+    });
   }
 
   /** What the present layer's experts read: on the accelerator, and in the host's memory. */
@@ -78,44 +90,26 @@ export class Network {
     return this.routes;
   }
 
+  /** Observes the routers; for comparisons. */
+  set onRouted(observer: OnRouted | undefined) {
+    this.routes.onRouted = observer;
+  }
+
   /** Makes room on the devices for the largest graphs of this network. */
   reserve(): void {
     const { accelerator, cpu, chunk, context } = this.parts;
-    const longest = { tokens: chunk, rows: cacheRows(context), extended: false, guesses: false };
-    const guessing = { ...longest, tokens: 1, guesses: true };
-    for (const l of this.layers.keys()) {
-      for (const shape of [longest, guessing]) accelerator.reserve(LAYER_CAPACITY, (g) => this.buildLayer(g, l, shape));
-    }
+    for (const stack of [this.encoder, this.decoder]) stack?.reserve(chunk, context);
+    if (this.encoder) accelerator.reserve(this.sourceCapacity, (g) => this.buildSource(g, this.encoder!, chunk));
     accelerator.reserve(32, (g) => this.buildHead(g, LOGIT_ROWS));
     cpu.reserve(8, (g) => this.buildEmbedding(g, chunk));
   }
 
-  /**
-   * Says how many tokens the sequence will have.
-   * @returns whether it is computed otherwise than before, so that what the KV cache holds is of no use
-   */
-  resize(length: number): boolean {
-    const { extendedBeyond } = this.parts;
-    const extended = extendedBeyond !== undefined && length > extendedBeyond;
-    const changed = extended !== this.extended;
-    this.extended = extended;
-    return changed;
-  }
-
-  /**
-   * Embeds `tokens`, which follow `past` ones in the KV cache, and tells the graphs their positions.
-   * @param guesses with a single token, each layer says also what the next one's router would choose
-   */
-  begin(tokens: readonly number[], past: number, guesses = false): Shape {
+  private embed(tokens: readonly number[]): void {
     const { accelerator, cpu, spec } = this.parts;
     integers(this.ids).set(tokens);
     cpu.once(8, (g) => this.buildEmbedding(g, tokens.length));
-    if (!accelerator.unified) {
-      accelerator.compute.write(this.hidden, this.embedded.address, 0, tokens.length * spec.hidden * 4);
-    }
-    this.inputs.send(past, tokens.length);
-    const rows = cacheRows(past + tokens.length);
-    return { tokens: tokens.length, rows, extended: this.extended, guesses: guesses && tokens.length === 1 };
+    if (accelerator.unified) return;
+    accelerator.compute.write(this.hidden, this.embedded.address, 0, tokens.length * spec.hidden * 4);
   }
 
   private buildEmbedding(g: Graph, count: number): void {
@@ -124,66 +118,29 @@ export class Network {
     g.compute(g.copy(scale === 1 ? rows : g.scale(rows, scale), g.rows(this.embedded, 0, count)));
   }
 
-  /**
-   * Computes a layer up to its experts, and what its router says of each token; undefined in a dense layer.
-   * @param arrived is added to the hidden states first
-   */
-  attend(l: number, shape: Shape, arrived?: Tensor): Routes | undefined {
-    const { accelerator } = this.parts;
-    const layer = this.layers[l]!;
-    const guess = shape.guesses ? this.following[l]?.moe : undefined;
-    const graph = shape.tokens === 1 ? this.keptLayer(l, shape, arrived) : this.layerGraph(l, shape, arrived);
-    accelerator.compute.computeAsync(graph);
-    if (layer.moe && !accelerator.unified) this.routes.read(layer.moe, shape.tokens, guess);
-    if (layer.moe || shape.tokens > 1) accelerator.compute.synchronize();
-    if (shape.tokens > 1) graph.free();
-    if (!layer.moe) return undefined;
-    const routes = this.routes.choose(layer.moe, this.ordinals[l]!, shape.tokens);
-    this.onRouted?.(l, layer.moe, this.routes.logitsOf(layer.moe, shape.tokens), routes);
-    return guess ? { ...routes, next: this.routes.guess(layer.moe, guess) } : routes;
+  /** Gives the decoder's cross-attention what the encoder just made of `count` tokens. */
+  handOver(count: number): void {
+    this.parts.accelerator.once(this.sourceCapacity, (g) => this.buildSource(g, this.encoder!, count));
+    this.decoder.source = count;
   }
 
-  private layerGraph(l: number, shape: Shape, arrived?: Tensor): Graph {
-    return this.parts.accelerator.graph(LAYER_CAPACITY, (g) => this.buildLayer(g, l, shape, arrived));
+  private buildSource(g: Graph, encoder: Stack, count: number): void {
+    const encoded = this.parts.spec.encoder!.norm(g, encoder.finished(g, g.rows(this.hidden, 0, count)));
+    const positions = encoder.positionsOf(g, count);
+    for (const { cross } of this.decoder.layers) cross?.remember(g, encoded, positions);
   }
 
-  /** Graphs for one token are built once for a number of cache rows, and reused until that changes. */
-  private keptLayer(l: number, shape: Shape, arrived?: Tensor): Graph {
-    const { rows, extended, guesses } = this.kept;
-    if (rows !== shape.rows || extended !== shape.extended || guesses !== shape.guesses) {
-      for (const graph of this.kept.graphs) graph?.free();
-      this.kept.graphs = [];
-      this.kept.rows = shape.rows;
-      this.kept.extended = shape.extended;
-      this.kept.guesses = shape.guesses;
-    }
-    return (this.kept.graphs[2 * l + (arrived ? 1 : 0)] ??= this.layerGraph(l, shape, arrived));
+  private get sourceCapacity(): number {
+    return 16 + 8 * this.decoder.layers.length;
   }
 
-  private buildLayer(g: Graph, l: number, { tokens, rows, extended, guesses }: Shape, arrived?: Tensor): void {
-    const { attentionNorm, attention, feedForwardNorm, dense, moe } = this.layers[l]!;
-    const step: Step = {
-      tokens,
-      cacheRows: rows,
-      extended,
-      positions: this.inputs.positionsOf(g, tokens),
-      mask: (window) => this.inputs.maskOf(g, rows, tokens, window),
-      supports: (operation) => this.parts.accelerator.compute.supports(operation),
-    };
-    const hidden = g.rows(this.hidden, 0, tokens);
-    const x = this.finished(g, l, arrived ? g.compute(g.addTo(hidden, g.rows(arrived, 0, tokens))) : hidden);
-    const attended = g.compute(g.addTo(x, attention(g, attentionNorm(g, x), step)));
-    const normal = feedForwardNorm(g, attended);
-    if (moe) {
-      g.compute(g.copy(normal, g.rows(this.routes.input, 0, tokens)));
-      this.routes.build(g, moe, normal);
-    }
-    const state = dense ? g.compute(g.addTo(attended, dense(g, normal))) : attended;
-    const next = guesses && moe ? this.following[l] : undefined;
-    if (next?.moe) this.routes.build(g, next.moe, next.feedForwardNorm(g, state), moe!.experts.count);
+  /** The decoder as it is behind `past` made-up tokens, with as many of a source for cross-attention. */
+  pretend(past: number): Stack {
+    if (this.encoder) this.decoder.source = Math.max(1, past);
+    return this.decoder;
   }
 
-  /** Logits [vocabulary] after each of these tokens of the call, at most {@link LOGIT_ROWS} of them. */
+  /** Logits [vocabulary] after each of these tokens of the decoder's call, at most {@link LOGIT_ROWS} of them. */
   logits(tokens: readonly number[]): Float32Array {
     const { accelerator, spec } = this.parts;
     integers(this.hostWanted).set(tokens);
@@ -202,31 +159,14 @@ export class Network {
   private buildHead(g: Graph, count: number): Tensor {
     const { norm, head } = this.parts.spec;
     const rows = g.getRows(this.hidden, g.slice(this.wanted, 0, count));
-    return g.output(head(g, norm(g, this.finished(g, this.layers.length, rows))));
-  }
-
-  /** The hidden states that layer `l` takes, or the head: with what the layer before does behind its experts. */
-  private finished(g: Graph, l: number, x: Tensor): Tensor {
-    const epilogue = this.layers[l - 1]?.epilogue;
-    return epilogue ? g.compute(g.addTo(x, epilogue(g, x))) : x;
+    return g.output(head(g, norm(g, this.decoder.finished(g, rows))));
   }
 
   free(): void {
-    for (const graph of this.kept.graphs) graph?.free();
-    this.inputs.free();
+    this.encoder?.free();
+    this.decoder.free();
     this.routes.free();
     this.memory.free();
     this.context.free();
   }
-}
-
-/** What the graphs of a call depend on. */
-export interface Shape {
-  tokens: number;
-  /** Rows of the KV cache that attention reads. */
-  rows: number;
-  /** The sequence is longer than the model's `extendedBeyond`. */
-  extended: boolean;
-  /** Speculative expert loading (arXiv 2312.17238, section 3.2): the next router is asked about the present state. */
-  guesses: boolean;
 }

@@ -173,6 +173,8 @@ export interface ModelInfo {
   vocabulary: number;
   /** Context length in tokens that this load holds. */
   context: number;
+  /** An encoder-decoder reads the whole prompt and writes an answer to it; a decoder continues it. */
+  architecture: 'decoder' | 'encoder-decoder';
   layers: number;
   /** `profiled`: tokens of the profile by which the resident ones were chosen, 0 without one. */
   experts: { resident: number; total: number; profiled: number };

@@ -3,6 +3,7 @@ import type { Counts } from '../experts/placement.js';
 import { fingerprint, fits, type Profile, type ProfiledModel, profileOf } from '../experts/profile.js';
 import { learnProfile, readProfile, recallProfile } from '../experts/profile-store.js';
 import type { ExpertsSpec } from '../experts/spec.js';
+import { layersOf } from '../models/model.js';
 import { resolveModel } from '../weights/hub/cache.js';
 import { describe } from './blueprint.js';
 import type { LoadOptions } from './options.js';
@@ -41,7 +42,7 @@ export function folderProfile(dir: string, options: Pick<LoadOptions, 'profile' 
   const source = folderSource(resolveModel(dir));
   return storedProfile(
     source,
-    describe(source).spec.layers.flatMap(({ moe }) => (moe ? [moe.experts] : [])),
+    layersOf(describe(source).spec).flatMap(({ moe }) => (moe ? [moe.experts] : [])),
     options,
   );
 }

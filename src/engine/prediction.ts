@@ -34,6 +34,8 @@ export interface Scenario {
   /** The layers with routed experts, and the number of those without. */
   layers: readonly ExpertsSpec[];
   denseLayers: number;
+  /** How many of both are an encoder's, which a prompt passes and no decoded token; the first of `layers` are its own. */
+  encoder?: { sparse: number; dense: number };
   placement: Placement;
   policy: Policy;
   /** Nothing is offloaded: every expert is computed on the CPU. */
@@ -58,9 +60,10 @@ interface Spent {
 export function predictDecode(scenario: Scenario, past: number): Prediction {
   const run = new Simulation(scenario);
   const { pace } = scenario;
-  const others = run.others(1, past) + pace.head;
-  for (let i = 0; i < STEPS; i++) run.experts(1, past);
-  const steps = Array.from({ length: STEPS }, () => run.experts(1, past));
+  const { decoder } = partsOf(scenario);
+  const others = run.others(decoder, 1, past) + pace.head;
+  for (let i = 0; i < STEPS; i++) run.experts(decoder, 1, past);
+  const steps = Array.from({ length: STEPS }, () => run.experts(decoder, 1, past));
   const spent = sum(steps);
   const mean = spent.ms / STEPS;
   const variance = steps.reduce((total, { ms }) => total + (ms - mean) ** 2, 0) / STEPS;
@@ -73,12 +76,29 @@ export function predictPrefill(scenario: Scenario, tokens: number): Prediction {
   const { pace, chunk } = scenario;
   let others = pace.head;
   const calls: Spent[] = [];
-  for (let past = 0; past < tokens; past += chunk) {
-    const count = Math.min(chunk, tokens - past);
-    others += run.others(count, past);
-    calls.push(run.experts(count, past));
-  }
+  const call = (part: Part, count: number, past: number) => {
+    others += run.others(part, count, past);
+    calls.push(run.experts(part, count, past));
+  };
+  const { encoder, decoder } = partsOf(scenario);
+  if (encoder) {
+    call(encoder, tokens, 0);
+    call(decoder, 1, 0);
+  } else for (let past = 0; past < tokens; past += chunk) call(decoder, Math.min(chunk, tokens - past), past);
   return conclude(pace, others, sum(calls), 0);
+}
+
+/** Layers through which a call passes: of those with routed experts a range, and how many without. */
+interface Part {
+  from: number;
+  to: number;
+  dense: number;
+}
+
+function partsOf({ layers, denseLayers, encoder }: Scenario): { encoder?: Part; decoder: Part } {
+  const { sparse, dense } = encoder ?? { sparse: 0, dense: 0 };
+  const decoder = { from: sparse, to: layers.length, dense: denseLayers - dense };
+  return encoder ? { encoder: { from: 0, to: sparse, dense }, decoder } : { decoder };
 }
 
 function conclude({ spread }: Pace, others: number, spent: Spent, deviation: number): Prediction {
@@ -125,20 +145,19 @@ class Simulation {
   }
 
   /** A call's milliseconds beside routed experts and the head. */
-  others(tokens: number, past: number): number {
-    const { pace, layers, denseLayers } = this.scenario;
-    return (
-      pace.begin(tokens, past) + layers.length * pace.sparse(tokens, past) + denseLayers * pace.dense(tokens, past)
-    );
+  others({ from, to, dense }: Part, tokens: number, past: number): number {
+    const { pace } = this.scenario;
+    return pace.begin(tokens, past) + (to - from) * pace.sparse(tokens, past) + dense * pace.dense(tokens, past);
   }
 
   /** The routed experts of a call. */
-  experts(tokens: number, past: number): Spent {
-    const { layers, pace, prefetch } = this.scenario;
+  experts({ from, to }: Part, tokens: number, past: number): Spent {
+    const { pace, prefetch } = this.scenario;
     const total = nothing();
-    let routed = this.traffic.draw(0, tokens);
-    layers.forEach((_, layer) => {
-      const next = layer + 1 < layers.length ? this.traffic.draw(layer + 1, tokens) : undefined;
+    if (from === to) return total;
+    let routed = this.traffic.draw(from, tokens);
+    for (let layer = from; layer < to; layer++) {
+      const next = layer + 1 < to ? this.traffic.draw(layer + 1, tokens) : undefined;
       const spent = this.layer(layer, routed);
       if (prefetch && next && tokens === 1) spent.ms += this.ahead(layer + 1, next);
       const hidden = spent.ms + pace.sparse(tokens, past);
@@ -150,7 +169,7 @@ class Simulation {
       total.executions += spent.executions;
       for (const limit of Object.keys(spent.by) as Limit[]) total.by[limit] += spent.by[limit];
       routed = next ?? routed;
-    });
+    }
     return total;
   }
 

@@ -17,6 +17,9 @@ export class RouteBuffers {
   /** Normalised hidden states [chunk, hidden], more rows for logits behind those of a call: on the accelerator, and on the host. */
   readonly input: Tensor;
   readonly hostInput: Tensor;
+  /** Observes the routers; for comparisons. */
+  onRouted?: OnRouted;
+
   private readonly memory = new HostTensors(1);
   private readonly context?: TensorContext;
   private readonly values: Float32Array;
@@ -71,7 +74,7 @@ export class RouteBuffers {
   choose({ router, capacity, experts }: MoeSpec, layer: number, tokens: number): Routes {
     const { chosen } = router;
     const { count } = experts;
-    const logits = this.values.subarray(tokens * this.hidden, tokens * (this.hidden + count));
+    const logits = this.logitsOf({ experts }, tokens);
     for (let t = 0; t < tokens; t++) {
       router.choose(
         logits.subarray(t * count, (t + 1) * count),
@@ -85,8 +88,8 @@ export class RouteBuffers {
   }
 
   /** The logits [tokens, experts] of the present layer, once they are on the host; valid until the next layer's. */
-  logitsOf({ experts }: MoeSpec, tokens: number): Float32Array {
-    return this.values.subarray(0, tokens * experts.count);
+  logitsOf({ experts }: Pick<MoeSpec, 'experts'>, tokens: number): Float32Array {
+    return this.values.subarray(tokens * this.hidden, tokens * (this.hidden + experts.count));
   }
 
   /** What the next layer's router would choose for a call's only token, by logits that lie behind this layer's. */

@@ -1,3 +1,4 @@
+import { type LayerSpec, layersOf } from '../models/model.js';
 import type { Layout } from './layout.js';
 import type { Expected, Figure } from './options.js';
 import { type Prediction, predictDecode, predictPrefill, type Scenario } from './prediction.js';
@@ -11,7 +12,8 @@ export function scenarioOf({ blueprint, machine, experts, placement, profile, si
   return {
     pace: paceOf(rates),
     layers,
-    denseLayers: spec.layers.length - layers.length,
+    denseLayers: layersOf(spec).length - layers.length,
+    encoder: spec.encoder && counted(spec.encoder.layers),
     placement,
     policy: experts.policy,
     inPlace: machine.accelerator === machine.cpu,
@@ -20,6 +22,11 @@ export function scenarioOf({ blueprint, machine, experts, placement, profile, si
     chunk: sizes.chunk,
     popularity: profile?.counts,
   };
+}
+
+function counted(layers: readonly LayerSpec[]): Scenario['encoder'] {
+  const sparse = layers.filter(({ moe }) => moe).length;
+  return { sparse, dense: layers.length - sparse };
 }
 
 /** @param prompt tokens computed before the first token @param past tokens before those that are decoded */

@@ -6,9 +6,10 @@ import { type Profile, type ProfiledModel, profileOf } from '../experts/profile.
 import type { Rebalancer } from '../experts/rebalance.js';
 import type { OnSpan } from '../experts/spans.js';
 import type { Statistics } from '../experts/statistics.js';
+import { layersOf } from '../models/model.js';
 import { expertTotals } from './blueprint.js';
 import type { Engine } from './engine.js';
-import { forward } from './forward.js';
+import { encode, forward } from './forward.js';
 import type { Layout } from './layout.js';
 import { checkFinite, logprobOf, topLogprobs } from './logprobs.js';
 import type { Hardware } from './machine.js';
@@ -19,11 +20,13 @@ import type { Rates } from './rates.js';
 import type { OnRouted } from './routes.js';
 import { createSampler, GENERATE_DEFAULTS } from './sampling.js';
 import { expect, scenarioOf } from './scenario.js';
+import type { Stack } from './stack.js';
 import { Stopwatch } from './stopwatch.js';
 
 /** As many times the predicted rate, over at least so many tokens, disprove a prediction. */
 const DISPROVED = 1.5;
 const LEAST_TOKENS = 16;
+const never = () => false;
 
 export interface SessionParts extends Omit<Layout, 'checkpoint' | 'parameters' | 'host'> {
   /** What names the model in its profile. */
@@ -44,6 +47,8 @@ export class Session implements Engine {
   readonly endTokens: ReadonlySet<number>;
   /** The tokens whose keys and values are in the KV cache. */
   private cached: number[] = [];
+  /** The prompt that the encoder read, where there is one: cross-attention has its keys and values. */
+  private encoded: readonly number[] = [];
 
   /** Decides by another policy and other costs from now on; for comparisons within one load. */
   use(policy: Policy, costs?: Costs, caching?: Caching): void {
@@ -83,9 +88,9 @@ export class Session implements Engine {
    * before it. The KV cache holds nothing of use afterwards.
    */
   step(tokens: readonly number[], past: number): Float32Array {
-    this.cached = [];
-    forward(this.parts.network, this.parts.experts, tokens, past, () => false);
-    return this.parts.network.logits([tokens.length - 1]);
+    const { network, experts } = this.parts;
+    forward(this.pretend(past), experts, tokens, past, never);
+    return network.logits([tokens.length - 1]);
   }
 
   /** What a prompt of `prompt` tokens, and decoding behind `past`, should take; undefined where rates are not known. */
@@ -94,22 +99,34 @@ export class Session implements Engine {
     return rates && expect(scenarioOf(this.parts, rates), prompt, past);
   }
 
-  /** The work of `step` in as many calls as a prompt of these tokens takes. */
+  /** The work of as many calls as a prompt of these tokens takes; where an encoder reads it, with that of the start token. */
   prefill(tokens: readonly number[], past: number): Float32Array {
-    const { chunk } = this.parts.sizes;
-    const last = Math.floor((tokens.length - 1) / chunk) * chunk;
-    for (let from = 0; from < last; from += chunk) {
-      forward(this.parts.network, this.parts.experts, tokens.slice(from, from + chunk), past + from, () => false);
+    const { network, experts, sizes, blueprint } = this.parts;
+    const { encoder } = blueprint.spec;
+    if (encoder) {
+      encode(network, experts, tokens, never);
+      return this.step([encoder.start], 0);
+    }
+    const last = Math.floor((tokens.length - 1) / sizes.chunk) * sizes.chunk;
+    for (let from = 0; from < last; from += sizes.chunk) {
+      forward(network.decoder, experts, tokens.slice(from, from + sizes.chunk), past + from, never);
     }
     return this.step(tokens.slice(last), past + last);
   }
 
-  /** The work of a call but for its routed experts. */
-  stepWithoutExperts(tokens: readonly number[], past: number): void {
+  /** The work of a call but for its routed experts. @returns how many layers that were */
+  stepWithoutExperts(tokens: readonly number[], past: number): number {
+    const decoder = this.pretend(past);
+    const shape = decoder.begin(tokens, past);
+    for (const l of decoder.layers.keys()) decoder.attend(l, shape);
+    return decoder.layers.length;
+  }
+
+  /** The decoder behind `past` made-up tokens; what was computed before is of no use afterwards. */
+  private pretend(past: number): Stack {
     this.cached = [];
-    const { network } = this.parts;
-    const shape = network.begin(tokens, past);
-    for (const l of network.layers.keys()) network.attend(l, shape);
+    this.encoded = [];
+    return this.parts.network.pretend(past);
   }
 
   /** Tells what each layer's router is asked and answers from now on; for comparisons. */
@@ -158,7 +175,8 @@ export class Session implements Engine {
       kernels: experts.kernels,
       vocabulary: blueprint.spec.vocabulary,
       context: sizes.context,
-      layers: blueprint.spec.layers.length,
+      architecture: blueprint.spec.encoder ? 'encoder-decoder' : 'decoder',
+      layers: layersOf(blueprint.spec).length,
       experts: {
         resident: experts.resident.count,
         total: blueprint.expertLayers.reduce((sum, l) => sum + l.count, 0),
@@ -177,13 +195,14 @@ export class Session implements Engine {
   ): Report {
     this.checkTokens(prompt);
     const watch = new Stopwatch(prompt.length);
-    const most = Math.min(options.maxTokens ?? GENERATE_DEFAULTS.maxTokens, this.info.context - prompt.length + 1);
+    const { encoder } = this.parts.blueprint.spec;
+    const tokens = encoder ? [encoder.start] : [...prompt];
+    const most = Math.min(options.maxTokens ?? GENERATE_DEFAULTS.maxTokens, this.info.context - tokens.length + 1);
     const sampler = createSampler(options);
-    const tokens = [...prompt];
-    const seen = new Set(prompt);
+    const seen = new Set(tokens);
     this.parts.experts.statistics.reset();
-    watch.cachedTokens = this.reuse(prompt);
-    let logits = this.extend(prompt, cancelled);
+    watch.cachedTokens = encoder ? this.reuseEncoded(prompt) : this.reuse(prompt);
+    let logits = !encoder || this.encode(prompt, cancelled) ? this.extend(tokens, cancelled) : undefined;
     let finish: Report['finish'] = logits ? 'length' : 'aborted';
     while (logits && watch.generated < most) {
       checkFinite(logits);
@@ -220,6 +239,7 @@ export class Session implements Engine {
     onToken: (scored: ScoredToken) => void,
     cancelled: () => boolean,
   ): Report {
+    if (this.parts.blueprint.spec.encoder) refuseScoring(this.info.name);
     this.checkTokens(tokens);
     const watch = new Stopwatch(tokens.length);
     this.parts.experts.statistics.reset();
@@ -237,16 +257,20 @@ export class Session implements Engine {
 
   /**
    * Computes `tokens` from an empty KV cache and gives the logits [vocabulary] after each.
+   * @param source what an encoder reads before; it is read again for the next prompt, whatever that is
    * @returns false where it was cancelled
    */
   evaluate(
     tokens: readonly number[],
     cancelled: () => boolean,
     onLogits: (position: number, logits: Float32Array) => void,
+    source?: readonly number[],
   ): boolean {
-    const { network } = this.parts;
+    const { network, experts } = this.parts;
     const { vocabulary } = this.info;
     this.cached = [];
+    this.encoded = [];
+    if (source && !encode(network, experts, source, cancelled)) return false;
     return this.compute(tokens, cancelled, (first, count) => {
       for (let from = 0; from < count; from += LOGIT_ROWS) {
         const rows = Array.from({ length: Math.min(LOGIT_ROWS, count - from) }, (_, i) => from + i);
@@ -264,12 +288,17 @@ export class Session implements Engine {
     cancelled: () => boolean,
   ): Profile | undefined {
     const { experts, blueprint, profiled } = this.parts;
+    const { encoder } = blueprint.spec;
     const { popularity } = experts.statistics;
     const before = popularity.map((layer) => layer.slice());
     const read = (tokens: readonly number[]) => {
       this.checkTokens(tokens);
       this.cached = [];
-      return this.compute(tokens, cancelled, () => {});
+      this.encoded = [];
+      if (!encoder) return this.compute(tokens, cancelled, () => {});
+      return (
+        this.encode(tokens, cancelled) && this.compute([encoder.start, ...tokens.slice(0, -1)], cancelled, () => {})
+      );
     };
     if (!readTexts(texts, this.info.context, read, onProgress)) return undefined;
     const counts = popularity.map((layer, l) => layer.map((n, e) => n - before[l]![e]!));
@@ -287,9 +316,27 @@ export class Session implements Engine {
     return this.cached.length;
   }
 
+  /** As `reuse` for a prompt that the encoder reads: all of it or nothing, and of the answer nothing. */
+  private reuseEncoded(prompt: readonly number[]): number {
+    this.cached = [];
+    const same = this.encoded.length === prompt.length && this.encoded.every((token, i) => token === prompt[i]);
+    if (!same) this.encoded = [];
+    return this.encoded.length;
+  }
+
+  /** Has the encoder read the prompt unless it just did. @returns false where it was cancelled */
+  private encode(prompt: readonly number[], cancelled: () => boolean): boolean {
+    if (this.encoded.length > 0) return true;
+    const { network, experts, rebalancer } = this.parts;
+    if (!encode(network, experts, prompt, cancelled)) return false;
+    this.encoded = [...prompt];
+    rebalancer?.afterCall(prompt.length);
+    return true;
+  }
+
   /** Drops the KV cache where a sequence of this many tokens is computed otherwise than the one before. */
   private resize(length: number): void {
-    if (this.parts.network.resize(length)) this.cached = [];
+    if (this.parts.network.decoder.resize(length)) this.cached = [];
   }
 
   /** Computes the tokens that are not in the KV cache yet; gives the logits after the last, or undefined where cancelled. */
@@ -312,7 +359,7 @@ export class Session implements Engine {
     while (this.cached.length < tokens.length) {
       const past = this.cached.length;
       const chunk = tokens.slice(past, past + sizes.chunk);
-      if (!forward(network, experts, chunk, past, cancelled)) return false;
+      if (!forward(network.decoder, experts, chunk, past, cancelled)) return false;
       this.cached.push(...chunk);
       onChunk(past, chunk.length);
       rebalancer?.afterCall(chunk.length);
@@ -357,4 +404,13 @@ export class Session implements Engine {
     this.parts.experts.wait();
     this.parts.close();
   }
+}
+
+/** @throws FiddlerError `unsupported` */
+function refuseScoring(model: string): never {
+  throw new FiddlerError(
+    'unsupported',
+    `${model} is an encoder-decoder: it says how likely an answer is to a text, not how likely a text is`,
+    'score with a decoder-only model',
+  );
 }

@@ -2,9 +2,10 @@ import { FiddlerError } from '../errors.js';
 import { STREAM_SLOTS } from '../experts/lanes/slots.js';
 import { residentCount } from '../experts/placement.js';
 import type { Policy } from '../experts/policy.js';
+import { layersOf } from '../models/model.js';
 import { type Blueprint, expertTotals } from './blueprint.js';
 import { checkBudget, checkCache, checkRam, chunkSize, gib } from './fitting.js';
-import { cacheRows } from './inputs.js';
+import { biasBytes, cacheRows } from './inputs.js';
 import type { Machine } from './machine.js';
 import type { LoadOptions } from './options.js';
 import { KvCache } from './parameters.js';
@@ -46,16 +47,17 @@ export function planSizes(
   const mayMiss = options.expertsResident !== 1 || options.gpuMemory !== undefined;
   const streams = offloads && policies.some((policy) => policy.streams) && mayMiss;
   const budget = options.gpuMemory ?? (options.expertsResident === undefined ? machine.freeMemory() : Infinity);
-  const perToken = spec.hidden * 4 * 16 + cacheRows(context) * 8;
+  const perToken = spec.hidden * 4 * 16 + cacheRows(context) * 8 + biasBytes(declarations.relativeBiases, context);
   const caches = KvCache.bytes(declarations.caches, cacheRows(context), cacheType);
   const slots = streams ? planSlots(blueprint, policies, options) : { needed: 0, cached: 0 };
   if (!streams && (options.expertCache || options.prefetch)) {
     options.onWarning?.('no expert is streamed, so that neither the expert cache nor prefetch is of use');
   }
   const others = weights + caches + slots.needed * bytes;
-  const wholePrompts = spec.layers.some(({ moe }) => moe?.capacity);
-  const longer = streams && machine.kind.gpu;
-  const chunk = wholePrompts ? context : chunkSize(context, longer, perToken, budget, others);
+  const wholePrompts = layersOf(spec).some(({ moe }) => moe?.capacity);
+  // An encoder's tokens look at each other, so that they are one call.
+  const oneCall = wholePrompts || spec.encoder !== undefined;
+  const chunk = oneCall ? context : chunkSize(context, streams && machine.kind.gpu, perToken, budget, others);
   const needed = others + chunk * perToken;
   const fixed = needed + slots.cached * bytes;
   if (offloads) {

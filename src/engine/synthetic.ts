@@ -1,10 +1,11 @@
 import { usableCores } from '../devices/cores.js';
 import { FiddlerError } from '../errors.js';
 import { wantedTensors } from '../experts/stored.js';
-import type { ModelSpec } from '../models/model.js';
+import { layersOf, type ModelSpec } from '../models/model.js';
 import type { Declarations } from '../models/parameters.js';
 import { PUBLISHED } from '../models/published.js';
 import { randomRouter } from '../models/router-random.js';
+import type { JsonObject } from '../weights/config.js';
 import { openSynthetic, type SyntheticTensor } from '../weights/synthetic.js';
 import type { ModelSource } from './source.js';
 
@@ -31,7 +32,7 @@ export function syntheticSource(
   }
   return {
     name: `${name} (synthetic)`,
-    config: layers ? { ...config, num_hidden_layers: layers } : config,
+    config: layers ? withLayers(config, layers) : config,
     inMemory: !empty,
     synthetic: true,
     open(spec, declarations) {
@@ -41,9 +42,17 @@ export function syntheticSource(
   };
 }
 
+/** The keys that count layers: those of a decoder alone, and those of an encoder and its decoder. */
+const LAYER_COUNTS = ['num_hidden_layers', 'num_layers', 'num_decoder_layers'];
+
+function withLayers(config: JsonObject, layers: number): JsonObject {
+  const counts = LAYER_COUNTS.filter((key) => key in config).map((key) => [key, layers]);
+  return { ...config, ...Object.fromEntries(counts) };
+}
+
 /** Replaces a model's routers, whose weights are random, by random ones of known distribution. */
 export function routeAtRandom(spec: ModelSpec, zipf: number, guessRecall?: number): void {
-  for (const [l, { moe }] of spec.layers.entries()) {
+  for (const [l, { moe }] of layersOf(spec).entries()) {
     if (moe) moe.router = randomRouter(moe.experts.count, moe.router.chosen, zipf, l + 1, guessRecall);
   }
 }
@@ -65,7 +74,7 @@ export function syntheticTensors(
   for (const { name, shape } of [...declarations.parameters, ...declarations.hostVectors]) {
     add({ name, shape, dtype: 'BF16' });
   }
-  for (const { moe } of spec.layers) {
+  for (const { moe } of layersOf(spec)) {
     for (let e = 0; moe && e < moe.experts.count; e++) {
       const shared = e < distinct ? [] : wantedTensors(moe.experts, e % distinct);
       for (const [i, tensor] of wantedTensors(moe.experts, e).entries()) add({ ...tensor, like: shared[i]?.name });

@@ -14,6 +14,7 @@ import { openMoe } from './openmoe.js';
 import { phimoe } from './phimoe.js';
 import { qwen2Moe } from './qwen2-moe.js';
 import { qwen3Moe } from './qwen3-moe.js';
+import { switchTransformers } from './switch-transformers.js';
 
 /** Every family that this engine runs. */
 export const FAMILIES: readonly Family[] = [
@@ -30,6 +31,7 @@ export const FAMILIES: readonly Family[] = [
   glm4Moe,
   ernie45Moe,
   openMoe,
+  switchTransformers,
 ];
 
 /** The family that config.json names. @throws FiddlerError `unsupported`, listing those that are there */

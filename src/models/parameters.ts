@@ -28,14 +28,27 @@ export class Parameter {
   ) {}
 }
 
-/** A vector of the checkpoint that is read on the host, as float32: a router's own. `values` are there once loaded. */
+/** A small tensor that is read on the host, as float32: a router's own, or biases. `values` are there once loaded. */
 export class HostVector {
   values!: Float32Array;
 
   constructor(
     readonly name: string,
-    /** Outermost dimension first; only one is larger than 1. */
+    /** Outermost dimension first. */
     readonly shape: readonly number[],
+  ) {}
+}
+
+/** What heads add to their scores for the distance between a token and the one it looks at (arXiv 1910.10683, section 2.1). */
+export class RelativeBias {
+  constructor(
+    /** [buckets, heads]. */
+    readonly table: HostVector,
+    readonly heads: number,
+    /** Tokens look at those after them too; each call is then a whole text. */
+    readonly bidirectional: boolean,
+    /** Row of the table for a token that lies `distance` after the one that looks at it, negative before. */
+    readonly bucket: (distance: number) => number,
   ) {}
 }
 
@@ -59,8 +72,9 @@ export class Declarations {
   readonly hostVectors: HostVector[] = [];
   readonly constants: Constant[] = [];
   readonly caches: CacheRows[] = [];
-  /** Sliding windows that some layer's attention uses. */
+  /** Sliding windows that some layer's attention uses; 0 where it looks at all tokens before. */
   readonly windows = new Set<number>();
+  readonly relativeBiases: RelativeBias[] = [];
   /**
    * Sequences of more tokens than this are computed otherwise than shorter ones from their first token on (LongRoPE),
    * so that neither can use the other's keys and values.
@@ -102,6 +116,12 @@ export class Declarations {
     const vector = new HostVector(name, shape);
     this.hostVectors.push(vector);
     return vector;
+  }
+
+  relativeBias(...parts: ConstructorParameters<typeof RelativeBias>): RelativeBias {
+    const bias = new RelativeBias(...parts);
+    this.relativeBiases.push(bias);
+    return bias;
   }
 
   constant(values: Float32Array): Constant {

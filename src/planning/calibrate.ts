@@ -9,6 +9,7 @@ import type { ModelSource } from '../engine/source.js';
 import { measureExperts, type Patience } from '../experts/measure.js';
 import { expertBytes } from '../experts/spec.js';
 import { Type } from '../ggml/tensor.js';
+import { layersOf } from '../models/model.js';
 import { sampleOf } from './sample.js';
 
 /** Resident experts take about this much of the accelerator while measuring. */
@@ -83,7 +84,7 @@ function keyOf(source: ModelSource, options: LoadOptions): string {
 /** Every lane is measured, whatever was asked for: of each layer at least as many experts are resident as a token chooses. */
 function forRates(source: ModelSource, options: LoadOptions): LoadOptions {
   const { accelerator, threads, dtype, cpuKernels, ctx, debug } = options;
-  const experts = describe(source).spec.layers.flatMap(({ moe }) => (moe ? [moe.experts] : []));
+  const experts = layersOf(describe(source).spec).flatMap(({ moe }) => (moe ? [moe.experts] : []));
   const bytes = experts.reduce((sum, of) => sum + of.count * expertBytes(of, Type.BF16), 0);
   const chosen = Math.max(...experts.map((of) => of.chosen / of.count));
   const expertsResident = Math.min(0.5, Math.max(chosen, RESIDENT_BYTES / bytes));

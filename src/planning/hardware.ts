@@ -7,6 +7,7 @@ import { FiddlerError } from '../errors.js';
 import { innerMatrices } from '../experts/activations.js';
 import type { Sample } from '../experts/costs.js';
 import { rowBytes } from '../ggml/tensor.js';
+import { layersOf } from '../models/model.js';
 import { HARDWARE } from './machines/index.js';
 import { type Hardware, hardwareSchema } from './machines/machine.js';
 
@@ -124,7 +125,7 @@ function layerRates(
   layerUs: number,
   { parameters, declarations, spec, expertLayers, cacheType }: Blueprint,
 ): Pick<Rates, 'sparse' | 'dense' | 'begin' | 'head'> {
-  const layers = spec.layers.length;
+  const layers = layersOf(spec).length;
   const headBytes = spec.vocabulary * spec.hidden * 2;
   const all = parameters.reduce((sum, p) => sum + p.bytes, 0);
   const bytes = Math.max(0, all - headBytes) / layers;

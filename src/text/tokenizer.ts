@@ -9,7 +9,7 @@ import { namedTokens, readTokenizerConfig } from './tokenizer-config.js';
 export interface Tokenizer {
   /** One more than the highest id. A model's vocabulary may be larger: it is often padded. */
   readonly vocabularySize: number;
-  /** Ids of control tokens such as the beginning token; they are no part of a text shown to a reader. */
+  /** Ids of control tokens such as the beginning token; they are no part of a text shown to a reader. Sentinels are. */
   readonly special: ReadonlySet<number>;
   /**
    * Token ids of `text`. Special tokens written out in `text` become their ids.
@@ -48,6 +48,7 @@ export function loadTokenizer(dir: string): Tokenizer | undefined {
     if (id !== undefined) special.add(id);
   }
   const beginning = missingBeginning(hub, config.add_bos_token === true ? named.bos_token : undefined);
+  for (const id of special) if (SENTINEL.test(hub.id_to_token(id) ?? '')) special.delete(id);
   const shown = (id: number) => !special.has(id) && hub.id_to_token(id) !== undefined;
 
   return {
@@ -67,6 +68,12 @@ export function loadTokenizer(dir: string): Tokenizer | undefined {
     },
   };
 }
+
+/**
+ * Sentinels stand for spans of a text in what a text-to-text model reads and writes (arXiv 1910.10683, section 3.1.4):
+ * without them the spans of an answer run together.
+ */
+const SENTINEL = /^<extra_id_\d+>$/;
 
 const tokenId = z.int('not a token id').nonnegative('not a token id');
 const scored = z.array(z.tuple([z.string(), z.number()], 'not a token and its score'));

@@ -106,10 +106,14 @@ export class Model {
   /**
    * A conversation in the model's own chat template; without one, plain continuation of all that was said.
    * @param options `system`: a system message; the rest as for `generate`, for every answer
-   * @throws FiddlerError `usage` (options), `file` (a broken template)
+   * @throws FiddlerError `usage` (options), `file` (a broken template), `unsupported` (an encoder-decoder)
    */
   async chat(options: ChatOptions = {}): Promise<Conversation> {
     const checked = checkChatOptions(options);
+    if (this.info.architecture === 'encoder-decoder') {
+      const problem = `${this.info.name} is an encoder-decoder, which answers one text and holds no conversation`;
+      throw new FiddlerError('unsupported', problem, 'use `fiddler run`, or a model that continues texts');
+    }
     const { loadChatTemplate } = await import('../text/template.js');
     return new Conversation(this.#thread, loadChatTemplate(this.#dir), checked);
   }

@@ -82,7 +82,8 @@ class LoadedModel {
     if (!this.#tokenizer) return this.#engine.generate(ids, options, plain, cancelled);
 
     const parser = channels ? reasoningParser(this.#tokenizer, ids) : undefined;
-    const writer = new TextWriter({ tokenizer: this.#tokenizer, prompt: ids, stop, parser, onToken: item });
+    const continued = this.info.architecture === 'encoder-decoder' ? [] : ids; // an answer is a text of its own
+    const writer = new TextWriter({ tokenizer: this.#tokenizer, prompt: continued, stop, parser, onToken: item });
     const report = this.#engine.generate(ids, options, (token, top) => writer.push(token, top), cancelled);
     writer.finish();
     return report;

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CACHE_STEP, cacheRows, fillMask } from '../../src/engine/inputs.js';
+import { CACHE_STEP, cacheRows } from '../../src/engine/inputs.js';
+import { fillMask } from '../../src/engine/masks.js';
 
 const MINUS_INFINITY = 0xfc00; // float16
 

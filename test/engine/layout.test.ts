@@ -4,7 +4,7 @@ import { loadSource } from '../../src/engine/load.js';
 import type { LoadOptions } from '../../src/engine/options.js';
 import { folderSource } from '../../src/engine/source.js';
 
-const MODELS = ['models/mini-mixtral', 'test/golden/deepseek_v3', 'test/golden/gpt_oss-mxfp4'];
+const MODELS = ['models/mini-mixtral', 'test/golden/deepseek_v3', 'test/golden/gpt_oss-mxfp4', 'test/golden/switch'];
 
 function counted(dir: string, options: LoadOptions): { bytes: number; layout: Layout } {
   const layout = layOut(folderSource(dir), options, { countsOnly: true });

@@ -7,7 +7,7 @@ import { Constants } from '../../src/engine/vectors.js';
 import { TensorContext, Type } from '../../src/ggml/tensor.js';
 import { type GroupedQueryOptions, groupedQueryAttention } from '../../src/models/blocks/attention.js';
 import { rotary } from '../../src/models/blocks/rotary.js';
-import { Declarations } from '../../src/models/parameters.js';
+import { Declarations, type RelativeBias } from '../../src/models/parameters.js';
 import type { Rotation } from '../../src/models/rope.js';
 import { naiveAttention, type Rows } from './naive-attention.js';
 
@@ -52,14 +52,15 @@ function attention(options: Options, rotation: Rotation, x: Rows, extended: bool
   for (const { name, tensor } of declare.parameters) floats(tensor).set(weights.get(name)!.flat());
   floats(input).set(x.flat());
   const constants = new Constants(cpu, declare.constants);
-  const inputs = new StepInputs(cpu, x.length, ROWS, [0, ...declare.windows], cpu.bufferType);
+  const sizes = { chunk: x.length, context: ROWS, windows: [...declare.windows] };
+  const inputs = new StepInputs(cpu, sizes, cpu.bufferType);
   const half = Math.ceil(x.length / 2);
   for (const [from, tokens] of [
     [0, half],
     [half, x.length - half],
   ] as const) {
     if (tokens === 0) continue;
-    inputs.send(from, tokens);
+    inputs.send(from, tokens, ROWS);
     cpu.once(128, (g) => {
       const step = {
         tokens,
@@ -67,6 +68,7 @@ function attention(options: Options, rotation: Rotation, x: Rows, extended: bool
         extended,
         positions: inputs.positionsOf(g, tokens),
         mask: (window?: number) => inputs.maskOf(g, ROWS, tokens, window),
+        biasedMask: (bias: RelativeBias) => inputs.biasedMaskOf(g, ROWS, tokens, bias),
         supports: () => seed % 2 === 0,
       };
       g.compute(g.copy(block(g, g.rows(input, from, tokens), step), g.rows(output, from, tokens)));

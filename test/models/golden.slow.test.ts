@@ -11,6 +11,7 @@ const models = [
   'glm4_moe',
   'ernie4_5_moe',
   'deepseek_moe',
+  'switch',
   'openmoe',
 ];
 

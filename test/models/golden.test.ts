@@ -11,6 +11,7 @@ const models = [
   'glm4_moe',
   'ernie4_5_moe',
   'deepseek_moe',
+  'switch',
 ];
 
 for (const dtype of ['f32', 'auto'] as const) {

@@ -2,10 +2,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { StreamDecoder } from '../../src/text/stream.js';
 import { loadTokenizer } from '../../src/text/tokenizer.js';
 import { fiddlerError } from '../support/errors.js';
 import { temporaryFolder } from '../support/folder.js';
 import { byteFallbackJson, idOf, MINI_MIXTRAL, tokenizerOf } from './byte-fallback.js';
+import { pieceId, textToTextJson } from './text-to-text.js';
 
 describe('mini-mixtral', () => {
   const tokenizer = loadTokenizer(MINI_MIXTRAL)!;
@@ -112,5 +114,26 @@ describe('a broken tokenizer', () => {
 
   it('with a broken tokenizer_config.json is a file error', () => {
     expect(fiddlerError('file', () => tokenizerOf(json, { bos_token: 7 }))).toContain('tokenizer_config.json');
+  });
+});
+
+describe('a text-to-text tokenizer', () => {
+  const config = { eos_token: '</s>', pad_token: '<pad>', unk_token: '<unk>' };
+  const withSentinels = { ...config, additional_special_tokens: ['<extra_id_0>', '<extra_id_1>'] };
+  const answer = ['<pad>', '<extra_id_0>', '▁bee', 's', '<extra_id_1>', '▁honey', '</s>'].map(pieceId);
+
+  it('ends a text with its end token, and reads sentinels in it', () => {
+    const tokenizer = tokenizerOf(textToTextJson(), withSentinels);
+    expect(tokenizer.encode('bees honey')).toEqual(['▁bee', 's', '▁honey', '</s>'].map(pieceId));
+    const masked = tokenizer.encode('<extra_id_0> honey<extra_id_1>', { addSpecial: false });
+    expect(masked).toEqual(['<extra_id_0>', '▁honey', '<extra_id_1>'].map(pieceId));
+  });
+
+  it.each([config, withSentinels])('shows sentinels and no other special tokens', (named) => {
+    const tokenizer = tokenizerOf(textToTextJson(), named);
+    expect(tokenizer.decode(answer)).toBe('<extra_id_0> bees<extra_id_1> honey');
+    expect([...tokenizer.special]).toEqual([0, 1, 2]);
+    const stream = new StreamDecoder(tokenizer);
+    expect(answer.map((id) => stream.push(id)).join('')).toBe(tokenizer.decode(answer));
   });
 });

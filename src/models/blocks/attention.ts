@@ -1,5 +1,5 @@
 import type { Graph } from '../../ggml/graph.js';
-import type { Tensor } from '../../ggml/tensor.js';
+import { type Tensor, Type } from '../../ggml/tensor.js';
 import { refuseUnless } from '../config.js';
 import type { AttentionBlock, Block, Step } from '../model.js';
 import type { CacheRows, Declarations } from '../parameters.js';
@@ -53,7 +53,7 @@ export function groupedQueryAttention(
   const sinks = options.sinks ? declare.vector(`${prefix}.sinks`, heads) : undefined;
   const keys = declare.cache(kvHeads * headSize);
   const values = declare.cache(kvHeads * headSize);
-  if (window) declare.windows.add(window);
+  declare.windows.add(window ?? 0);
 
   return (g, x, step) => {
     const q = rotate(g, query(g, x), step);
@@ -63,7 +63,7 @@ export function groupedQueryAttention(
       v: remember(g, values, value(g, x), step, headSize),
     };
     const scale = options.scale ?? headSize ** -0.5;
-    return output(g, attend(g, q, past.k, past.v, scale, step, window, sinks?.tensor));
+    return output(g, attend(g, q, past.k, past.v, step, { mask: step.mask(window), scale, sinks: sinks?.tensor }));
   };
 }
 
@@ -93,37 +93,38 @@ function clipped(block: Block, limit?: number): Block {
 
 /** Writes rows [width, n] into the cache and gives the part that attention reads: [headSize, cacheRows, heads]. */
 export function remember(g: Graph, cache: CacheRows, rows: Tensor, step: Step, headSize: number): Tensor {
-  const written = g.setRows(cache.tensor, rows, step.positions);
-  const [element, row] = [written.strides[0], written.strides[1]];
-  const heads = cache.width / headSize;
-  return g.view(written, [headSize, step.cacheRows, heads, 1], 0, [
-    element,
-    row,
-    headSize * element,
-    row * cache.width,
-  ]);
+  return byHeads(g, g.setRows(cache.tensor, rows, step.positions), step.cacheRows, headSize);
+}
+
+/** The first `rows` of a [width, …] as its heads have them: [headSize, rows, heads]. */
+export function byHeads(g: Graph, a: Tensor, rows: number, headSize: number): Tensor {
+  const [width, heads] = [a.ne[0], a.ne[0] / headSize];
+  const [element, row] = [a.strides[0], a.strides[1]];
+  return g.view(a, [headSize, rows, heads, 1], 0, [element, row, headSize * element, row * width]);
+}
+
+export interface Scores {
+  /** [rows, n], or of each head its own: [rows, n, heads]. */
+  mask: Tensor;
+  scale: number;
+  /** A column [heads] that joins each softmax. */
+  sinks?: Tensor;
 }
 
 /**
  * softmax(q·kᵀ · scale + mask)·v: q [headSize, heads, n], k [headSize, rows, kvHeads], v [vSize, rows, kvHeads]
- * → [vSize · heads, n]; in one operation where the device has it.
+ * → [vSize · heads, n]; in one operation where the device has it for such a mask.
  */
-export function attend(
-  g: Graph,
-  q: Tensor,
-  k: Tensor,
-  v: Tensor,
-  scale: number,
-  step: Step,
-  window?: number,
-  sinks?: Tensor,
-): Tensor {
+export function attend(g: Graph, q: Tensor, k: Tensor, v: Tensor, step: Step, { mask, scale, sinks }: Scores): Tensor {
   const width = v.ne[0] * q.ne[1];
-  const mask = step.mask(window);
   const byHead = g.permute(q, [0, 2, 1, 3]);
-  const flash = g.flashAttention(byHead, k, v, mask, scale, sinks);
-  if (step.supports(flash)) return g.reshape(flash, width, step.tokens);
-  const weights = g.softMax(g.matmul(k, byHead), mask, scale, sinks);
+  if (mask.type === Type.F16) {
+    const flash = g.flashAttention(byHead, k, v, mask, scale, sinks);
+    if (step.supports(flash)) return g.reshape(flash, width, step.tokens);
+  }
+  // In order, because Vulkan rounds what is not to float16 before it multiplies.
+  const keys = k.type === Type.F32 ? g.contiguous(k) : k;
+  const weights = g.softMax(g.matmul(keys, g.contiguous(byHead)), mask, scale, sinks);
   const transposed = g.contiguous(g.permute(v, [1, 0, 2, 3]));
   const mixed = g.permute(g.matmul(transposed, weights), [0, 2, 1, 3]);
   return g.reshape(g.contiguous(mixed), width, step.tokens);

@@ -49,6 +49,7 @@ export function latentAttention(
   const toValues = expand({ from: unrotated, rows: valueSize, transposed: false });
   const output = linear(declare, `${prefix}.o_proj`, hidden, heads * valueSize, bias);
   const latents = declare.cache(rank + rotated);
+  declare.windows.add(0);
 
   return (g, x, step) => {
     const n = step.tokens;
@@ -62,7 +63,10 @@ export function latentAttention(
     const keys = remember(g, latents, g.reshape(row, rank + rotated, n), step, rank + rotated);
     const values = columns(g, keys, 0, rank);
 
-    const mixed = attend(g, g.concat(inLatents, turned, 0), keys, values, options.scale, step);
+    const mixed = attend(g, g.concat(inLatents, turned, 0), keys, values, step, {
+      mask: step.mask(),
+      scale: options.scale,
+    });
     const byHead = perHead(g, toValues.tensor, g.reshape(mixed, rank, heads, n));
     return output(g, g.reshape(byHead, heads * valueSize, n));
   };

@@ -1,0 +1,62 @@
+import type { Tensor } from '../../ggml/tensor.js';
+import type { AttentionBlock, Block, CrossAttention } from '../model.js';
+import type { CacheRows, Declarations, RelativeBias } from '../parameters.js';
+import { attend, byHeads, remember } from './attention.js';
+import { linear } from './linear.js';
+
+export interface AttentionSizes {
+  hidden: number;
+  heads: number;
+  headSize: number;
+}
+
+/**
+ * Attention that knows positions by biases of the distances only, with scores that are not scaled (T5, arXiv 1910.10683,
+ * section 2.1). Projections are named `${prefix}.{q,k,v,o}`. Where the biases are bidirectional every token of the call
+ * looks at every other, and nothing is cached.
+ */
+export function relativeAttention(
+  declare: Declarations,
+  prefix: string,
+  sizes: AttentionSizes,
+  bias: RelativeBias,
+): AttentionBlock {
+  const { headSize } = sizes;
+  const { query, key, value, output } = projections(declare, prefix, sizes);
+  const cache = () => (bias.bidirectional ? undefined : declare.cache(sizes.heads * headSize));
+  const [keys, values] = [cache(), cache()];
+  return (g, x, step) => {
+    const seen = (rows: Tensor, cached?: CacheRows) =>
+      cached ? remember(g, cached, rows, step, headSize) : byHeads(g, rows, step.tokens, headSize);
+    const [k, v] = [seen(key(g, x), keys), seen(value(g, x), values)];
+    return output(g, attend(g, query(g, x), k, v, step, { mask: step.biasedMask(bias), scale: 1 }));
+  };
+}
+
+/** Attention to an encoder's output, all of which every token sees; tensors as `relativeAttention`, without biases. */
+export function crossAttention(declare: Declarations, prefix: string, sizes: AttentionSizes): CrossAttention {
+  const { heads, headSize } = sizes;
+  const { query, key, value, output } = projections(declare, prefix, sizes);
+  const keys = declare.cache(heads * headSize);
+  const values = declare.cache(heads * headSize);
+  return {
+    remember(g, encoded, positions) {
+      g.compute(g.setRows(keys.tensor, key(g, encoded), positions));
+      g.compute(g.setRows(values.tensor, value(g, encoded), positions));
+    },
+    attend(g, x, step) {
+      const { rows, mask } = step.source!;
+      const [k, v] = [byHeads(g, keys.tensor, rows, headSize), byHeads(g, values.tensor, rows, headSize)];
+      return output(g, attend(g, query(g, x), k, v, step, { mask, scale: 1 }));
+    },
+  };
+}
+
+/** Queries [headSize, heads, n], keys and values [heads · headSize, n] of x [hidden, n], and what follows attention. */
+function projections(declare: Declarations, prefix: string, { hidden, heads, headSize }: AttentionSizes) {
+  const width = heads * headSize;
+  const projection = (name: string) => linear(declare, `${prefix}.${name}`, width, hidden);
+  const [flat, key, value] = [projection('q'), projection('k'), projection('v')];
+  const query: Block = (g, x) => g.reshape(flat(g, x), headSize, heads, x.ne[1]);
+  return { query, key, value, output: linear(declare, `${prefix}.o`, hidden, width) };
+}
