@@ -20,7 +20,7 @@ const TOTAL = LAYERS * layer.count;
 
 const ms = (min: number, max: number) => fc.double({ min, max, noNaN: true });
 
-/** A machine whose accelerator computes a token's experts before its CPU has one, and before one is copied. */
+/** A machine whose accelerator computes a token's experts before CPU and copies together are done with one. */
 const machines: fc.Arbitrary<Rates> = fc
   .record({
     cpu: ms(0.5, 20),
@@ -33,7 +33,7 @@ const machines: fc.Arbitrary<Rates> = fc
     others: ms(0.01, 1),
   })
   .map(({ cpu, perToken, copy, part, call, overlap, slower, others }) => {
-    const accelerator = part * Math.min(cpu, copy);
+    const accelerator = part * (1 / (1 / cpu + 1 / copy));
     const at = (past: number) => [1, 512].map((tokens) => ({ tokens, past, ms: others * (1 + tokens / 64) }));
     return {
       experts: {
