@@ -75,6 +75,7 @@ function check(model: GoldenModel, setting: Setting): Outcome {
     prefetch: args.prefetch ? args.prefetch === 'on' : undefined,
     cpuKernels: args['cpu-kernels'] as LoadOptions['cpuKernels'],
     ctx: 512,
+    profile: false, // which experts are resident is counted
   });
   if (policy === 'lanes' && !args.measured) session.use(policyNamed(policy), EVEN);
   const lanes = { resident: 0, streamed: 0, cpu: 0 };

@@ -28,26 +28,26 @@ const ids = Array.from({ length: prompt }, (_, i) => ((i * 37) % 400) + 3);
 const never = () => false;
 const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1]!;
 
+/** Generations of a load. */
+const RUNS = 3;
+
 interface Measured {
   decode: number;
   ttft: number;
-  memory: { accelerator: number; rss: number };
+  /** Of the accelerator. */
+  bytes: number;
 }
 
-/** Medians of several generations, each from an empty KV cache. */
-function measure(options: LoadOptions): Measured {
+/** A few generations after one that is not counted, each from an empty KV cache. */
+function measure(options: LoadOptions): Measured[] {
   const session = loadSource(folderSource(args.model), options);
   try {
-    const reports = Array.from({ length: repeats + 1 }, (_, seed) => {
+    const reports = Array.from({ length: RUNS + 1 }, (_, seed) => {
       session.score([ids[1]!], 0, () => {}, never);
       return session.generate(ids, { maxTokens: tokens, seed }, never, never);
-    }).slice(1);
-    const { memory } = reports.at(-1)!;
-    return {
-      decode: median(reports.map((r) => r.decodeRate)),
-      ttft: median(reports.map((r) => r.ttft)),
-      memory: { accelerator: memory.accelerator, rss: memory.peakRss },
-    };
+    });
+    const bytes = session.info.memory.accelerator;
+    return reports.slice(1).map(({ decodeRate: decode, ttft }) => ({ decode, ttft, bytes }));
   } finally {
     session.close();
   }
@@ -58,27 +58,33 @@ const percent = (ours: number, real: number) => `${ours >= real ? '+' : ''}${(10
 for (const accelerator of args.accelerator.split(',')) {
   const machine = { accelerator, threads: args.threads, ctx: 1024, profile: false } as LoadOptions;
   if (args.threads) machine.threads = Number(args.threads);
-  const { rates } = calibrate(folderSource(args.model), machine, CAREFUL);
   for (const residency of accelerator === 'none' ? [0] : args.residency.split(',').map(Number)) {
     const options: LoadOptions = { ...machine, expertsResident: residency / 100 };
+    const { rates } = calibrate(folderSource(args.model), machine, CAREFUL);
     const asked = { ...options, prompts: [prompt], past: prompt + (tokens >> 1) };
     const plan = planModel(folderSource(args.model), asked, () => rates);
-    const rows = (accelerator === 'none' ? POLICIES.slice(0, 1) : POLICIES).map(({ name: policy }) => {
+    const names = (accelerator === 'none' ? POLICIES.slice(0, 1) : POLICIES).map(({ name }) => name);
+    const found = new Map(names.map((policy) => [policy, [] as Measured[]]));
+    // In turn, so that a machine that drifts does so for all alike.
+    for (let i = 0; i < repeats; i++) {
+      for (const [policy, all] of found) all.push(...measure({ ...options, policy }));
+    }
+    const decodes = new Map([...found].map(([policy, all]) => [policy, median(all.map((m) => m.decode))]));
+    for (const [policy, all] of found) {
       const predicted = plan.policies.find((p) => p.policy === policy)!;
-      const measured = measure({ ...options, policy });
       const [decode, ttft] = [1000 / predicted.decode.ms, predicted.prefill[0]!.ms / 1000];
+      const measured = { decode: decodes.get(policy)!, ttft: median(all.map((m) => m.ttft)) };
       console.log(
         `${accelerator} ${residency}% ${policy}: decode ${measured.decode.toFixed(0)} tokens/s, predicted ${decode.toFixed(0)} (${percent(decode, measured.decode)}); ` +
           `first token after ${(1000 * measured.ttft).toFixed(2)} ms, predicted ${(1000 * ttft).toFixed(2)} (${percent(ttft, measured.ttft)})`,
       );
-      return { policy, measured };
-    });
-    const fastest = Math.max(...rows.map(({ measured }) => measured.decode));
-    const best = rows.find(({ policy }) => policy === plan.policies[0]!.policy)!;
-    const { memory } = rows.find(({ policy }) => policy === best.policy)!.measured;
+    }
+    const { policy } = plan.policies[0]!;
+    const part = decodes.get(policy)! / Math.max(...decodes.values());
+    const { bytes } = found.get(policy)![0]!;
     console.log(
-      `${accelerator} ${residency}%: the plan takes ${best.policy}, ${(100 * (best.measured.decode / fastest)).toFixed(0)}% of the fastest; ` +
-        `accelerator ${plan.memory.accelerator.total} bytes planned, ${memory.accelerator} taken`,
+      `${accelerator} ${residency}%: the plan takes ${policy}, ${(100 * part).toFixed(0)}% of the fastest; ` +
+        `accelerator ${plan.memory.accelerator.total} bytes planned, ${bytes} taken`,
     );
   }
 }

@@ -2,6 +2,7 @@ import {
   type Costs,
   cheaperLane,
   type Demand,
+  LANES,
   type LaneName,
   type Policy,
   partOf,
@@ -25,6 +26,7 @@ export const lanesPolicy: Policy = {
   byCost: true,
   decide(demand, costs, width) {
     const resident = demand.filter((d) => d.resident).map((d) => whole(d, 'resident'));
+    if (resident.length === demand.length) return resident;
     const missing = demand
       .filter((d) => !d.resident)
       .sort((a, b) => Number(a.cached) - Number(b.cached) || a.tokens - b.tokens);
@@ -43,18 +45,17 @@ function divide(missing: readonly Demand[], resident: readonly Share[], costs: C
 
 /** What each lane of a plan takes by itself, under the cost model: milliseconds. */
 export function laneTimes(plan: readonly Share[], costs: Costs, width: number): Record<LaneName | 'copies', number> {
-  const sum = (lane: LaneName, cost: (share: Share) => number) => {
-    const shares = plan.filter((share) => share.lane === lane);
-    const call = shares.length > 0 ? costs.calls[lane] : 0;
-    return shares.reduce((total, share) => total + partOf(share, width) * cost(share), call);
-  };
-  const copied = plan.filter(({ lane, cached }) => lane === 'streamed' && !cached);
-  return {
-    cpu: sum('cpu', (share) => costs.cpu(share.tokens)),
-    copies: copied.reduce((total, share) => total + partOf(share, width) * costs.copy, 0),
-    streamed: sum('streamed', (share) => costs.accelerator(share.tokens)),
-    resident: sum('resident', (share) => costs.accelerator(share.tokens)),
-  };
+  const times = { resident: 0, streamed: 0, cpu: 0, copies: 0 };
+  const used = { resident: false, streamed: false, cpu: false };
+  for (const share of plan) {
+    const { lane, tokens } = share;
+    const part = partOf(share, width);
+    used[lane] = true;
+    times[lane] += part * (lane === 'cpu' ? costs.cpu(tokens) : costs.accelerator(tokens));
+    if (lane === 'streamed' && !share.cached) times.copies += part * costs.copy;
+  }
+  for (const lane of LANES) if (used[lane]) times[lane] += costs.calls[lane];
+  return times;
 }
 
 /** Milliseconds until the last expert of a plan is computed, under the cost model. */
