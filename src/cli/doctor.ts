@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { type AcceleratorExamination, type Examination, examineMachine } from '../devices/examination.js';
 import { POLICIES } from '../experts/policies/index.js';
 import { silenceLog } from '../ggml/backend.js';
+import { FAMILIES } from '../models/index.js';
 import { addCommon } from './options.js';
 import { VERSION } from './package.js';
 import { formatBytes } from './report.js';
@@ -34,14 +35,15 @@ function doctor({ json, refresh = false, debug }: DoctorFlags): void {
   if (!debug) silenceLog();
   const examination = examineMachine(refresh);
   const policies = POLICIES.map(({ name, summary }) => ({ name, summary }));
-  const found = { version: VERSION, ...examination, policies };
+  const families = FAMILIES.map(({ name, modelType }) => name ?? modelType);
+  const found = { version: VERSION, ...examination, policies, families };
   process.stdout.write(json ? `${JSON.stringify(found)}\n` : formatExamination(found));
 }
 
 function formatExamination(
-  found: Examination & { version: string; policies: { name: string; summary: string }[] },
+  found: Examination & { version: string; policies: { name: string; summary: string }[]; families: string[] },
 ): string {
-  const { version, cpu, ram, accelerators, auto, libraries, ggml, policies } = found;
+  const { version, cpu, ram, accelerators, auto, libraries, ggml, policies, families } = found;
   return [
     `Fiddler ${version}, Node ${process.versions.node}, ${process.platform}-${process.arch}\n`,
     table('CPU', [
@@ -56,6 +58,7 @@ function formatExamination(
       'Policies',
       policies.map((p, i) => [p.name, `${p.summary}${i === 0 ? ' (default)' : ''}`]),
     ),
+    table('Models', [['families', families.join(', ')]]),
     table(
       `Libraries (ggml ${ggml})`,
       libraries.map(({ file, version }) => [version ?? '', file]),

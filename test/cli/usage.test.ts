@@ -90,14 +90,17 @@ describe('what cannot be done: exit code 1', () => {
 });
 
 describe('--help and --version', () => {
-  it.each([[], ['run'], ['chat'], ['score'], ['doctor']])('fiddler %s', async (...command) => {
-    const help = await fiddler([...command, '--help']);
-    expect(help).toMatchObject({ code: 0, stderr: '' });
-    expect(help.stdout).toContain(`Usage: ${['fiddler', ...command].join(' ')}`);
-    expect(help.stdout).toMatch(/Examples:\n {2}fiddler /);
-    const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
-    expect(await fiddler([...command, '--version'])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: '' });
-  });
+  it.each([[], ['run'], ['chat'], ['score'], ['doctor'], ['plan'], ['calibrate'], ['simulate'], ['bench']])(
+    'fiddler %s',
+    async (...command) => {
+      const help = await fiddler([...command, '--help']);
+      expect(help).toMatchObject({ code: 0, stderr: '' });
+      expect(help.stdout).toContain(`Usage: ${['fiddler', ...command].join(' ')}`);
+      expect(help.stdout).toMatch(/Examples:\n {2}fiddler /);
+      const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+      expect(await fiddler([...command, '--version'])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: '' });
+    },
+  );
 
   it('prints the defaults', async () => {
     const text = (await fiddler(['run', '--help'])).stdout.replaceAll(/\s+/g, ' ');
