@@ -4,8 +4,9 @@ import type { Rates } from '../engine/rates.js';
 import type { Sample } from '../experts/costs.js';
 import type { ThreadRate } from '../planning/calibrate.js';
 import { addCommon, addMachineOptions } from './options.js';
-import { addSyntheticOptions, modelArgument, type PlanFlags, sourceOf, warn } from './plan.js';
+import { addSyntheticOptions, modelArgument, type PlanFlags, sourceOf } from './plan.js';
 import { figure } from './plan-report.js';
+import { warn } from './warn.js';
 
 interface CalibrateFlags extends PlanFlags {
   thorough?: boolean;

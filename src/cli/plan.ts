@@ -7,6 +7,7 @@ import { addCommon, addMachineOptions, type ModelFlags, policyOption } from './o
 import { BUNDLED_MODEL } from './package.js';
 import { integer, tokens } from './parse.js';
 import { formatPlan } from './plan-report.js';
+import { warn } from './warn.js';
 
 /** Options of the commands that predict. */
 export interface PlanFlags extends ModelFlags {
@@ -66,10 +67,6 @@ export async function sourceOf(model: string, { synthetic, layers }: PlanFlags):
   if (layers !== undefined) throw new FiddlerError('usage', '--layers needs --synthetic', 'give both, or neither');
   const { namedSource } = await import('../engine/source.js');
   return namedSource(model);
-}
-
-export function warn(line: string): void {
-  process.stderr.write(`fiddler: warning: ${line}\n`);
 }
 
 async function plan(model: string, flags: PlanFlags): Promise<void> {

@@ -12,6 +12,7 @@ import { tokens } from './parse.js';
 import { formatProfileReport, type HeldOut, heldOut, residencies } from './profile-report.js';
 import { countingProgress } from './progress.js';
 import { readPrompt } from './prompt.js';
+import { warn } from './warn.js';
 
 /** Share of experts for which `--held-out` is judged. */
 const RESIDENT = 0.25;
@@ -129,8 +130,7 @@ async function count(model: Model, texts: readonly Prompt[], signal: AbortSignal
 /** The profile that a load with these flags would take. @throws FiddlerError `usage` where there is none */
 async function stored(flags: ProfileFlags): Promise<Profile> {
   const { folderProfile } = await import('../engine/popularity.js'); // slow to import, and not needed for the help
-  const onWarning = (line: string) => process.stderr.write(`fiddler: warning: ${line}\n`);
-  const found = folderProfile(flags.model, { profile: flags.profile, onWarning });
+  const found = folderProfile(flags.model, { profile: flags.profile, onWarning: warn });
   if (!found)
     throw new FiddlerError('usage', 'no profile of this model is stored', 'count over a text with --data FILE');
   return found;

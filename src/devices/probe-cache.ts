@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { homedir, release } from 'node:os';
+import { readFileSync, statSync } from 'node:fs';
+import { release } from 'node:os';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { AcceleratorKind } from './accelerators.js';
+import { CacheEntries, cacheFolder } from './cache.js';
 import { SURROUNDINGS, vulkanDrivers } from './probe-presence.js';
 import { type Probe, probeSchema } from './probe-result.js';
 
@@ -13,21 +13,7 @@ const REVISION = 1;
 /** A fault may pass (memory that another process had taken), so it is tried again after a day, in milliseconds. */
 const FAULT_LIFETIME = 24 * 3600 * 1000;
 
-const entrySchema = z.object({ key: z.string(), time: z.number(), probe: probeSchema });
-
-/** Fiddler's folder for what can be found out again: FIDDLER_CACHE, or as the platform has it. */
-export function cacheFolder(
-  platform: NodeJS.Platform = process.platform,
-  env: NodeJS.ProcessEnv = process.env,
-): string {
-  if (env.FIDDLER_CACHE) return env.FIDDLER_CACHE;
-  const home = homedir();
-  const own: Partial<Record<NodeJS.Platform, string>> = {
-    darwin: join(home, 'Library', 'Caches'),
-    win32: env.LOCALAPPDATA || join(home, 'AppData', 'Local'),
-  };
-  return join(own[platform] ?? (env.XDG_CACHE_HOME || join(home, '.cache')), 'fiddler');
-}
+const entries = new CacheEntries('probes', z.object({ probe: probeSchema }));
 
 /** What a probe's result depends on: the library, the driver, the GPUs, and what chooses among them. */
 export function probeKey(kind: AcceleratorKind, library: string): string {
@@ -46,29 +32,17 @@ export function probeKey(kind: AcceleratorKind, library: string): string {
 
 /** The remembered result; undefined where there is none, or none that can be trusted. */
 export function recall(key: string, folder = cacheFolder()): Probe | undefined {
-  try {
-    const entry = entrySchema.parse(JSON.parse(readFileSync(entryFile(key, folder), 'utf8')));
-    const age = Date.now() - entry.time;
-    const faulty = entry.probe.fault !== undefined || entry.probe.devices.some((d) => d.fault !== undefined);
-    return entry.key === key && !(faulty && !(age >= 0 && age < FAULT_LIFETIME)) ? entry.probe : undefined;
-  } catch {
-    return undefined;
-  }
+  const entry = entries.read(key, folder);
+  if (!entry) return undefined;
+  const { probe } = entry.value;
+  const age = Date.now() - entry.time;
+  const faulty = probe.fault !== undefined || probe.devices.some((d) => d.fault !== undefined);
+  return faulty && !(age >= 0 && age < FAULT_LIFETIME) ? undefined : probe;
 }
 
-/** Remembers a result; a folder that cannot be written costs a probe the next time, nothing more. */
+/** Remembers a result. */
 export function remember(key: string, probe: Probe, folder = cacheFolder()): void {
-  const file = entryFile(key, folder);
-  const partial = `${file}.${process.pid}`;
-  try {
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(partial, JSON.stringify({ key, time: Date.now(), probe }));
-    renameSync(partial, file); // whole or not at all, whoever else writes
-  } catch {}
-}
-
-function entryFile(key: string, folder: string): string {
-  return join(folder, 'probes', `${createHash('sha256').update(key).digest('hex').slice(0, 16)}.json`);
+  entries.write(key, { probe }, folder);
 }
 
 function read(file: string): string | undefined {

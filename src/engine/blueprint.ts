@@ -4,7 +4,7 @@ import { type ExpertsSpec, expertBytes } from '../experts/spec.js';
 import { findExpert } from '../experts/stored.js';
 import { Type } from '../ggml/tensor.js';
 import { familyOf } from '../models/index.js';
-import { layersOf, type ModelSpec } from '../models/model.js';
+import { expertLayersOf, type ModelSpec } from '../models/model.js';
 import { Declarations } from '../models/parameters.js';
 import type { Checkpoint, StoredTensor } from '../weights/checkpoint.js';
 import { endTokens } from '../weights/config.js';
@@ -55,7 +55,7 @@ export function drawBlueprint(description: Description, checkpoint: Checkpoint, 
   const embedding = checkpoint.get(spec.embedding.name);
   checkShape(embedding, [spec.vocabulary, spec.hidden]);
   typeInPlace(embedding);
-  const expertLayers = layersOf(spec).flatMap(({ moe }) => (moe ? [moe.experts] : []));
+  const expertLayers = expertLayersOf(spec);
   if (expertLayers.length === 0) {
     const remedy = 'use a Mixture-of-Experts model; of a synthetic one, more --layers';
     throw new FiddlerError('unsupported', 'no layer of this model has routed experts', remedy);

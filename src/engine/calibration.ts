@@ -1,9 +1,5 @@
-import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { cacheFolder } from '../devices/probe-cache.js';
-import type { Patience } from '../experts/measure.js';
+import { CacheEntries, cacheFolder } from '../devices/cache.js';
 import { residentTotal } from '../experts/placement.js';
 import { layersOf } from '../models/model.js';
 import { expertTotals } from './blueprint.js';
@@ -19,7 +15,7 @@ const LIFETIME = 30 * 24 * 3600 * 1000;
 /** Repeated measurements that differ by more than this part of them show what else the machine did. */
 const UNSTEADY = 0.5;
 
-const entrySchema = z.object({ key: z.string(), time: z.number(), rates: ratesSchema });
+const entries = new CacheEntries('rates', z.object({ rates: ratesSchema }));
 
 /** What rates depend on: the machine as it is used, and the model's shapes. */
 export function calibrationKey({
@@ -40,47 +36,33 @@ export function calibrationKey({
 
 /** The stored rates; undefined where there are none, or none that can be trusted. */
 export function recallRates(key: string, folder = cacheFolder(), now = Date.now()): Rates | undefined {
-  try {
-    const entry = entrySchema.parse(JSON.parse(readFileSync(entryFile(key, folder), 'utf8')));
-    const age = now - entry.time;
-    return entry.key === key && age >= 0 && age < LIFETIME ? entry.rates : undefined;
-  } catch {
-    return undefined;
-  }
+  const entry = entries.read(key, folder);
+  const age = entry ? now - entry.time : Number.NaN;
+  return age >= 0 && age < LIFETIME ? entry!.value.rates : undefined;
 }
 
-/**
- * Stores rates; a folder that cannot be written costs a measurement the next time, nothing more.
- * @returns false where they differed too much to be of use later
- */
+/** Stores rates. @returns false where they differed too much to be of use later */
 export function rememberRates(key: string, rates: Rates, folder = cacheFolder(), now = Date.now()): boolean {
   if (rates.experts.spread > UNSTEADY) return false;
-  const file = entryFile(key, folder);
-  const partial = `${file}.${process.pid}`;
-  try {
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(partial, JSON.stringify({ key, time: now, rates }));
-    renameSync(partial, file); // whole or not at all, whoever else writes
-  } catch {}
+  entries.write(key, { rates }, folder, now);
   return true;
 }
 
 /** Forgets rates that turned out wrong, so that they are measured again. */
 export function forgetRates(key: string, folder = cacheFolder()): void {
-  rmSync(entryFile(key, folder), { force: true });
+  entries.remove(key, folder);
 }
 
 /** The file in which rates are stored. */
 export function entryFile(key: string, folder = cacheFolder()): string {
-  return join(folder, 'rates', `${createHash('sha256').update(key).digest('hex').slice(0, 16)}.json`);
+  return entries.file(key, folder);
 }
 
-/** The rates of a loaded model on this machine: stored ones, or measured now and stored. */
-export function ratesOf(layout: Layout, patience?: Patience): Rates {
-  const key = calibrationKey(layout);
-  const stored = patience ? undefined : recallRates(key);
+/** The rates of a loaded model on this machine: stored ones, or measured now and stored. @param key its calibration key */
+export function ratesOf(layout: Layout, key: string): Rates {
+  const stored = recallRates(key);
   if (stored && covers(stored, layout)) return stored;
-  const measured = measureRates(layout, patience);
+  const measured = measureRates(layout);
   const rates = stored
     ? { ...measured, fill: stored.fill, experts: completed(measured.experts, stored.experts) }
     : measured;

@@ -31,7 +31,7 @@ export function loadSource(source: ModelSource, options: LoadOptions, compared: 
     fillLayout(layout, options.onProgress, options.rebalance);
     const costed = options.rebalance || [policy, ...compared].some(({ byCost }) => byCost);
     const key = calibrationKey(layout);
-    const rates = costed ? ratesOf(layout) : recallRates(key);
+    const rates = costed ? ratesOf(layout, key) : recallRates(key);
     if (rates) experts.costs.set(costsOf(rates.experts), true);
     const rebalancer = options.rebalance ? Rebalancer.create(experts, expertLayers, profile) : undefined;
     if (options.rebalance && !rebalancer) {

@@ -3,7 +3,7 @@ import type { Counts } from '../experts/placement.js';
 import { fingerprint, fits, type Profile, type ProfiledModel, profileOf } from '../experts/profile.js';
 import { learnProfile, readProfile, recallProfile } from '../experts/profile-store.js';
 import type { ExpertsSpec } from '../experts/spec.js';
-import { layersOf } from '../models/model.js';
+import { expertLayersOf } from '../models/model.js';
 import { resolveModel } from '../weights/hub/cache.js';
 import { describe } from './blueprint.js';
 import type { LoadOptions } from './options.js';
@@ -40,11 +40,7 @@ export function storedProfile(
 /** The profile by which the model that `load` finds for `dir` is placed, without opening its weights. Errors as {@link storedProfile}. */
 export function folderProfile(dir: string, options: Pick<LoadOptions, 'profile' | 'onWarning'>): Profile | undefined {
   const source = folderSource(resolveModel(dir));
-  return storedProfile(
-    source,
-    layersOf(describe(source).spec).flatMap(({ moe }) => (moe ? [moe.experts] : [])),
-    options,
-  );
+  return storedProfile(source, expertLayersOf(describe(source).spec), options);
 }
 
 /** Adds what a model chose to its stored profile. @param counts tokens routed to each expert, by layer */

@@ -1,7 +1,7 @@
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { threadId } from 'node:worker_threads';
-import { cacheFolder } from '../devices/probe-cache.js';
+import { cacheFolder } from '../devices/cache.js';
 import { FiddlerError } from '../errors.js';
 import { aged, fits, formatProfile, mergeProfiles, type Profile, parseProfile } from './profile.js';
 import type { ExpertsSpec } from './spec.js';

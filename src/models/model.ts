@@ -90,6 +90,11 @@ export function layersOf({ encoder, layers }: ModelSpec): readonly LayerSpec[] {
   return encoder ? [...encoder.layers, ...layers] : layers;
 }
 
+/** The routed experts of each layer that has some, in the order in which these are numbered. */
+export function expertLayersOf(spec: ModelSpec): ExpertsSpec[] {
+  return layersOf(spec).flatMap(({ moe }) => (moe ? [moe.experts] : []));
+}
+
 /** A family of models: one file under models/, one line in the registry. */
 export interface Family {
   /** `model_type` in config.json. */

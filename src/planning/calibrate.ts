@@ -9,7 +9,7 @@ import type { ModelSource } from '../engine/source.js';
 import { measureExperts, type Patience } from '../experts/measure.js';
 import { expertBytes } from '../experts/spec.js';
 import { Type } from '../ggml/tensor.js';
-import { layersOf } from '../models/model.js';
+import { expertLayersOf } from '../models/model.js';
 import { sampleOf } from './sample.js';
 
 /** Resident experts take about this much of the accelerator while measuring. */
@@ -41,20 +41,24 @@ export function calibrated(source: ModelSource, options: LoadOptions): Rates {
   const key = keyOf(source, options);
   const stored = recallRates(key);
   if (stored?.fill !== undefined) return stored;
-  const rates = withSample(source, options, (layout, fill) => ({ ...measureRates(layout, CAREFUL), fill }));
-  store(key, rates, options);
-  return rates;
+  return measured(source, options, CAREFUL, key).rates;
+}
+
+/** Measures every lane with a sample and stores the rates. */
+function measured(source: ModelSource, options: LoadOptions, patience: Patience, key: string) {
+  const found = withSample(source, options, (layout, fill) => ({
+    rates: { ...measureRates(layout, patience), fill },
+    bytes: expertTotals(layout.blueprint).bytes,
+    all: layout.machine.threads,
+  }));
+  store(key, found.rates, options);
+  return found;
 }
 
 /** Measures a sample of the model on this machine and stores what came out. @throws FiddlerError as loading */
 export function calibrate(source: ModelSource, options: LoadOptions, patience: Patience): Calibration {
   const key = keyOf(source, options);
-  const { rates, bytes, all } = withSample(source, options, (layout, fill) => ({
-    rates: { ...measureRates(layout, patience), fill },
-    bytes: expertTotals(layout.blueprint).bytes,
-    all: layout.machine.threads,
-  }));
-  store(key, rates, options);
+  const { rates, bytes, all } = measured(source, options, patience, key);
   const threads: ThreadRate[] = [];
   for (let count = 1; count < all; count *= 2) {
     const one = withSample(source, { ...options, threads: count }, ({ experts, blueprint }) =>
@@ -84,7 +88,7 @@ function keyOf(source: ModelSource, options: LoadOptions): string {
 /** Every lane is measured, whatever was asked for: of each layer at least as many experts are resident as a token chooses. */
 function forRates(source: ModelSource, options: LoadOptions): LoadOptions {
   const { accelerator, threads, dtype, cpuKernels, ctx, debug } = options;
-  const experts = layersOf(describe(source).spec).flatMap(({ moe }) => (moe ? [moe.experts] : []));
+  const experts = expertLayersOf(describe(source).spec);
   const bytes = experts.reduce((sum, of) => sum + of.count * expertBytes(of, Type.BF16), 0);
   const chosen = Math.max(...experts.map((of) => of.chosen / of.count));
   const expertsResident = Math.min(0.5, Math.max(chosen, RESIDENT_BYTES / bytes));

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Blueprint } from '../engine/blueprint.js';
-import { expertTotals } from '../engine/blueprint.js';
+import { type Blueprint, expertTotals } from '../engine/blueprint.js';
 import type { StandIn } from '../engine/machine.js';
 import type { ContextSample, Rates } from '../engine/rates.js';
 import { FiddlerError } from '../errors.js';

@@ -4,8 +4,7 @@ import { type Layout, layOut } from '../engine/layout.js';
 import { servedBytes } from '../engine/load.js';
 import type { StandIn } from '../engine/machine.js';
 import type { LoadOptions } from '../engine/options.js';
-import type { Prediction } from '../engine/prediction.js';
-import { predictDecode, predictPrefill } from '../engine/prediction.js';
+import { type Prediction, predictDecode, predictPrefill } from '../engine/prediction.js';
 import type { Rates } from '../engine/rates.js';
 import { scenarioOf } from '../engine/scenario.js';
 import type { ModelSource } from '../engine/source.js';
@@ -49,8 +48,6 @@ export interface PlanOptions extends LoadOptions {
   past: number;
   /** Another machine than this one. */
   standIn?: StandIn;
-  /** How often each expert of each layer is chosen, in any unit; by default as the profile says, or else all alike. */
-  popularity?: readonly ArrayLike<number>[];
 }
 
 /** Within this of the fastest a policy counts as equal, and the one that comes first in the registry is taken. */
@@ -85,12 +82,11 @@ function planPolicy(
   options: PlanOptions,
   ratesFor: (layout: Layout) => Rates,
 ): { plan: Omit<Plan, 'policies'>; chosen: PolicyPlan } {
-  const { prompts, standIn, popularity } = options;
+  const { prompts, standIn } = options;
   const layout = layOut(source, options, { countsOnly: true, standIn });
   try {
     const rates = ratesFor(layout);
-    const found = scenarioOf(layout, rates);
-    const scenario = { ...found, popularity: popularity ?? found.popularity };
+    const scenario = scenarioOf(layout, rates);
     const { context } = layout.sizes;
     const past = Math.min(options.past, context - 1);
     const prefill = prompts

@@ -4,7 +4,7 @@ import type { ModelSource } from '../engine/source.js';
 import { routeAtRandom, syntheticTensors } from '../engine/synthetic.js';
 import { expertBytes } from '../experts/spec.js';
 import { Type } from '../ggml/tensor.js';
-import { layersOf } from '../models/model.js';
+import { expertLayersOf } from '../models/model.js';
 import type { JsonObject } from '../weights/config.js';
 import { openSynthetic } from '../weights/synthetic.js';
 
@@ -26,7 +26,7 @@ export function sampleOf(source: ModelSource): ModelSource {
     synthetic: true,
     open(spec, declarations) {
       routeAtRandom(spec, 0);
-      const experts = layersOf(spec).flatMap(({ moe }) => (moe ? [moe.experts] : []));
+      const experts = expertLayersOf(spec);
       const bytes = experts.reduce((sum, of) => sum + expertBytes(of, Type.BF16), 0);
       const chosen = Math.max(...experts.map((of) => of.chosen));
       // Half of them are resident, and each lane is measured with as many as a token chooses.

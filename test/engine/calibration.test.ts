@@ -75,6 +75,7 @@ describe('stored rates', () => {
     writeFileSync(file, '');
     expect(() => rememberRates('a', rates, file)).not.toThrow();
     expect(recallRates('a', file)).toBeUndefined();
+    expect(() => forgetRates('a', file)).not.toThrow();
   });
 });
 
