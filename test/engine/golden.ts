@@ -21,7 +21,8 @@ export interface GoldenRun {
 }
 
 const missing = vulkanMissing();
-const unbuilt = loadExpertKernels() ? undefined : 'the native CPU kernels were not built';
+/** Why the native kernels are not tested, if so. */
+export const unbuilt = loadExpertKernels() ? undefined : 'the native CPU kernels were not built';
 if (unbuilt) console.warn(`Native kernels are NOT tested: ${unbuilt}`);
 if (missing) console.warn(`Vulkan is NOT tested: ${missing}`);
 
