@@ -10,21 +10,21 @@ const FIGURES: Record<string, { billions: number; source: string; within?: numbe
   'mixtral-8x7b': { billions: 46.7, source: 'mistral.ai, Mixtral of experts' },
   'mixtral-8x22b': { billions: 141, source: 'mistral.ai, Cheaper, Better, Faster, Stronger' },
   'qwen1.5-moe-a2.7b': { billions: 14.3, source: 'its README' },
-  'qwen2-57b-a14b': { billions: 57, source: 'arXiv 2407.10671, table 1' },
+  'qwen2-57b-a14b': { billions: 57, source: 'arXiv 2407.10671' },
   'qwen3-30b-a3b': { billions: 30.5, source: 'its README' },
   'qwen3-235b-a22b': { billions: 235, source: 'its README' },
-  'olmoe-1b-7b': { billions: 6.92, source: 'arXiv 2409.02060, table 10' },
+  'olmoe-1b-7b': { billions: 6.9, source: 'arXiv 2409.02060' },
   'phi-3.5-moe': { billions: 41.9, source: 'size of its safetensors on the hub' },
   'deepseek-moe-16b': { billions: 16.4, source: 'arXiv 2401.06066' },
-  'deepseek-v2-lite': { billions: 15.7, source: 'arXiv 2405.04434, appendix B' },
+  'deepseek-v2-lite': { billions: 15.7, source: 'arXiv 2405.04434' },
   'deepseek-v2': { billions: 236, source: 'arXiv 2405.04434' },
   'deepseek-v3': { billions: 671, source: 'arXiv 2412.19437' },
-  'gpt-oss-20b': { billions: 20.91, source: 'arXiv 2508.10925, table 1' },
-  'gpt-oss-120b': { billions: 116.83, source: 'arXiv 2508.10925, table 1' },
+  'gpt-oss-20b': { billions: 20.91, source: 'arXiv 2508.10925' },
+  'gpt-oss-120b': { billions: 116.83, source: 'arXiv 2508.10925' },
   'granite-3.1-1b-a400m': { billions: 1.3, source: 'its README', within: 0.05 / 1.3 },
   'glm-4.5-air': { billions: 106, source: 'arXiv 2508.06471' },
   'glm-4.5': { billions: 355, source: 'arXiv 2508.06471' },
-  'ernie-4.5-21b-a3b': { billions: 21.8, source: 'size of its safetensors on the hub' },
+  'ernie-4.5-21b-a3b': { billions: 21.83, source: "llama.cpp's count of its tensors" },
   // The paper's 8.7 counts a gate as wide as the expert; in the published weights it is twice that.
   'openmoe-8b': { billions: 49 / 4, source: 'its README: about 49 GB in float32', within: 0.04 },
   'switch-base-8': { billions: gibibytes(2.298), source: 'arXiv 2310.18859, table 2' },
@@ -38,7 +38,7 @@ function gibibytes(size: number): number {
   return (size * 2 ** 30) / 4 / 1e9;
 }
 
-/** Billions of parameters; where two of four bits share a byte, their scales count as none. */
+/** Billions of parameters; of packed ones two share a byte, and scales count as none. */
 function parameters(name: string): number {
   const { spec, declarations } = describeModel(syntheticSource(name, { empty: true }));
   const counts = syntheticTensors(spec, declarations).map(({ shape, dtype, name: tensor }) => {
