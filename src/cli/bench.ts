@@ -6,7 +6,7 @@ import type { Session } from '../engine/session.js';
 import type { LayerTimeline } from '../engine/timeline.js';
 import { FiddlerError } from '../errors.js';
 import { POLICIES, policyNamed } from '../experts/policies/index.js';
-import { PUBLISHED } from '../models/published.js';
+import { PUBLISHED } from '../models/published/index.js';
 import { GUESS_RECALL } from '../models/router-random.js';
 import { prepareReport, writeReport } from './bench-report.js';
 import { type BenchResults, commandLine } from './bench-results.js';

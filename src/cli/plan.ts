@@ -2,7 +2,7 @@ import { Argument, type Command, Option } from 'commander';
 import { prepareEnvironment } from '../devices/environment.js';
 import type { ModelSource } from '../engine/source.js';
 import { FiddlerError } from '../errors.js';
-import { PUBLISHED } from '../models/published.js';
+import { PUBLISHED } from '../models/published/index.js';
 import { addCommon, addMachineOptions, type ModelFlags, policyOption } from './options.js';
 import { BUNDLED_MODEL } from './package.js';
 import { integer, tokens } from './parse.js';

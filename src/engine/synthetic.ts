@@ -3,7 +3,7 @@ import { FiddlerError } from '../errors.js';
 import { wantedTensors } from '../experts/stored.js';
 import { layersOf, type ModelSpec } from '../models/model.js';
 import type { Declarations } from '../models/parameters.js';
-import { PUBLISHED } from '../models/published.js';
+import { PUBLISHED } from '../models/published/index.js';
 import { randomRouter } from '../models/router-random.js';
 import type { JsonObject } from '../weights/config.js';
 import { openSynthetic, type SyntheticTensor } from '../weights/synthetic.js';

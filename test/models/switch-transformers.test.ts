@@ -6,7 +6,7 @@ import { loadEngine } from '../../src/engine/load.js';
 import { familyOf } from '../../src/models/index.js';
 import { type LayerSpec, layersOf } from '../../src/models/model.js';
 import { Declarations } from '../../src/models/parameters.js';
-import { PUBLISHED } from '../../src/models/published.js';
+import { PUBLISHED } from '../../src/models/published/index.js';
 import type { JsonObject } from '../../src/weights/config.js';
 import { fiddlerError } from '../support/errors.js';
 import { temporaryFolder } from '../support/folder.js';

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { syntheticSource } from '../../src/engine/synthetic.js';
+import { FAMILIES, familyOf } from '../../src/models/index.js';
+import { PUBLISHED } from '../../src/models/published/index.js';
 import { hardwareNamed, parseHardware, publishedFor, ratesOn, standInFor } from '../../src/planning/hardware.js';
 import { HARDWARE } from '../../src/planning/machines/index.js';
 import type { Hardware } from '../../src/planning/machines/machine.js';
@@ -138,5 +140,17 @@ describe('a plan', () => {
     expect(message).toContain('--gpu-memory');
     const needed = Number(/--gpu-memory (\d+)MiB/.exec(message)![1]) * 2 ** 20;
     expect(plan(hardware, 'mixtral-8x7b', { gpuMemory: needed }).memory.accelerator.total).toBeLessThanOrEqual(needed);
+  });
+
+  const one = FAMILIES.map((family) => Object.keys(PUBLISHED).find((name) => familyOf(PUBLISHED[name]!) === family)!);
+  it.each(one)('is made of a published shape of every family: %s', (model) => {
+    const server = parseHardware(JSON.stringify({ ...PLAIN, ramGiB: 4096 }), '');
+    const { policies, experts, memory } = plan(server, model, { gpuMemory: 40 * 2 ** 30, ctx: 2048, prompts: [64] });
+    expect(memory.ram.total).toBeLessThan(4096 * 2 ** 30);
+    expect(experts.resident).toBeGreaterThan(0);
+    for (const { decode, prefill } of policies) {
+      expect(decode.ms).toBeGreaterThan(0);
+      expect(prefill[0]!.ms).toBeGreaterThanOrEqual(decode.ms);
+    }
   });
 });

@@ -1,0 +1,16 @@
+import { describe, expect, it } from 'vitest';
+import { FAMILIES } from '../../src/models/index.js';
+import { fiddler, jsonLines } from './fiddler.js';
+
+describe('fiddler doctor', () => {
+  const families = FAMILIES.map(({ name, modelType }) => name ?? modelType);
+
+  it('names every family', async () => {
+    const { code, stdout } = await fiddler(['doctor']);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`families  ${families.join(', ')}\n`);
+    expect(new Set(families).size).toBe(FAMILIES.length);
+    const [found] = jsonLines((await fiddler(['doctor', '--json'])).stdout);
+    expect(found.families).toEqual(families);
+  });
+});
