@@ -1,8 +1,9 @@
+import { surelyNeeded } from '../experts/lanes/ahead.js';
 import { SlotCache } from '../experts/lanes/cache.js';
 import { STREAM_SLOTS } from '../experts/lanes/slots.js';
 import type { Placement } from '../experts/placement.js';
 import { laneTimes, makespan } from '../experts/policies/lanes.js';
-import type { Demand, Policy, Share } from '../experts/policy.js';
+import type { Costs, Demand, Policy, Share } from '../experts/policy.js';
 import type { ExpertsSpec } from '../experts/spec.js';
 import { GUESS_RECALL } from '../models/router-random.js';
 import type { Limit } from './options.js';
@@ -40,8 +41,8 @@ export interface Scenario {
   policy: Policy;
   /** Nothing is offloaded: every expert is computed on the CPU. */
   inPlace: boolean;
-  /** Experts that the accelerator has room for beside the resident ones. */
-  slots: number;
+  /** Experts that the accelerator has room for beside the resident ones, in calls of one token and of several. */
+  slots: { one: number; several: number };
   prefetch: boolean;
   /** Most tokens of a call. */
   chunk: number;
@@ -58,7 +59,7 @@ interface Spent {
 
 /** Predicts decoding of one token behind `past` others. */
 export function predictDecode(scenario: Scenario, past: number): Prediction {
-  const run = new Simulation(scenario);
+  const run = new Simulation(scenario, scenario.slots.one);
   const { pace } = scenario;
   const { decoder } = partsOf(scenario);
   const others = run.others(decoder, 1, past) + pace.head;
@@ -72,7 +73,7 @@ export function predictDecode(scenario: Scenario, past: number): Prediction {
 
 /** Predicts a prompt of `tokens` from an empty KV cache to the first token's logits. */
 export function predictPrefill(scenario: Scenario, tokens: number): Prediction {
-  const run = new Simulation(scenario);
+  const run = new Simulation(scenario, tokens > 1 ? scenario.slots.several : scenario.slots.one);
   const { pace, chunk } = scenario;
   let others = pace.head;
   const calls: Spent[] = [];
@@ -137,8 +138,11 @@ class Simulation {
   /** Milliseconds of copies ahead that are not over yet. */
   private backlog = 0;
 
-  constructor(private readonly scenario: Scenario) {
-    const { layers, popularity, placement, slots, policy } = scenario;
+  constructor(
+    private readonly scenario: Scenario,
+    slots: number,
+  ) {
+    const { layers, popularity, placement, policy } = scenario;
     this.traffic = new Traffic(layers, popularity, SEED);
     this.resident = placement.map((experts) => new Set(experts));
     if (policy.streams && slots >= STREAM_SLOTS) this.cache = new SlotCache(slots, STREAM_SLOTS);
@@ -158,11 +162,13 @@ class Simulation {
     let routed = this.traffic.draw(from, tokens);
     for (let layer = from; layer < to; layer++) {
       const next = layer + 1 < to ? this.traffic.draw(layer + 1, tokens) : undefined;
-      const spent = this.layer(layer, routed);
-      if (prefetch && next && tokens === 1) spent.ms += this.ahead(layer + 1, next);
-      const hidden = spent.ms + pace.sparse(tokens, past);
-      const late = Math.max(0, this.backlog - hidden);
-      this.backlog = 0;
+      const { spent, streamed } = this.layer(layer, routed);
+      let late = 0;
+      if (prefetch && next && tokens === 1) {
+        spent.ms += this.ahead(layer + 1, next);
+        late = Math.max(0, this.backlog - spent.ms - pace.sparse(tokens, past));
+        this.backlog = 0;
+      } else this.backlog = next ? Math.max(0, this.sure(layer + 1, tokens, streamed) - pace.sparse(tokens, past)) : 0;
       total.ms += spent.ms + late;
       total.by.link += late;
       total.hits += spent.hits;
@@ -177,7 +183,8 @@ class Simulation {
     return layer * 1e6 + expert;
   }
 
-  private layer(layer: number, routed: Float64Array): Spent {
+  /** @returns what it takes, and the experts that were streamed whole */
+  private layer(layer: number, routed: Float64Array): { spent: Spent; streamed: number } {
     const { inPlace, policy, pace } = this.scenario;
     const { width } = this.scenario.layers[layer]!;
     const demand: Demand[] = [];
@@ -186,10 +193,14 @@ class Simulation {
       const cached = this.cache?.has(this.key(layer, expert)) === true;
       demand.push({ expert, tokens, resident: this.resident[layer]!.has(expert), cached });
     });
-    const plan = inPlace ? demand.map(onCpu) : policy.decide(demand, pace.costs, width);
+    const { calls } = pace.costs;
+    const costs = { ...pace.costs, calls: { ...calls, streamed: calls.streamed + this.backlog } };
+    const plan = inPlace ? demand.map(onCpu) : policy.decide(demand, costs, width);
     const hits = plan.filter((share) => share.lane === 'resident' || share.cached).length;
     this.remember(layer, plan);
-    return { ms: makespan(plan, pace.costs, width), by: this.spentOn(plan, width), hits, executions: demand.length };
+    const streamed = plan.filter(({ lane, range }) => lane === 'streamed' && !range).length;
+    const ms = makespan(plan, costs, width);
+    return { spent: { ms, by: this.spentOn(plan, costs, width), hits, executions: demand.length }, streamed };
   }
 
   /** What is streamed stays in its slot, as in the engine. */
@@ -201,6 +212,22 @@ class Simulation {
         (cached ? this.cache.find(key) : undefined) ?? this.cache.take(range || this.cache.has(key) ? undefined : key);
       if (slot !== undefined) this.cache.release(slot);
     }
+  }
+
+  /** Copies what the next layer needs whatever its router says, as many as this one streamed. @returns milliseconds of copies */
+  private sure(layer: number, tokens: number, streamed: number): number {
+    const { layers, pace, inPlace, popularity } = this.scenario;
+    const most = Math.min(streamed, this.cache?.size ?? 0);
+    if (inPlace || tokens === 1 || !pace.costs.overlap || most === 0) return 0;
+    const missing = (expert: number) => !this.resident[layer]!.has(expert);
+    const needed = surelyNeeded(layers[layer]!, tokens, popularity?.[layer], missing).slice(0, most);
+    const copied = needed.filter((expert) => {
+      const key = this.key(layer, expert);
+      const found = this.cache!.find(key);
+      this.cache!.release(found ?? this.cache!.take(key)!);
+      return found === undefined;
+    });
+    return copied.length * pace.costs.copy;
   }
 
   /** Copies what the next layer will probably choose. @returns milliseconds where copies do not run beside other work */
@@ -224,8 +251,7 @@ class Simulation {
   }
 
   /** A plan's time by what it waits for: the lanes that run at once share it by their own times. */
-  private spentOn(plan: readonly Share[], width: number): Record<Limit, number> {
-    const { costs } = this.scenario.pace;
+  private spentOn(plan: readonly Share[], costs: Costs, width: number): Record<Limit, number> {
     const { cpu, copies, streamed, resident } = laneTimes(plan, costs, width);
     const spent = nothing().by;
     const whole = makespan(plan, costs, width);

@@ -17,7 +17,7 @@ export function scenarioOf({ blueprint, machine, experts, placement, profile, si
     placement,
     policy: experts.policy,
     inPlace: machine.accelerator === machine.cpu,
-    slots: sizes.slots,
+    slots: { one: sizes.slotsForOne, several: sizes.slots },
     prefetch: experts.prefetches,
     chunk: sizes.chunk,
     popularity: profile?.counts,

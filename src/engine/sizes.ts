@@ -14,6 +14,10 @@ import type { ModelSource } from './source.js';
 /** The default of `--ctx`, where the model's own context is longer. */
 export const DEFAULT_CONTEXT = 4096;
 
+/** Copies ahead of a layer take as long as attention of a long prompt does: at most so many bytes, and this share of what is left. */
+const AHEAD_BYTES = 256 * 2 ** 20;
+const AHEAD_SHARE = 1 / 16;
+
 /** What of a model is decided by sizes alone. */
 export interface Sizes {
   context: number;
@@ -27,8 +31,9 @@ export interface Sizes {
   streams: boolean;
   /** Experts that the accelerator has room for beside those that are resident: for streaming, prefetches and the cache. */
   slots: number;
-  /** Of these, the cache. */
+  /** Of these, the cache, and those that serve calls of one token, the cache among them. */
   cached: number;
+  slotsForOne: number;
 }
 
 /** Decides what depends on sizes alone, and refuses what cannot fit before anything is loaded. */
@@ -49,7 +54,7 @@ export function planSizes(
   const budget = options.gpuMemory ?? (options.expertsResident === undefined ? machine.freeMemory() : Infinity);
   const perToken = spec.hidden * 4 * 16 + cacheRows(context) * 8 + biasBytes(declarations.relativeBiases, context);
   const caches = KvCache.bytes(declarations.caches, cacheRows(context), cacheType);
-  const slots = streams ? planSlots(blueprint, policies, options) : { needed: 0, cached: 0 };
+  const slots = streams ? planSlots(blueprint, policies, options) : { needed: 0, cached: 0, most: 0 };
   if (!streams && (options.expertCache || options.prefetch)) {
     options.onWarning?.('no expert is streamed, so that neither the expert cache nor prefetch is of use');
   }
@@ -65,11 +70,15 @@ export function planSizes(
     checkCache(slots.cached * bytes, budget - needed, machine.accelerator.name);
   }
   const fitting = residentCount(budget, fixed, bytes, total);
+  const forOne = slots.needed + slots.cached;
+  // Copies that run ahead of a layer keep the link busy while that attends.
+  const ahead = machine.kind.gpu ? Math.floor(Math.min(AHEAD_BYTES, (budget - fixed) * AHEAD_SHARE) / bytes) : 0;
+  const several = streams ? Math.max(forOne, Math.min(slots.needed + ahead, slots.most)) : 0;
   const resident = !offloads ? 0 : Math.min(fitting, (options.expertsResident ?? 1) * total);
   const onCpu = (total - resident) * bytes + blueprint.embedding.bytes;
   const inRam = machine.kind.gpu ? onCpu : onCpu + fixed + resident * bytes;
   if (!source.inMemory && !machine.countsOnly) checkRam(inRam, machine.ram.available);
-  return { context, chunk, wholePrompts, budget, streams, slots: slots.needed + slots.cached, cached: slots.cached };
+  return { context, chunk, wholePrompts, budget, streams, slots: several, slotsForOne: forOne, cached: slots.cached };
 }
 
 /** Slots that streaming and prefetches take, and those that the expert cache has beside them. @throws FiddlerError `usage` */
@@ -85,5 +94,6 @@ function planSlots(
     const problem = `an expert cache of ${gib(expertCache)} holds no expert: each takes ${gib(bytes)}`;
     throw new FiddlerError('usage', problem, 'give a larger --expert-cache, or none');
   }
-  return { needed, cached: Math.min(Math.floor(expertCache / bytes), Math.max(0, total - needed)) };
+  const most = Math.max(needed, ...blueprint.expertLayers.map((l) => l.count));
+  return { needed, most, cached: Math.min(Math.floor(expertCache / bytes), Math.max(0, total - needed)) };
 }

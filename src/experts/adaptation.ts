@@ -73,10 +73,11 @@ export class LearntCosts {
     return tokens === 1 ? this.adaptations?.single : this.adaptations?.several;
   }
 
-  /** For a call of so many tokens. */
-  for(tokens: number): Costs {
-    const learnt = this.adaptation(tokens);
-    return learnt ? { ...this.measured, contention: learnt.current } : this.measured;
+  /** For a call of so many tokens. @param backlog milliseconds for which the link is still busy with earlier copies */
+  for(tokens: number, backlog = 0): Costs {
+    const { measured } = this;
+    const contention = this.adaptation(tokens)?.current ?? measured.contention;
+    return { ...measured, contention, calls: { ...measured.calls, streamed: measured.calls.streamed + backlog } };
   }
 
   /** Takes note of a call's plan, timed or not. */

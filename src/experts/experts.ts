@@ -7,6 +7,7 @@ import type { Exchange } from './exchange.js';
 import { buildForRows, EXPERT_GRAPH_CAPACITY, type PlacedExpert } from './expert.js';
 import type { HostExperts } from './host-experts.js';
 import { RoutingInputs } from './io.js';
+import { surelyNeeded } from './lanes/ahead.js';
 import { ExpertCompute } from './lanes/compute.js';
 import { type CpuExperts, GgmlExperts } from './lanes/cpu.js';
 import { NativeExperts, type NativePool } from './lanes/native.js';
@@ -80,6 +81,10 @@ export class Experts {
   private readonly most: number;
   /** Bytes of one expert of each layer. */
   private readonly bytes: readonly number[];
+  /** Slots that a call of one token uses. */
+  private slotsForOne = STREAM_SLOTS;
+  /** When the link will be done with what it copies for the next layer, by performance.now(). */
+  private linkFree = 0;
   private calls = 0;
   private last?: { routes: Routes; plan: readonly Share[] };
 
@@ -125,16 +130,18 @@ export class Experts {
    * computing when this returns.
    */
   run(routes: Routes): void {
-    const { layer } = routes;
+    const { layer, tokens } = routes;
     const { slots } = this.parts;
+    slots?.resize(tokens > 1 && this.overlaps ? slots.count : this.slotsForOne);
     const cached = (e: number) => slots?.has(this.key(layer, e)) === true;
     const demand = this.assignments.group(routes, (e) => this.resident.has(layer, e), cached);
-    for (const { expert, tokens } of demand) this.statistics.chosen(layer, expert, tokens);
+    for (const each of demand) this.statistics.chosen(layer, each.expert, each.tokens);
     // Slots are left out where every expert was to be resident; if some do not fit after all, nothing can be streamed.
     const decides = this.sums !== undefined && (slots !== undefined || !this.policy.streams);
     const { width } = this.parts.layers[layer]!;
-    const costs = this.costs.for(routes.tokens);
-    this.execute(routes, decides ? this.policy.decide(demand, costs, width) : inPlace(demand));
+    const backlog = Math.max(0, this.linkFree - performance.now());
+    const costs = this.costs.for(tokens, backlog);
+    this.execute(routes, decides ? this.policy.decide(demand, costs, width) : inPlace(demand), backlog);
   }
 
   /**
@@ -152,17 +159,16 @@ export class Experts {
 
   /** Decides by another policy from now on, with the slots that it has where it is loaded alone. */
   use(policy: Policy, { cache = true, prefetch = this.parts.prefetch ?? policy.prefetches }: Caching = {}): void {
-    const { slots, cached, layers } = this.parts;
+    const { cached, layers } = this.parts;
     this.policy = policy;
     this.copiesAhead = prefetch === true;
     const ahead = this.copiesAhead ? Math.max(...layers.map((l) => l.chosen)) : 0;
-    slots?.resize(STREAM_SLOTS + ahead + (cache ? cached : 0));
+    this.slotsForOne = STREAM_SLOTS + ahead + (cache ? cached : 0);
   }
 
   /** Guesses of the next layer's experts are of use. */
   get prefetches(): boolean {
-    const { slots } = this.parts;
-    return this.copiesAhead && slots !== undefined && slots.size > STREAM_SLOTS;
+    return this.copiesAhead && this.parts.slots !== undefined && this.slotsForOne > STREAM_SLOTS;
   }
 
   /** An expert's name in the cache. */
@@ -230,13 +236,17 @@ export class Experts {
     this.sums?.send(tokens);
   }
 
-  private execute(routes: Routes, plan: readonly Share[]): void {
+  /**
+   * @param backlog milliseconds for which the link is still busy with copies for this plan; undefined where the call is
+   * made up or a repetition, so that no other layer follows
+   */
+  private execute(routes: Routes, plan: readonly Share[], backlog?: number): void {
     this.last = { routes, plan };
-    const { layer } = routes;
+    const { layer, tokens } = routes;
     const lanes = byLane(plan);
     this.onAccelerator.release();
-    const { tokens } = routes;
     const single = tokens === 1;
+    const timed = this.overlaps && this.calls++ % TIMED_CALLS === 0;
     this.send(lanes, single);
     const begin = performance.now();
     if (lanes.cpu.length > 0) this.startCpu(layer, lanes.cpu, tokens);
@@ -247,12 +257,19 @@ export class Experts {
     for (const share of lanes.resident) this.runResident(layer, share, single);
     const residentIssued = performance.now();
     if (routes.next) this.prefetch(layer + 1, routes.next);
+    const follows = backlog !== undefined;
+    let ahead = follows && !timed ? this.copyAhead(routes, lanes.streamed) : 0;
     const prefetched = performance.now();
     if (lanes.cpu.length > 0) this.finishCpu(tokens);
     const end = performance.now();
     this.costs.planned(lanes, tokens);
-    const waited = this.timeLanes(begin);
-    if (waited) this.costs.learn(lanes, this.parts.layers[layer]!.width, tokens, { ...waited, cpu: end - begin });
+    const waited = timed ? this.timeLanes(begin) : undefined;
+    if (waited) {
+      const times = { ...waited, streamed: waited.streamed - (backlog ?? 0), cpu: end - begin };
+      this.costs.learn(lanes, this.parts.layers[layer]!.width, tokens, times);
+      if (follows) ahead = this.copyAhead(routes, lanes.streamed);
+    }
+    this.linkFree = ahead > 0 ? performance.now() + ahead * this.costs.measured.copy : 0;
     this.count(layer, lanes, {
       resident: waited?.resident ?? (this.overlaps ? undefined : residentIssued - streamedIssued),
       streamed: waited?.streamed ?? (this.overlaps ? undefined : streamedIssued - cpuStarted),
@@ -316,6 +333,24 @@ export class Experts {
     }
   }
 
+  /**
+   * Starts to copy what the next layer will need of its experts for this many tokens, as many as this layer streamed.
+   * @returns how many that are
+   */
+  private copyAhead({ layer, tokens }: Routes, streamed: readonly Share[]): number {
+    const { layers, host, slots } = this.parts;
+    const next = layers[layer + 1];
+    const most = Math.min(streamed.filter(({ range }) => !range).length, slots?.size ?? 0);
+    if (tokens === 1 || !this.overlaps || !next || most === 0) return 0;
+    const missing = (expert: number) => !this.resident.has(layer + 1, expert);
+    const needed = surelyNeeded(next, tokens, this.statistics.popularity[layer + 1], missing).slice(0, most);
+    const copied = needed.filter((expert) =>
+      slots!.copyAhead(this.key(layer + 1, expert), host.expert(layer + 1, expert)),
+    ).length;
+    this.statistics.add('streamed', 0, copied * this.bytes[layer + 1]!);
+    return copied;
+  }
+
   /** Exchanges a resident expert for a missing one of its layer; only between calls of the model. Done when it returns. */
   exchange(exchange: Exchange): void {
     const { layer, evicted, admitted } = exchange;
@@ -358,9 +393,8 @@ export class Experts {
     this.parts.accelerator.compute.synchronize();
   }
 
-  /** Where lanes overlap, waits at some calls until each is done, and gives their milliseconds since `begin`. */
-  private timeLanes(begin: number): Omit<LaneTimes, 'cpu'> | undefined {
-    if (!this.overlaps || this.calls++ % TIMED_CALLS !== 0) return undefined;
+  /** Waits until each lane of the accelerator is done, and gives their milliseconds since `begin`. */
+  private timeLanes(begin: number): Omit<LaneTimes, 'cpu'> {
     const { accelerator } = this.parts;
     const before = performance.now();
     accelerator.copies.synchronize();

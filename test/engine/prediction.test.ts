@@ -60,7 +60,7 @@ function scenario(rates: Rates, policy: string, resident: number): Scenario {
     placement: spread(resident, Array(LAYERS).fill(layer.count)),
     policy: policyNamed(policy),
     inPlace: false,
-    slots: 2,
+    slots: { one: 2, several: 2 },
     prefetch: false,
     chunk: 512,
   };

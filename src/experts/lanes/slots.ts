@@ -93,8 +93,8 @@ export class StreamSlots {
     const placed = found === undefined ? this.fill(slot, source, range) : inSlab(this.slab, slot);
     this.use(slot, () => compute(placed, slot));
     this.cache.release(slot);
-    const ahead = this.ahead.delete(slot);
-    return found === undefined ? 'copied' : ahead ? 'prefetched' : 'cached';
+    if (found === undefined) return 'copied';
+    return this.ahead.delete(slot) ? 'prefetched' : 'cached';
   }
 
   /**
@@ -112,6 +112,18 @@ export class StreamSlots {
     this.fill(slot, source);
     this.ahead.add(slot);
     return true;
+  }
+
+  /** Queues the copy of an expert that the next layer needs. @returns whether anything is copied */
+  copyAhead(key: number, source: PlacedExpert): boolean {
+    const found = this.cache.find(key);
+    const slot = found ?? this.cache.take(key)!;
+    if (found === undefined) {
+      this.fill(slot, source);
+      this.ahead.add(slot);
+    }
+    this.cache.release(slot);
+    return found === undefined;
   }
 
   /** Gives up what was copied ahead and not needed: it stays in the cache. @returns how many experts that are */

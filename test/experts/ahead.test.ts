@@ -1,0 +1,28 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { surelyNeeded } from '../../src/experts/lanes/ahead.js';
+
+const layers = fc
+  .integer({ min: 1, max: 64 })
+  .chain((count) => fc.record({ count: fc.constant(count), chosen: fc.integer({ min: 1, max: count }) }));
+
+it('names each missing expert once, the most popular first, where each can expect tokens', () => {
+  fc.assert(
+    fc.property(layers, fc.integer({ min: 1, max: 4096 }), fc.infiniteStream(fc.nat(9)), (layer, tokens, numbers) => {
+      const popularity = Array.from({ length: layer.count }, () => numbers.next().value as number);
+      const isMissing = Array.from({ length: layer.count }, () => (numbers.next().value as number) > 4);
+      const found = surelyNeeded(layer, tokens, popularity, (e) => isMissing[e]!);
+      const expects = (tokens * layer.chosen) / layer.count >= 4;
+      const missing = isMissing.flatMap((is, e) => (is ? [e] : []));
+      expect([...found].sort((a, b) => a - b)).toEqual(expects ? missing : []);
+      for (let i = 1; i < found.length; i++) {
+        expect(popularity[found[i]!]!).toBeLessThanOrEqual(popularity[found[i - 1]!]!);
+      }
+    }),
+  );
+});
+
+it('copies nothing ahead of a decoded token', () => {
+  expect(surelyNeeded({ count: 8, chosen: 2 }, 1, undefined, () => true)).toEqual([]);
+  expect(surelyNeeded({ count: 8, chosen: 2 }, 16, undefined, () => true)).toHaveLength(8);
+});
