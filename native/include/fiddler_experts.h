@@ -17,7 +17,7 @@
 extern "C" {
 #endif
 
-#define FK_API_VERSION 1
+#define FK_API_VERSION 2
 
 typedef enum fk_status {
   FK_OK = 0,
@@ -53,6 +53,7 @@ typedef struct fk_layer {
   int32_t activation; /* fk_activation */
   int32_t precision;  /* fk_precision */
   float alpha, limit; /* of FK_SWIGLU_CLAMPED */
+  int32_t overwrite;  /* not 0: what y holds counts as 0, in every row of it */
 } fk_layer;
 
 /* One expert, or the part of it made of rows [row_begin, row_end) of gate and up, which are columns of down.
@@ -91,7 +92,7 @@ int fk_pool_threads(const fk_pool *pool);
 void fk_pool_begin(fk_pool *pool);
 void fk_pool_end(fk_pool *pool);
 
-/* y[token] += weight · expert(x[token]) for every route of every expert; route i serves token route_tokens[i] with weight
+/* y[token] += weight · expert(x[token]) for every route of every expert, from zero where the layer overwrites; route i serves token route_tokens[i] with weight
  * route_weights[i]. x and y are [tokens, hidden] f32 and do not overlap. Experts may share tokens. The order of every
  * sum depends on nothing but the arguments and the kernel: not on threads or timing. */
 int fk_experts_run(fk_pool *pool, const fk_layer *layer, const fk_expert *experts, int count,

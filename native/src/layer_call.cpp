@@ -11,8 +11,17 @@ namespace {
 constexpr int64_t kBatchBytes = int64_t(32) << 20;
 // Chunks a thread gets of a stage, on average: what a thread that finishes last may keep the others waiting.
 constexpr int kChunksPerThread = 32;
-constexpr int kTileChunksPerThread = 4;
+constexpr int kTileChunksPerThread = 4, kWideChunksPerThread = 2;
+// Rows of y that a chunk sets to zero.
+constexpr int kZeroRows = 16;
 constexpr int64_t kScratchBytes = kPanelBytes + kSumsBytes;
+
+int panel_rows(const Task &task) { return task.wide ? kWidePanelRows : kPanelRows; }
+
+int chunks_per_thread(const Task &task) {
+  if (task.form == Form::dot) return kChunksPerThread;
+  return task.wide ? kWideChunksPerThread : kTileChunksPerThread;
+}
 
 int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -47,6 +56,8 @@ std::vector<Stage> LayerCall::plan(const Kernel &kernel, const fk_layer &layer, 
   job_ = {layer, round_up(layer.hidden, kStep), x, y, nullptr};
   add_tasks(experts, count, routes);
   std::vector<Stage> stages;
+  rows_ready_ = false;
+  if (layer.overwrite && tasks_.empty()) add_preparation(stages, {0, 0}, tokens);
   for (Batch batch : place_tasks(tokens)) {
     add_preparation(stages, batch, tokens);
     add_gate_up(stages, batch);
@@ -74,6 +85,7 @@ void LayerCall::add_tasks(const fk_expert *experts, int count, const Routes &rou
     task.rows = e.row_end - e.row_begin;
     task.act_k = round_up(task.rows, kStep);
     task.vectors = round_up(e.routes, kVector) / kVector;
+    task.wide = e.routes >= arithmetic_->wide_tokens;
     if (task.rows > 0 || e.down_bias) tasks_.push_back(task);
   }
 }
@@ -109,7 +121,7 @@ std::vector<LayerCall::Batch> LayerCall::place_tasks(int tokens) {
   return batches;
 }
 
-// The tokens into the layouts that the batch's forms read.
+// The tokens into the layouts that the batch's forms read; before the first batch, y to zero where that is asked for.
 void LayerCall::add_preparation(std::vector<Stage> &stages, Batch batch, int tokens) {
   constexpr int kSlice = 512; // k of one chunk
   const auto pieces = std::make_shared<std::vector<Piece>>();
@@ -120,17 +132,23 @@ void LayerCall::add_preparation(std::vector<Stage> &stages, Batch batch, int tok
     if (tasks_[i].form == Form::tile) pieces->push_back({i, 0, tasks_[i].vectors * slices});
   }
   // Row by row where an expert wants rows, unless an earlier batch has them.
-  const bool converted = !stages.empty() && rows_ready_;
-  const int rows = dot && !converted ? tokens : 0;
-  rows_ready_ = dot || converted;
-  int chunks = rows;
+  const int rows = dot && !rows_ready_ ? tokens : 0;
+  rows_ready_ |= dot;
+  const int zeros = stages.empty() && job_.layer.overwrite ? (tokens + kZeroRows - 1) / kZeroRows : 0;
+  int chunks = rows + zeros;
   for (Piece &piece : *pieces) {
     piece.begin = chunks;
     chunks = piece.end += chunks;
   }
   if (chunks == 0) return;
-  stages.push_back({chunks, [this, pieces, rows, slices](int chunk, int) {
+  stages.push_back({chunks, [this, pieces, rows, zeros, slices, tokens](int chunk, int) {
                       if (chunk < rows) return arithmetic_->convert_row(job_, chunk);
+                      if (chunk < rows + zeros) {
+                        const int first = (chunk - rows) * kZeroRows, count = std::min(kZeroRows, tokens - first);
+                        const int64_t hidden = job_.layer.hidden;
+                        std::fill_n(job_.y + first * hidden, count * hidden, 0.0f);
+                        return;
+                      }
                       const auto piece = std::find_if(pieces->begin(), pieces->end(),
                                                       [&](const Piece &p) { return chunk < p.end; });
                       const int part = chunk - piece->begin, k = part % slices * kSlice;
@@ -145,8 +163,8 @@ void LayerCall::add_gate_up(std::vector<Stage> &stages, Batch batch) {
   for (int i = batch.begin; i < batch.end; i++) rows[int(tasks_[i].form)] += tasks_[i].rows;
   for (int i = batch.begin; i < batch.end; i++) {
     const Task &task = tasks_[i];
-    const int most = task.expert.gate ? kPanelRows / 2 : kPanelRows;
-    const int chunks = threads_ * (task.form == Form::dot ? kChunksPerThread : kTileChunksPerThread);
+    const int panel = panel_rows(task), most = task.expert.gate ? panel / 2 : panel;
+    const int chunks = threads_ * chunks_per_thread(task);
     const int fair = int(std::min<int64_t>(rows[int(task.form)] / chunks, most));
     const int step = std::max(kStep, round_up(fair, kStep));
     for (int r = 0; r < task.rows; r += step) pieces->push_back({i, r, std::min(r + step, task.rows)});
@@ -159,10 +177,14 @@ void LayerCall::add_gate_up(std::vector<Stage> &stages, Batch batch) {
 
 // A chunk owns its columns of y for all experts of the batch, so that no two threads add to one element.
 void LayerCall::add_down(std::vector<Stage> &stages, Batch batch) {
-  bool tile = false;
-  for (int i = batch.begin; i < batch.end; i++) tile |= tasks_[i].form == Form::tile;
+  int panel = kWidePanelRows, tile_chunks = 0; // a thread
+  for (int i = batch.begin; i < batch.end; i++) {
+    panel = std::min(panel, panel_rows(tasks_[i]));
+    if (tasks_[i].form == Form::tile) tile_chunks = std::max(tile_chunks, chunks_per_thread(tasks_[i]));
+  }
+  const bool tile = tile_chunks > 0;
   const int hidden = job_.layer.hidden;
-  const int fair = std::min(kPanelRows, hidden / (threads_ * (tile ? kTileChunksPerThread : kChunksPerThread)));
+  const int fair = std::min(panel, hidden / (threads_ * (tile ? tile_chunks : kChunksPerThread)));
   const int least = tile ? kStep : kVector;
   const int step = std::max(least, round_up(fair, least));
   stages.push_back({(hidden + step - 1) / step, [this, batch, step, hidden](int chunk, int thread) {

@@ -108,7 +108,8 @@ export class Experts {
     this.onAccelerator = new ExpertCompute(accelerator, { input, output: hidden, ...io(this.forAccelerator) });
     const output = this.sums?.host ?? hidden;
     const { host, pool } = parts;
-    if (pool) this.onCpu = new NativeExperts(pool, host, layers, host.typeOf(0), hostInput, output);
+    if (pool)
+      this.onCpu = new NativeExperts(pool, host, layers, host.typeOf(0), hostInput, output, this.sums !== undefined);
     else {
       this.cpuGraphs = new ExpertCompute(cpu, { input: hostInput, output, ...io(this.forCpu) });
       this.onCpu = new GgmlExperts(this.cpuGraphs, host, layers);
@@ -227,7 +228,7 @@ export class Experts {
   }
 
   private startCpu(layer: number, shares: readonly Share[], tokens: number): void {
-    this.sums?.clear(tokens);
+    if (!this.native) this.sums?.clear(tokens);
     this.onCpu.start({ layer, shares, assignments: this.assignments, tokens });
   }
 
@@ -251,11 +252,12 @@ export class Experts {
     const begin = performance.now();
     if (lanes.cpu.length > 0) this.startCpu(layer, lanes.cpu, tokens);
     const cpuStarted = performance.now();
+    // While these are computed the first copies arrive.
+    for (const share of lanes.resident) this.runResident(layer, share, single);
+    const residentIssued = performance.now();
     for (const [i, share] of lanes.streamed.entries()) this.runStreamed(layer, share, single, i);
     this.statistics.cache.wastedPrefetches += this.parts.slots?.settle() ?? 0;
     const streamedIssued = performance.now();
-    for (const share of lanes.resident) this.runResident(layer, share, single);
-    const residentIssued = performance.now();
     if (routes.next) this.prefetch(layer + 1, routes.next);
     const follows = backlog !== undefined;
     let ahead = follows && !timed ? this.copyAhead(routes, lanes.streamed) : 0;
@@ -271,8 +273,8 @@ export class Experts {
     }
     this.linkFree = ahead > 0 ? performance.now() + ahead * this.costs.measured.copy : 0;
     this.count(layer, lanes, {
-      resident: waited?.resident ?? (this.overlaps ? undefined : residentIssued - streamedIssued),
-      streamed: waited?.streamed ?? (this.overlaps ? undefined : streamedIssued - cpuStarted),
+      resident: waited?.resident ?? (this.overlaps ? undefined : residentIssued - cpuStarted),
+      streamed: waited?.streamed ?? (this.overlaps ? undefined : streamedIssued - residentIssued),
       cpu: end - (this.overlaps ? begin : prefetched),
     });
   }

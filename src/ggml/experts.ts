@@ -5,7 +5,7 @@ import { FiddlerError } from '../errors.js';
 
 /** Where `native/build.mjs` leaves the library: the same place seen from src/ggml and from dist/ggml. */
 const LIBRARY = fileURLToPath(new URL('../../native/build/libfiddler-experts.so', import.meta.url));
-const API_VERSION = 1;
+const API_VERSION = 2;
 
 /** Weight types the kernels read, as in `fk_type`. */
 export const EXPERT_TYPES = { F32: 0, F16: 1, BF16: 2, Q8_0: 3 } as const;
@@ -64,6 +64,8 @@ export interface ExpertLayer {
   /** Of `swiglu-clamped`. */
   readonly alpha?: number;
   readonly limit?: number;
+  /** What y holds counts as 0, in every row of it. */
+  readonly overwrite?: boolean;
 }
 
 /** Where one expert lies. 0n is an absent gate or bias. */
@@ -95,7 +97,7 @@ export interface ExpertPart {
 /** One expert of a call. Of an expert computed in parts, one part carries `downBias`. */
 export type ExpertTask = ExpertPlace & ExpertPart;
 
-const LAYER_BYTES = 24;
+const LAYER_BYTES = 28;
 const EXPERT_BYTES = 88;
 /** Offset of the numbers that change from call to call, 32 bits each. */
 const PART_OFFSET = 72;
@@ -109,6 +111,7 @@ export function encodeLayer(layer: ExpertLayer): Uint8Array {
   view.setInt32(12, layer.fullF32 ? 1 : 0, true);
   view.setFloat32(16, layer.alpha ?? 0, true);
   view.setFloat32(20, layer.limit ?? 0, true);
+  view.setInt32(24, layer.overwrite ? 1 : 0, true);
   return new Uint8Array(view.buffer);
 }
 
@@ -192,7 +195,7 @@ export class ExpertPool {
   }
 
   /**
-   * y[token] += weight · expert(x[token]) for every route of every expert. `layer` and `experts` are what encodeLayer
+   * y[token] += weight · expert(x[token]) for every route of every expert, unless the layer overwrites y. `layer` and `experts` are what encodeLayer
    * and encodeExperts gave; x and y are [tokens, hidden] f32.
    * @throws FiddlerError `device` where the arguments make no sense, `memory` where scratch cannot be had.
    */

@@ -74,7 +74,7 @@ describe.skipIf(!loadExpertKernels())('the CPU lane by native kernels', () => {
 
     const kernels = loadExpertKernels()!;
     const host = { expert: (_: number, e: number) => experts[e]! } as HostExperts;
-    const native = new NativeExperts({ name: '', pool: kernels.pool(1), spin: false }, host, [spec], type, x, y);
+    const native = new NativeExperts({ name: '', pool: kernels.pool(1), spin: false }, host, [spec], type, x, y, false);
     const assignments = new Assignments(COUNT, TOKENS);
     const routes = { experts: Int32Array.of(0, 1, 1), weights: Float32Array.of(0.5, 2, 0.25) };
     assignments.group({ layer: 0, tokens: TOKENS, chosen: 1, ...routes }, () => false);

@@ -80,10 +80,14 @@ export class ExpertCase {
   }
 
   /** y of the native kernels after it held `before` everywhere. */
-  run(pool: ExpertPool, { fullF32 = false, rows = this.rows, before = 0.25, downBias = true } = {}): Float32Array {
+  run(
+    pool: ExpertPool,
+    { fullF32 = false, rows = this.rows, before = 0.25, downBias = true, overwrite = false } = {},
+  ): Float32Array {
     const { hidden, type, tokens } = this.options;
     const y = new Float32Array(tokens * hidden).fill(before);
-    const layer = encodeLayer({ hidden, type, activation: this.activation, fullF32, alpha: ALPHA, limit: LIMIT });
+    const { activation } = this;
+    const layer = encodeLayer({ hidden, type, activation, fullF32, alpha: ALPHA, limit: LIMIT, overwrite });
     let first = 0;
     const tasks = this.experts.map((e): ExpertTask => {
       first += e.tokens.length;

@@ -59,6 +59,12 @@ describe.skipIf(!kernels).each(names)('CPU expert kernel %s', (name) => {
       for (const tokens of [1, 50]) expectRight(expertCase({ hidden: 1088, ff: 672, type, tokens }));
   });
 
+  it.each(['BF16', 'F16'] as const)('takes %s in wide panels for many tokens', (type) => {
+    const test = expertCase({ hidden: 1077, ff: 544, type, tokens: 390 });
+    pool.poison(0xff);
+    expect(normalisedError(test.run(pool), test.reference())).toBeLessThan(BF16_ERROR);
+  });
+
   it.each(types)('reads %s rows that are evenly spaced where they lie', (type) => {
     for (const tokens of [20, 30, 60, 100]) {
       const test = expertCase({ hidden: 1088, ff: 320, type, tokens, gap: 4 });
@@ -94,6 +100,15 @@ describe.skipIf(!kernels).each(names)('CPU expert kernel %s', (name) => {
     const y = test.run(pool);
     for (const token of [0, 1, 2, 4, 6, 7, 38, 39])
       expect(y.subarray(token * 77, (token + 1) * 77)).toEqual(new Float32Array(77).fill(0.25));
+  });
+
+  it('overwrites y where it is told to, also where no expert adds anything', () => {
+    const routes = [[3], Array.from({ length: 20 }, (_, i) => 39 - i)];
+    for (const served of [routes, [[7]], [[]], []]) {
+      const test = expertCase({ hidden: 77, ff: 50, type: 'BF16', tokens: 40, routes: served });
+      const added = test.run(pool, { before: 0 });
+      expect(test.run(pool, { before: Number.NaN, overwrite: true })).toEqual(added);
+    }
   });
 
   it('gives the same bits again and with other numbers of threads', () => {

@@ -10,7 +10,7 @@ namespace {
 
 struct AmxTile {
   using Element = bf16;
-  static constexpr int kRows = 32, kVectors = 2, kDepth = 512, kInPlace = 4;
+  static constexpr int kRows = 32, kVectors = 2, kDepth = 512, kWideDepth = 1024, kWideTokens = 384, kInPlace = 4;
   static constexpr bool kSpread = true;
   static void begin() { FK_TILES_ON(); }
   static void end() { FK_TILES_OFF(); }
@@ -22,16 +22,24 @@ struct AmxTile {
       multiply<1, V>(o);
   }
 
+  // On numbers as they come: with zeros the units draw less power and run a quarter faster.
   static double peak(int64_t rounds) {
+    alignas(64) bf16 operands[4][16 * 32];
+    uint32_t random = 1;
+    for (auto &operand : operands)
+      for (bf16 &value : operand) {
+        random = random * 1664525 + 1013904223;
+        value = to_bf16(float(int32_t(random)) * 0x1p-31f);
+      }
     FK_TILES_ON();
     FK_TILE_ZERO(0);
     FK_TILE_ZERO(1);
     FK_TILE_ZERO(2);
     FK_TILE_ZERO(3);
-    FK_TILE_ZERO(4);
-    FK_TILE_ZERO(5);
-    FK_TILE_ZERO(6);
-    FK_TILE_ZERO(7);
+    FK_TILE_LOAD(4, operands[0], 64);
+    FK_TILE_LOAD(5, operands[1], 64);
+    FK_TILE_LOAD(6, operands[2], 64);
+    FK_TILE_LOAD(7, operands[3], 64);
     for (int64_t i = 0; i < rounds; i++) {
       FK_TILE_DOT(0, 4, 6);
       FK_TILE_DOT(1, 4, 7);
