@@ -23,7 +23,7 @@ const REPORT: Report = {
     cpu: { experts: 1, bytes: 220_000, ms: 0.4 },
   },
   cache: { hits: 0, usefulPrefetches: 0, wastedPrefetches: 0 },
-  memory: { accelerator: 5_000_000, ram: 11_000_000, peakRss: 123_000_000 },
+  memory: { accelerator: 5_000_000, ram: 11_000_000, taken: 16_000_000, planned: 125_000_000, peakRss: 123_000_000 },
 };
 
 describe('formatReport', () => {
