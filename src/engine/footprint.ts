@@ -28,7 +28,7 @@ export function recallProcess(machine: Machine, dtype = 'auto', folder = cacheFo
 }
 
 export function rememberProcess(machine: Machine, bytes: number, dtype = 'auto', folder = cacheFolder()): void {
-  entries.write(processKey(machine, dtype), { bytes }, folder);
+  if (!machine.elsewhere) entries.write(processKey(machine, dtype), { bytes }, folder);
 }
 
 function processKey({ kind, hardware }: Machine, dtype: string): string {

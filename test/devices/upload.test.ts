@@ -48,6 +48,23 @@ describe('numbers of another type', () => {
     );
   });
 
+  it.each([Type.BF16, Type.F32])('are told of once they were read, each once, as type %i', (type) => {
+    const count = 2 * (4 << 20) + 7;
+    const source = mapAnonymous('source', count * 2);
+    const memory = new HostTensors(1);
+    const target = memory.tensor(type, count);
+    memory.allocate(new HostMemory(cpu.bufferType));
+    const parts: [address: bigint, bytes: number][] = [];
+    const stored = { type: Type.BF16, elements: count, address: source.address };
+    new Uploader(cpu).upload(target, stored, 0, (...part) => parts.push(part));
+    expect(parts).toHaveLength(3);
+    const ends = parts.map(([address, bytes]) => address + BigInt(bytes));
+    expect(parts.map(([address]) => address)).toEqual([source.address, ...ends.slice(0, -1)]);
+    expect(ends.at(-1)).toBe(source.address + BigInt(count * 2));
+    memory.free();
+    unmap(source);
+  });
+
   it('are converted part by part where they are very many', () => {
     const { numbers, expected } = upcast((4 << 20) + 4096 * 3 + 5, 2);
     expect(Buffer.from(numbers.buffer).equals(Buffer.from(expected.buffer))).toBe(true);
