@@ -4,7 +4,7 @@ import type { ModelSource } from '../engine/source.js';
 import { FiddlerError } from '../errors.js';
 import { PUBLISHED } from '../models/published/index.js';
 import { addCommon, addMachineOptions, type ModelFlags, policyOption } from './options.js';
-import { BUNDLED_MODEL } from './package.js';
+import { BUNDLED_MODEL, MAIN_SCRIPT } from './package.js';
 import { integer, tokens } from './parse.js';
 import { formatPlan } from './plan-report.js';
 import { warn } from './warn.js';
@@ -73,10 +73,17 @@ async function plan(model: string, flags: PlanFlags): Promise<void> {
   prepareEnvironment(flags);
   const { calibrated } = await import('../planning/calibrate.js');
   const { planModel } = await import('../planning/plan.js');
+  const { rehearsedProcess } = await import('../planning/rehearsal.js');
   const source = await sourceOf(model, flags);
   const { prompts, decodeAt: past, json, ...options } = flags;
   const rates = calibrated(source, { ...options, onWarning: warn });
-  const found = planModel(source, { ...options, prompts, past }, () => rates);
+  const rehearsal = { script: MAIN_SCRIPT, model: BUNDLED_MODEL };
+  const found = planModel(
+    source,
+    { ...options, prompts, past },
+    () => rates,
+    (machine) => rehearsedProcess(machine, { ...options, onWarning: warn }, rehearsal),
+  );
   process.stdout.write(json ? `${JSON.stringify(found)}\n` : formatPlan(found));
   if (found.memory.ram.total > found.memory.ram.available) process.exitCode = 1;
 }

@@ -33,9 +33,10 @@ export function formatReport(report: Report): string {
   rows.push(['experts', expertsLine(experts)]);
   for (const name of ['resident', 'streamed', 'cpu'] as const) rows.push([`  ${LANE_NAMES[name]}`, lane(lanes[name])]);
   if (used(report.cache)) rows.push(['  cache', cacheWork(report.cache)]);
+  const planned = memory.planned === undefined ? '' : ` of ${formatBytes(memory.planned)} planned`;
   rows.push([
     'memory',
-    `accelerator ${formatBytes(memory.accelerator)}, weights in RAM ${formatBytes(memory.ram)}, peak resident set ${formatBytes(memory.peakRss)}`,
+    `accelerator ${formatBytes(memory.accelerator)}, weights in RAM ${formatBytes(memory.ram)}, peak resident set ${formatBytes(memory.peakRss)}${planned}`,
   ]);
   return rows.map(([name, value]) => `${dim(name.padEnd(12))} ${value}\n`).join('');
 }

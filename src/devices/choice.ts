@@ -8,6 +8,8 @@ export interface Choice {
   kind: AcceleratorKind;
   /** ggml's name of the device; missing where the kind has but one. */
   device?: string;
+  /** A GPU whose memory is the host's RAM. */
+  inRam?: boolean;
 }
 
 /** The device of a probe that is used: the first that works, a GPU before software. */
@@ -39,7 +41,7 @@ function chooseAny(probe: (kind: AcceleratorKind) => Probe, onWarning: (line: st
   for (const kind of ACCELERATORS.filter((k) => k.gpu)) {
     const found = probe(kind);
     const device = bestDevice(found);
-    if (device && !device.software) return { kind, device: device.name };
+    if (device && !device.software) return choiceOf(kind, device);
     if (!device && !found.absent) {
       onWarning(`${kind.name} is not used: ${faultOf(found)} (\`fiddler doctor --refresh\` tries it again)`);
     }
@@ -62,7 +64,11 @@ function chooseNamed(
   if (device.software) {
     onWarning(`${kind.name} is a software device here (${device.description}), slower than --accelerator none`);
   }
-  return { kind, device: device.name };
+  return choiceOf(kind, device);
+}
+
+function choiceOf(kind: AcceleratorKind, { name, software, kind: type }: ProbedDevice): Choice {
+  return { kind, device: name, inRam: software || type === 'integrated' };
 }
 
 /** `chooseAccelerator` by what this machine's GPUs do, remembered from earlier probes. */

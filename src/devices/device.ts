@@ -71,7 +71,7 @@ export class Device {
     return buffer;
   }
 
-  /** Memory of the host from which this device copies fastest: pinned where it can be. */
+  /** Type of the host's buffers from which this device copies fastest: pinned where it can be. */
   hostBufferType(fallback: Pointer): Pointer {
     return api().deviceHostBufferType(this.pointer) ?? fallback;
   }
@@ -124,6 +124,22 @@ export class Device {
   }
 }
 
+/** The host's memory for what JavaScript exchanges with devices. */
+export class HostMemory {
+  /** Bytes taken. */
+  bytes = 0;
+
+  /** @param type of the buffers: the CPU's, or pinned memory of an accelerator */
+  constructor(readonly type: Pointer) {}
+
+  /** Allocates every tensor of `context`. @throws FiddlerError `memory` */
+  allocate(context: TensorContext): Buffer {
+    const buffer = Buffer.allocate(context, this.type, 'host memory for activations');
+    this.bytes += buffer.bytes;
+    return buffer;
+  }
+}
+
 /** Tensors in the host's memory that JavaScript reads and writes in place. */
 export class HostTensors {
   private readonly context: TensorContext;
@@ -137,13 +153,8 @@ export class HostTensors {
     return this.context.tensor(...args);
   }
 
-  /** @param type buffer type: the CPU's, or pinned memory of an accelerator */
-  allocate(type: Pointer): void {
-    this.buffer = Buffer.allocate(this.context, type, 'host memory for activations');
-  }
-
-  get bytes(): number {
-    return this.buffer?.bytes ?? 0;
+  allocate(memory: HostMemory): void {
+    this.buffer = memory.allocate(this.context);
   }
 
   free(): void {

@@ -6,6 +6,7 @@ import type { Source } from '../weights/source.js';
 import { usableCores } from './cores.js';
 import type { Device } from './device.js';
 
+/** Numbers that are converted or copied at once. */
 const CHUNK_ELEMENTS = 4 << 20;
 
 /** ggml divides a copy between its threads by rows, so a long vector is copied as a matrix with rows of this many. */
@@ -20,14 +21,24 @@ interface InMemory {
   elements: number;
 }
 
+/** Called with a part of the host's memory once it was read. */
+export type OnRead = (address: Pointer, bytes: number) => void;
+
+/** Bytes that writing `source` as numbers of `type` takes meanwhile, beside what it reads. */
+export function scratchBytes(source: Source, type: Type): number {
+  const { elements } = source;
+  const made = 'address' in source ? 0 : rowBytes(source.type, elements);
+  return made + (type === source.type ? 0 : rowBytes(type, Math.min(CHUNK_ELEMENTS, elements)));
+}
+
 /** Fills tensors of any device from the host's memory, converting between element types on the CPU where they differ. */
 export class Uploader {
   constructor(private readonly cpu: Device) {}
 
   /** Writes `source` into `target` from byte `offset` on; done when this returns. */
-  upload(target: Tensor, source: Source, offset = 0): void {
+  upload(target: Tensor, source: Source, offset = 0, onRead: OnRead = () => {}): void {
     const { type, elements } = source;
-    if ('address' in source) this.write(target, source, offset);
+    if ('address' in source) this.write(target, source, offset, onRead);
     else {
       this.withScratch(type, elements, (made) => {
         source.make(made.address, convert);
@@ -36,19 +47,25 @@ export class Uploader {
     }
   }
 
-  private write(target: Tensor, { address, type, elements }: InMemory, offset: number): void {
+  private write(target: Tensor, source: InMemory, offset: number, onRead: OnRead = () => {}): void {
+    const { type, elements } = source;
+    const inChunks = (write: (chunk: InMemory, at: number) => void) => {
+      for (let done = 0; done < elements; done += CHUNK_ELEMENTS) {
+        const address = source.address + BigInt(rowBytes(type, done));
+        const chunk = { address, type, elements: Math.min(CHUNK_ELEMENTS, elements - done) };
+        write(chunk, offset + rowBytes(target.type, done));
+        onRead(address, rowBytes(type, chunk.elements));
+      }
+    };
     if (type === target.type) {
-      api().tensorSet(target.pointer, address, offset, rowBytes(type, elements));
+      inChunks((chunk, at) => api().tensorSet(target.pointer, chunk.address, at, rowBytes(type, chunk.elements)));
       return;
     }
-    const longest = Math.min(CHUNK_ELEMENTS, elements);
-    this.withScratch(target.type, longest, (scratch) => {
-      for (let done = 0; done < elements; done += longest) {
-        const count = Math.min(longest, elements - done);
-        this.convert({ address: address + BigInt(rowBytes(type, done)), type, elements: count }, scratch);
-        const at = offset + rowBytes(target.type, done);
-        api().tensorSet(target.pointer, scratch.address, at, rowBytes(target.type, count));
-      }
+    this.withScratch(target.type, Math.min(CHUNK_ELEMENTS, elements), (scratch) => {
+      inChunks((chunk, at) => {
+        this.convert(chunk, scratch);
+        api().tensorSet(target.pointer, scratch.address, at, rowBytes(target.type, chunk.elements));
+      });
     });
   }
 

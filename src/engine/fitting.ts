@@ -1,6 +1,6 @@
 import { FiddlerError } from '../errors.js';
 
-/** RAM that the process takes beside weights: JavaScript, libraries, activations. */
+/** RAM that the process is taken to need beside a model, where that was not measured: JavaScript, libraries, drivers. */
 export const PROCESS_BYTES = 300 * 2 ** 20;
 
 export function gib(bytes: number): string {
@@ -28,9 +28,8 @@ export function checkCache(bytes: number, left: number, accelerator: string): vo
   );
 }
 
-/** @throws FiddlerError `memory` where weights for the CPU do not fit beside what runs already */
-export function checkRam(weights: number, available: number): void {
-  const needed = weights + PROCESS_BYTES;
+/** @throws FiddlerError `memory` where what is needed of RAM does not fit beside what runs already */
+export function checkRam(needed: number, available: number): void {
   if (needed <= available) return;
   throw new FiddlerError(
     'memory',

@@ -1,5 +1,4 @@
-import { type Device, floats, HostTensors, halves, integers } from '../devices/device.js';
-import type { Pointer } from '../ggml/api.js';
+import { type Device, floats, type HostMemory, HostTensors, halves, integers } from '../devices/device.js';
 import type { Graph } from '../ggml/graph.js';
 import { contiguousStrides, type Tensor, TensorContext, Type } from '../ggml/tensor.js';
 import type { RelativeBias } from '../models/parameters.js';
@@ -61,7 +60,7 @@ export class StepInputs {
   constructor(
     private readonly device: Device,
     { chunk, context, windows, relativeBiases = [], source }: InputSizes,
-    hostType: Pointer,
+    hostMemory: HostMemory,
   ) {
     const tensors = 2 + windows.length + relativeBiases.length;
     this.memory = new HostTensors(tensors);
@@ -75,7 +74,7 @@ export class StepInputs {
     const masks = windows.map((window) => [window, mirrored(Type.F16, size)] as const);
     const biased = relativeBiases.map((bias) => [bias, mirrored(Type.F32, size * bias.heads)] as const);
     const ofSource = source ? mirrored(Type.F16, size) : undefined;
-    this.memory.allocate(hostType);
+    this.memory.allocate(hostMemory);
     const withBits = (mask: Mirrored) => ({ ...mask, bits: halves(mask.host) });
     for (const [window, mask] of masks) this.masks.set(window, withBits(mask));
     for (const [bias, mask] of biased) {

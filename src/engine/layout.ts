@@ -97,7 +97,7 @@ function build(
   own: Own,
 ): Omit<Layout, 'placement' | 'close'> {
   const { checkpoint, blueprint, machine, policy, sizes } = given;
-  const { cpu, accelerator, hostType } = machine;
+  const { cpu, accelerator, hostMemory } = machine;
   const { spec, declarations, expertLayers } = blueprint;
   const { chunk, context } = sizes;
   const mapped = own(new MappedTensors(checkpoint), (m) => m.free());
@@ -108,10 +108,10 @@ function build(
   own(new KvCache(accelerator, declarations.caches, rows, blueprint.cacheType), (c) => c.free());
   const { embedding } = blueprint;
   const network = own(
-    new Network({ cpu, accelerator, spec, declarations, embedding, mapped, chunk, context, hostType }),
+    new Network({ cpu, accelerator, spec, declarations, embedding, mapped, chunk, context, hostMemory }),
     (n) => n.free(),
   );
-  const host = own(new HostExperts(checkpoint, cpu, expertLayers, blueprint.upcast, hostType), (h) => h.free());
+  const host = own(new HostExperts(checkpoint, cpu, expertLayers, blueprint.upcast, hostMemory.type), (h) => h.free());
   const slots = sizes.streams
     ? own(new StreamSlots(accelerator, expertLayers[0]!, blueprint.expertType, sizes.slots), (s) => s.free())
     : undefined;
@@ -133,7 +133,7 @@ function build(
       prefetch,
       pool,
       policy,
-      hostType,
+      hostMemory,
     }),
     (e) => e.free(),
   );

@@ -1,11 +1,16 @@
+import { availableRam } from '../devices/cores.js';
+import { processMemory } from '../devices/process-memory.js';
 import { Uploader } from '../devices/upload.js';
 import { costsOf } from '../experts/costs.js';
 import { pinExperts } from '../experts/pinning.js';
 import { residentTotal } from '../experts/placement.js';
 import type { Policy } from '../experts/policy.js';
 import { Rebalancer } from '../experts/rebalance.js';
+import { populate } from '../ggml/memory.js';
 import { expertTotals } from './blueprint.js';
 import { calibrationKey, forgetRates, ratesOf, recallRates } from './calibration.js';
+import { checkRam } from './fitting.js';
+import { modelRam, recallProcess, servedBytes, sumOf, totalRam } from './footprint.js';
 import { type Layout, layOut } from './layout.js';
 import type { LoadOptions } from './options.js';
 import { learnPopularity, profiledModel } from './popularity.js';
@@ -24,8 +29,13 @@ export function loadEngine(dir: string, options: LoadOptions): Session {
  */
 export function loadSource(source: ModelSource, options: LoadOptions, compared: readonly Policy[] = []): Session {
   const begin = performance.now();
+  const { available } = availableRam();
+  const { anonymous } = processMemory();
   const layout = layOut(source, options, { compared });
   try {
+    const ram = ramOf(source, layout, options.dtype);
+    // What the process takes already is a part of what is needed.
+    if (!source.inMemory) checkRam(ram.needed, available + anonymous);
     const { experts, policy, profile } = layout;
     const { expertLayers } = layout.blueprint;
     fillLayout(layout, options.onProgress, options.rebalance);
@@ -44,11 +54,19 @@ export function loadSource(source: ModelSource, options: LoadOptions, compared: 
       layout.close();
     };
     const disproved = () => forgetRates(key);
-    return new Session({ ...layout, profiled, rebalancer, rates, disproved, seconds, ram: servedBytes(layout), close });
+    return new Session({ ...layout, profiled, rebalancer, rates, disproved, seconds, ram: ram.reported, close });
   } catch (error) {
     layout.close();
     throw error;
   }
+}
+
+/** What of RAM is needed, and what a session reports of it. */
+function ramOf(source: ModelSource, layout: Layout, dtype?: LoadOptions['dtype']) {
+  const known = recallProcess(layout.machine, dtype);
+  const needed = sumOf(totalRam(source, layout, known));
+  const planned = known === undefined ? undefined : needed;
+  return { needed, reported: { ram: servedBytes(layout), taken: sumOf(modelRam(layout)), planned } };
 }
 
 /**
@@ -85,6 +103,7 @@ function fill(
     onProgress?.(done, copied);
   };
   parameters.fill(checkpoint, machine.cpu, blueprint.embedding.name, onBytes);
+  populate(blueprint.embedding.address, blueprint.embedding.bytes);
   experts.resident.fill(checkpoint, new Uploader(machine.cpu), () => onBytes(bytes));
   blueprint.expertLayers.forEach((spec, layer) => {
     for (let e = 0; e < spec.count; e++) {
@@ -105,12 +124,4 @@ function pinMissing({ blueprint, machine, host, placement }: Layout, inPlace: bo
   missing.forEach((experts, layer) => {
     for (const e of experts) if (host.isInPlace(layer, e)) host.copy(layer, e);
   });
-}
-
-/** Bytes of weights that the CPU serves, in the type in which they are computed. */
-export function servedBytes({ blueprint, machine, parameters, placement }: Layout): number {
-  const { total, bytes } = expertTotals(blueprint);
-  const resident = residentTotal(placement);
-  const others = machine.accelerator === machine.cpu ? parameters.bytes : 0;
-  return (total - resident) * bytes + others + blueprint.embedding.bytes;
 }

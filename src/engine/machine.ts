@@ -1,8 +1,7 @@
 import { type AcceleratorKind, acceleratorKind, openAccelerator, openCpu } from '../devices/accelerators.js';
 import { type Choice, resolveAccelerator } from '../devices/choice.js';
 import { availableRam, usableCores } from '../devices/cores.js';
-import { Device } from '../devices/device.js';
-import type { Pointer } from '../ggml/api.js';
+import { Device, HostMemory } from '../devices/device.js';
 import { deviceMemory, devices, silenceLog } from '../ggml/backend.js';
 import { Threadpool } from '../ggml/threadpool.js';
 import type { LoadOptions } from './options.js';
@@ -52,8 +51,10 @@ export class Machine {
   /** The CPU itself where nothing is offloaded. */
   readonly accelerator: Device;
   readonly kind: AcceleratorKind;
+  /** What the accelerator holds takes RAM: it is a stand-in for a GPU, a GPU in software, or one without memory of its own. */
+  readonly inRam: boolean;
   /** Buffers in the host's memory that the accelerator copies from: pinned where it has such. */
-  readonly hostType: Pointer;
+  readonly hostMemory: HostMemory;
   /** Threads that compute experts on the CPU. */
   readonly threads: number;
   /** The devices only count what would be taken of them. */
@@ -71,14 +72,16 @@ export class Machine {
     const choice = standIn ? standInChoice(standIn) : resolveAccelerator(accelerator, onWarning);
     if (!debug) silenceLog();
     this.kind = choice.kind;
+    this.inRam = !choice.kind.gpu || choice.inRam === true;
     this.countsOnly = countsOnly;
     this.standIn = standIn;
     this.cpu = openCpu(countsOnly);
     this.accelerator = standIn
       ? new Device(standIn.gpu.name, this.cpu.pointer, false, 2, countsOnly)
       : openAccelerator(this.kind, this.cpu, choice.device, countsOnly);
-    this.hostType =
-      this.kind.gpu && !standIn ? this.accelerator.hostBufferType(this.cpu.bufferType) : this.cpu.bufferType;
+    const { bufferType } = this.cpu;
+    const pinned = this.kind.gpu && !standIn;
+    this.hostMemory = new HostMemory(pinned ? this.accelerator.hostBufferType(bufferType) : bufferType);
     this.threads = threads ?? defaultThreads(this.kind, standIn?.cores ?? usableCores());
     this.pool = countsOnly ? this.startPool(1, false) : this.startPool(this.threads, true);
   }
@@ -104,6 +107,11 @@ export class Machine {
   freeMemory(): number {
     if (this.standIn) return Math.max(0, this.standIn.gpu.memory - RESERVE_BYTES);
     return Math.max(0, deviceMemory(this.accelerator.pointer).free - RESERVE_BYTES);
+  }
+
+  /** This machine is not the one that the program runs on. */
+  get elsewhere(): boolean {
+    return this.standIn !== undefined;
   }
 
   /** Bytes of RAM that can be taken, and all there are. */

@@ -1,6 +1,6 @@
-import { type Device, HostTensors, integers } from '../devices/device.js';
+import { type Device, type HostMemory, HostTensors, integers } from '../devices/device.js';
 import type { MappedTensors } from '../devices/mapped.js';
-import { api, type Pointer } from '../ggml/api.js';
+import { api } from '../ggml/api.js';
 import type { Graph } from '../ggml/graph.js';
 import { type Tensor, TensorContext, Type } from '../ggml/tensor.js';
 import { layersOf, type ModelSpec } from '../models/model.js';
@@ -23,7 +23,7 @@ export interface NetworkParts {
   /** Most tokens of a call, and of the context. */
   chunk: number;
   context: number;
-  hostType: Pointer;
+  hostMemory: HostMemory;
 }
 
 /** Everything of a model but its routed experts: embedding, attention, routers, dense layers, output head. */
@@ -45,17 +45,17 @@ export class Network {
   private readonly hostWanted: Tensor;
 
   constructor(private readonly parts: NetworkParts) {
-    const { accelerator, spec, declarations, chunk, embedding, mapped, hostType } = parts;
+    const { accelerator, spec, declarations, chunk, embedding, mapped, hostMemory } = parts;
     const unified = accelerator.unified;
     this.table = mapped.matrix(embedding, spec.vocabulary, spec.hidden);
     this.ids = this.memory.tensor(Type.I32, chunk);
     this.hostWanted = this.memory.tensor(Type.I32, LOGIT_ROWS);
     this.embedded = this.memory.tensor(Type.F32, spec.hidden, chunk);
-    this.memory.allocate(hostType);
+    this.memory.allocate(hostMemory);
     this.hidden = unified ? this.embedded : this.context.tensor(Type.F32, spec.hidden, chunk);
     this.wanted = unified ? this.hostWanted : this.context.tensor(Type.I32, LOGIT_ROWS);
     if (!unified) accelerator.allocate(this.context, 'hidden states');
-    this.routes = new RouteBuffers(accelerator, layersOf(spec), spec.hidden, chunk, hostType);
+    this.routes = new RouteBuffers(accelerator, layersOf(spec), spec.hidden, chunk, hostMemory);
     const { encoder, layers } = spec;
     const { relativeBiases, windows, extendedBeyond } = declarations;
     const biases = (bidirectional: boolean) => relativeBiases.filter((bias) => bias.bidirectional === bidirectional);
@@ -74,13 +74,13 @@ export class Network {
     own: Pick<StackParts, 'layers' | 'expertLayersBefore' | 'bidirectional' | 'extendedBeyond'>,
     masks: Pick<InputSizes, 'windows' | 'relativeBiases' | 'source'>,
   ): Stack {
-    const { accelerator, chunk, context, hostType } = this.parts;
+    const { accelerator, chunk, context, hostMemory } = this.parts;
     return new Stack({
       ...own,
       accelerator,
       hidden: this.hidden,
       routes: this.routes,
-      inputs: new StepInputs(accelerator, { chunk, context, ...masks }, hostType),
+      inputs: new StepInputs(accelerator, { chunk, context, ...masks }, hostMemory),
       embed: (tokens) => this.embed(tokens),
     });
   }

@@ -157,8 +157,20 @@ export interface Report {
   experts: ModelInfo['experts'] & { hitRate: number; exchanged: number };
   lanes: { resident: LaneReport; streamed: LaneReport; cpu: LaneReport };
   cache: CacheReport;
-  /** Bytes: taken on the accelerator; in RAM, weights that the CPU serves; and this process's peak resident set. */
-  memory: { accelerator: number; ram: number; peakRss: number };
+  /** `peakRss`: most bytes of RAM that the process took at a time; `planned` is what to compare it with. */
+  memory: ModelInfo['memory'] & { peakRss: number };
+}
+
+/** Where a model's memory is, in bytes. */
+export interface MemoryReport {
+  /** Taken on the accelerator. */
+  accelerator: number;
+  /** Weights in RAM that the CPU serves. */
+  ram: number;
+  /** RAM that the model takes once all of it was used: weights, activations, and the accelerator where it has no memory of its own. */
+  taken: number;
+  /** As a plan has it: that, and the process itself; missing where a plan has not yet measured the process here. */
+  planned?: number;
 }
 
 /** What was loaded. */
@@ -178,7 +190,7 @@ export interface ModelInfo {
   layers: number;
   /** `profiled`: tokens of the profile by which the resident ones were chosen, 0 without one. */
   experts: { resident: number; total: number; profiled: number };
-  memory: { accelerator: number; ram: number };
+  memory: MemoryReport;
   loadSeconds: number;
 }
 

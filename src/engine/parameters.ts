@@ -1,6 +1,7 @@
 import type { Device } from '../devices/device.js';
 import type { MappedTensors } from '../devices/mapped.js';
-import { Uploader } from '../devices/upload.js';
+import { scratchBytes, Uploader } from '../devices/upload.js';
+import type { Pointer } from '../ggml/api.js';
 import { rowBytes, TensorContext, Type } from '../ggml/tensor.js';
 import type { CacheRows, Parameter, RowGroups } from '../models/parameters.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
@@ -76,9 +77,12 @@ export class Parameters {
   fill(checkpoint: Checkpoint, cpu: Device, keep: string, onBytes: (bytes: number) => void): void {
     const uploader = new Uploader(cpu);
     for (const { parameter, source } of this.copied) {
-      uploader.upload(parameter.tensor, source);
-      for (const { address, bytes } of source.reads) {
+      const release = (address: Pointer, bytes: number) => {
         if (parameter.name !== keep) checkpoint.release(address, bytes);
+      };
+      uploader.upload(parameter.tensor, source, 0, release);
+      for (const { address, bytes } of source.reads) {
+        release(address, bytes);
         onBytes(bytes);
       }
     }
@@ -92,6 +96,11 @@ export class Parameters {
   /** Bytes of those that are copied, in the type in which they are held. */
   get copiedBytes(): number {
     return this.copied.reduce((sum, f) => sum + f.bytes, 0);
+  }
+
+  /** Most bytes that `fill` takes meanwhile. */
+  get scratchBytes(): number {
+    return Math.max(0, ...this.copied.map(({ source, type }) => scratchBytes(source, type)));
   }
 
   /** Bytes that `fill` reads. */

@@ -1,6 +1,5 @@
-import { type Device, floats, HostTensors } from '../devices/device.js';
+import { type Device, floats, type HostMemory, HostTensors } from '../devices/device.js';
 import type { Routes } from '../experts/assignments.js';
-import type { Pointer } from '../ggml/api.js';
 import type { Graph } from '../ggml/graph.js';
 import { type Tensor, TensorContext, Type } from '../ggml/tensor.js';
 import type { LayerSpec, MoeSpec } from '../models/model.js';
@@ -32,14 +31,14 @@ export class RouteBuffers {
     layers: readonly LayerSpec[],
     private readonly hidden: number,
     chunk: number,
-    hostType: Pointer,
+    hostMemory: HostMemory,
   ) {
     const most = (of: (moe: MoeSpec) => number) => Math.max(1, ...layers.map(({ moe }) => (moe ? of(moe) : 0)));
     // Beside those of a call, the logits of one token that are a guess.
     const logits = most((moe) => moe.experts.count) * (chunk + 1);
     const rows = chunk + Math.ceil(logits / hidden);
     this.hostInput = this.memory.tensor(Type.F32, hidden, rows);
-    this.memory.allocate(hostType);
+    this.memory.allocate(hostMemory);
     if (accelerator.unified) this.input = this.hostInput;
     else {
       this.context = new TensorContext(1);

@@ -1,4 +1,5 @@
 import { type CopyRates, copyRates } from '../devices/link.js';
+import { processMemory } from '../devices/process-memory.js';
 import { FiddlerError } from '../errors.js';
 import type { Caching } from '../experts/experts.js';
 import type { Costs, Policy } from '../experts/policy.js';
@@ -37,8 +38,7 @@ export interface SessionParts extends Omit<Layout, 'checkpoint' | 'parameters' |
   disproved?: () => void;
   /** Seconds that loading took. */
   seconds: number;
-  /** Bytes of weights that the CPU serves. */
-  ram: number;
+  ram: Pick<ModelInfo['memory'], 'ram' | 'taken' | 'planned'>;
 }
 
 /** A loaded model with its KV cache: continues and scores token sequences. */
@@ -69,8 +69,8 @@ export class Session implements Engine {
 
   /** Bytes a second of copies to the accelerator; undefined where it computes in the host's memory. */
   measureCopies(): CopyRates | undefined {
-    const { accelerator, hostType, cpu } = this.parts.machine;
-    return accelerator.unified ? undefined : copyRates(accelerator, hostType, cpu.bufferType);
+    const { accelerator, hostMemory, cpu } = this.parts.machine;
+    return accelerator.unified ? undefined : copyRates(accelerator, hostMemory.type, cpu.bufferType);
   }
 
   /** Bytes of the largest expert in the computed type. */
@@ -182,7 +182,7 @@ export class Session implements Engine {
         total: blueprint.expertLayers.reduce((sum, l) => sum + l.count, 0),
         profiled: profile?.tokens ?? 0,
       },
-      memory: { accelerator: machine.accelerator === machine.cpu ? 0 : machine.accelerator.bytes, ram: parts.ram },
+      memory: { accelerator: machine.accelerator === machine.cpu ? 0 : machine.accelerator.bytes, ...parts.ram },
       loadSeconds: parts.seconds,
     };
   }
@@ -396,7 +396,7 @@ export class Session implements Engine {
       experts: { ...experts, hitRate: statistics.hitRate, exchanged: statistics.exchanges },
       lanes: statistics.lanes,
       cache: { ...statistics.cache },
-      memory: { ...memory, peakRss: process.resourceUsage().maxRSS * 1024 },
+      memory: { ...memory, peakRss: processMemory().peak },
     };
   }
 

@@ -76,7 +76,7 @@ export function planSizes(
   const several = streams ? Math.max(forOne, Math.min(slots.needed + ahead, slots.most)) : 0;
   const resident = !offloads ? 0 : Math.min(fitting, (options.expertsResident ?? 1) * total);
   const onCpu = (total - resident) * bytes + blueprint.embedding.bytes;
-  const inRam = machine.kind.gpu ? onCpu : onCpu + fixed + resident * bytes;
+  const inRam = machine.inRam ? onCpu + fixed + resident * bytes : onCpu;
   if (!source.inMemory && !machine.countsOnly) checkRam(inRam, machine.ram.available);
   return { context, chunk, wholePrompts, budget, streams, slots: several, slotsForOne: forOne, cached: slots.cached };
 }

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { FiddlerError } from '../errors.js';
 import type { ModelSpec } from '../models/model.js';
 import type { Declarations } from '../models/parameters.js';
@@ -16,6 +17,8 @@ export interface ModelSource {
   generationConfig?: JsonObject;
   /** The weights take RAM from when they are opened, not as they are read. */
   inMemory: boolean;
+  /** Text is read by its own tokenizer. */
+  tokenizer: boolean;
   /** Its routing is random, so that no expert of it is popular. */
   synthetic?: true;
   /** Opens the weights of the model that the config describes. @throws FiddlerError */
@@ -30,6 +33,7 @@ export function folderSource(dir: string): ModelSource {
     config: readJson(dir, 'config.json', { required: true }),
     generationConfig: readJson(dir, 'generation_config.json', { required: false }),
     inMemory: false,
+    tokenizer: existsSync(join(dir, 'tokenizer.json')),
     open: () => openCheckpoint(dir),
   };
 }
@@ -40,7 +44,7 @@ export function folderSource(dir: string): ModelSource {
  */
 export async function hubSource(name: string, options: HubOptions = {}): Promise<ModelSource> {
   const { config, generationConfig, open } = await fetchHub(name, options);
-  return { name, config, generationConfig, inMemory: false, open };
+  return { name, config, generationConfig, inMemory: false, tokenizer: true, open };
 }
 
 /**

@@ -34,6 +34,7 @@ export function syntheticSource(
     name: `${name} (synthetic)`,
     config: layers ? withLayers(config, layers) : config,
     inMemory: !empty,
+    tokenizer: false,
     synthetic: true,
     open(spec, declarations) {
       routeAtRandom(spec, zipf, guessRecall);

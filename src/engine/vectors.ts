@@ -1,4 +1,4 @@
-import { type Device, floats, HostTensors } from '../devices/device.js';
+import { type Device, floats, HostMemory, HostTensors } from '../devices/device.js';
 import { Uploader } from '../devices/upload.js';
 import { api } from '../ggml/api.js';
 import { TensorContext, Type } from '../ggml/tensor.js';
@@ -23,7 +23,7 @@ export function readVectors(found: readonly FoundVector[], cpu: Device): void {
   for (const { vector, source } of found) {
     const memory = new HostTensors(1);
     const tensor = memory.tensor(Type.F32, source.elements);
-    memory.allocate(cpu.bufferType);
+    memory.allocate(new HostMemory(cpu.bufferType));
     uploader.upload(tensor, source);
     vector.values = floats(tensor).slice();
     memory.free();

@@ -1,5 +1,4 @@
-import type { Device } from '../devices/device.js';
-import type { Pointer } from '../ggml/api.js';
+import type { Device, HostMemory } from '../devices/device.js';
 import type { Tensor } from '../ggml/tensor.js';
 import { type LaneTimes, LearntCosts } from './adaptation.js';
 import { Assignments, type Routes } from './assignments.js';
@@ -45,8 +44,8 @@ export interface ExpertsParts {
   /** Native CPU kernels and their threads, where they compute these experts; else ggml's kernels do. */
   pool?: NativePool;
   policy: Policy;
-  /** Type of buffers in the host's memory that the accelerator copies from and to. */
-  hostType: Pointer;
+  /** The host's memory that the accelerator copies from and to. */
+  hostMemory: HostMemory;
 }
 
 /** What is done to copy fewer experts, or sooner; by default as it was loaded. */
@@ -89,7 +88,7 @@ export class Experts {
   private last?: { routes: Routes; plan: readonly Share[] };
 
   constructor(private readonly parts: ExpertsParts) {
-    const { cpu, accelerator, layers, chunk, hidden, input, hostInput, hostType } = parts;
+    const { cpu, accelerator, layers, chunk, hidden, input, hostInput, hostMemory } = parts;
     this.use(parts.policy);
     const count = Math.max(...layers.map((l) => l.count));
     const chosen = Math.max(...layers.map((l) => l.chosen));
@@ -99,11 +98,11 @@ export class Experts {
     this.assignments = new Assignments(count, capacity);
     this.bytes = layers.map((_, l) => parts.host.expertBytes(l));
     this.statistics = new Statistics(layers.map((l) => l.count));
-    const inputsOf = (device: Device) => new RoutingInputs(device, capacity, count + chosen, hostType);
+    const inputsOf = (device: Device) => new RoutingInputs(device, capacity, count + chosen, hostMemory);
     this.forCpu = inputsOf(cpu);
     this.forAccelerator = accelerator === cpu ? this.forCpu : inputsOf(accelerator);
     this.overlaps = accelerator.copies !== accelerator.compute;
-    if (accelerator !== cpu) this.sums = new CpuSums(accelerator, hidden, hostType);
+    if (accelerator !== cpu) this.sums = new CpuSums(accelerator, hidden, hostMemory);
     const io = ({ rows, weights }: RoutingInputs) => ({ rows, weights });
     this.onAccelerator = new ExpertCompute(accelerator, { input, output: hidden, ...io(this.forAccelerator) });
     const output = this.sums?.host ?? hidden;

@@ -11,6 +11,9 @@ import { expertBytes as bytesOf, type ExpertsSpec, matrixShape } from './spec.js
 import { findExpert, type StoredExpert } from './stored.js';
 import { releaseExpert, writeExpert } from './writing.js';
 
+/** What memory for copies of experts is counted as. */
+export const EXPERT_COPIES = 'memory for experts';
+
 /** Experts in the host's memory: in place in the mapped files, or copies where that does not serve. */
 export class HostExperts {
   private readonly mapped: MappedTensors;
@@ -83,8 +86,7 @@ export class HostExperts {
   copy(layer: number, expert: number): void {
     const found = this.find(layer, expert);
     const placed = this.copies[layer]!.has(expert) ? this.expert(layer, expert) : this.place(layer, expert);
-    writeExpert(new Uploader(this.cpu), found, placed);
-    releaseExpert(this.checkpoint, found);
+    writeExpert(new Uploader(this.cpu), this.checkpoint, found, placed);
     this.experts[layer]![expert] = placed;
   }
 
@@ -132,7 +134,7 @@ export class HostExperts {
       return { tensor: context.tensor(this.typeOf(layer), columns, rows) };
     });
     const biases = spec.biases && { tensor: context.tensor(Type.F32, biasLayout(spec).size) };
-    this.cpu.allocate(context, 'memory for experts', this.copyType).markWeights();
+    this.cpu.allocate(context, EXPERT_COPIES, this.copyType).markWeights();
     return { ...matrices, biases };
   }
 

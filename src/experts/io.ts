@@ -1,5 +1,4 @@
-import { type Device, floats, HostTensors, integers } from '../devices/device.js';
-import type { Pointer } from '../ggml/api.js';
+import { type Device, floats, type HostMemory, HostTensors, integers } from '../devices/device.js';
 import { type Tensor, TensorContext, Type } from '../ggml/tensor.js';
 import type { Assignments } from './assignments.js';
 import type { ExpertIo } from './expert.js';
@@ -23,13 +22,13 @@ export class RoutingInputs {
     private readonly device: Device,
     capacity: number,
     places: number,
-    hostType: Pointer,
+    hostMemory: HostMemory,
   ) {
     const width = Math.max(capacity, places);
     this.host = new HostTensors(2);
     this.hostRows = this.host.tensor(Type.I32, width);
     this.hostWeights = this.host.tensor(Type.F32, width);
-    this.host.allocate(hostType);
+    this.host.allocate(hostMemory);
     this.rowNumbers = integers(this.hostRows);
     this.weightValues = floats(this.hostWeights);
     if (device.unified) {

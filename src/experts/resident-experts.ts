@@ -8,7 +8,7 @@ import { biasLayout, type PlacedExpert } from './expert.js';
 import type { Placement } from './placement.js';
 import { type ExpertsSpec, matrixShape } from './spec.js';
 import { findExpert } from './stored.js';
-import { releaseExpert, writeExpert } from './writing.js';
+import { writeExpert } from './writing.js';
 
 /** Experts of one shape: three-dimensional tensors [count, out, in] (PyTorch's order), biases [count, size]. */
 export type Slab = ByMatrix<Tensor> & { biases?: Tensor };
@@ -99,8 +99,7 @@ export class ResidentExperts {
     this.placement.forEach((experts, layer) => {
       experts.forEach((expert, slot) => {
         const found = findExpert(checkpoint, this.layers[layer]!, expert);
-        writeExpert(uploader, found, inSlab(this.slabs[layer]!, slot));
-        releaseExpert(checkpoint, found);
+        writeExpert(uploader, checkpoint, found, inSlab(this.slabs[layer]!, slot));
         onExpert();
       });
     });

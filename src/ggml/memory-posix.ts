@@ -14,6 +14,7 @@ const MADV_DONTNEED = 4;
 const MAP_ANONYMOUS = process.platform === 'darwin' ? 0x1000 : 0x20;
 const MAP_NORESERVE = process.platform === 'darwin' ? 0x40 : 0x4000;
 const MADV_HUGEPAGE = 14; // Linux only
+const MADV_POPULATE_READ = 22; // Linux 5.14 and newer
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 
 /** mmap, munmap, mprotect and madvise from the C library of Linux or macOS. */
@@ -59,7 +60,10 @@ export function posixMemory(): MemorySystem {
     },
     unmap: ({ file, address, bytes }) => check(munmap(address, bytes) === 0, 'munmap', file, errnoText),
     release: (address, bytes) => advise(address, bytes, MADV_DONTNEED),
-    willNeed: (address, bytes) => advise(address, bytes, MADV_WILLNEED),
+    populate(address, bytes) {
+      const populated = process.platform === 'linux' && madvise(address, bytes, MADV_POPULATE_READ) === 0;
+      if (!populated) advise(address, bytes, MADV_WILLNEED);
+    },
     move: (target, source, bytes) => void memmove(target, source, bytes),
   };
 }

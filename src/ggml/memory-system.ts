@@ -11,7 +11,7 @@ export interface MemorySystem {
   reserve(bytes: number, used: number): bigint;
   unmap(mapping: { readonly file: string; readonly address: bigint; readonly bytes: number }): void;
   release(address: bigint, bytes: number): void;
-  willNeed(address: bigint, bytes: number): void;
+  populate(address: bigint, bytes: number): void;
   move(target: bigint, source: bigint, bytes: number): void;
 }
 

@@ -76,7 +76,7 @@ export function windowsMemory(): MemorySystem {
       check(dropped, 'VirtualUnlock', range(address, bytes), reason);
     },
     move: (target, source, bytes) => void memmove(target, source, bytes),
-    willNeed(address, bytes) {
+    populate(address, bytes) {
       const entry = new BigUint64Array([address, BigInt(bytes)]); // WIN32_MEMORY_RANGE_ENTRY
       const started = prefetchVirtualMemory(getCurrentProcess(), 1, entry, 0) !== 0;
       check(started, 'PrefetchVirtualMemory', range(address, bytes), reason);

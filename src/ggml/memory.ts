@@ -61,12 +61,15 @@ export function release(address: bigint, bytes: number): void {
   if (end > begin) system.release(begin, Number(end - begin));
 }
 
-/** Starts reading the pages that [address, address + bytes) of a mapping touches, and returns at once. */
-export function willNeed(address: bigint, bytes: number): void {
+/**
+ * Reads the pages that [address, address + bytes) of a mapping touches, so that no first use of them waits for the disk;
+ * where the system cannot, it is only told that they will be needed.
+ */
+export function populate(address: bigint, bytes: number): void {
   if (bytes === 0) return;
   const page = BigInt(pageSize);
   const begin = (address / page) * page;
-  system.willNeed(begin, Number(address - begin) + bytes);
+  system.populate(begin, Number(address - begin) + bytes);
 }
 
 /** Copies `bytes` of native memory; the two ranges may overlap. Neither is checked. */

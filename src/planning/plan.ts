@@ -1,8 +1,7 @@
 import { expertTotals } from '../engine/blueprint.js';
-import { PROCESS_BYTES } from '../engine/fitting.js';
+import { sumOf, totalRam } from '../engine/footprint.js';
 import { type Layout, layOut } from '../engine/layout.js';
-import { servedBytes } from '../engine/load.js';
-import type { StandIn } from '../engine/machine.js';
+import type { Machine, StandIn } from '../engine/machine.js';
 import type { LoadOptions } from '../engine/options.js';
 import { type Prediction, predictDecode, predictPrefill } from '../engine/prediction.js';
 import type { Rates } from '../engine/rates.js';
@@ -56,15 +55,21 @@ const TIE = 0.02;
 /**
  * Plans a model by every policy that fits, or by the one that is asked for.
  * @param ratesFor what the model's pieces take on the machine
+ * @param processFor bytes that the process takes there beside a model, where that is known
  * @throws FiddlerError `memory` where what must be on the accelerator does not fit
  */
-export function planModel(source: ModelSource, options: PlanOptions, ratesFor: (layout: Layout) => Rates): Plan {
+export function planModel(
+  source: ModelSource,
+  options: PlanOptions,
+  ratesFor: (layout: Layout) => Rates,
+  processFor: (machine: Machine) => number | undefined = () => undefined,
+): Plan {
   const names = options.policy ? [options.policy] : POLICIES.map((p) => p.name);
   const plans: ReturnType<typeof planPolicy>[] = [];
   let refusal: unknown;
   for (const policy of names) {
     try {
-      plans.push(planPolicy(source, { ...options, policy }, ratesFor));
+      plans.push(planPolicy(source, { ...options, policy }, ratesFor, processFor));
     } catch (error) {
       if (!(error instanceof FiddlerError && error.code === 'memory')) throw error;
       refusal ??= error; // the next policy may need less
@@ -81,6 +86,7 @@ function planPolicy(
   source: ModelSource,
   options: PlanOptions,
   ratesFor: (layout: Layout) => Rates,
+  processFor: (machine: Machine) => number | undefined,
 ): { plan: Omit<Plan, 'policies'>; chosen: PolicyPlan } {
   const { prompts, standIn } = options;
   const layout = layOut(source, options, { countsOnly: true, standIn });
@@ -94,26 +100,24 @@ function planPolicy(
       .map((tokens) => ({ tokens, ...predictPrefill(scenario, tokens) }));
     const resident = residentTotal(layout.placement);
     const chosen = { policy: options.policy!, resident, decode: { past, ...predictDecode(scenario, past) }, prefill };
-    return { plan: describeLayout(source, layout, rates), chosen };
+    return { plan: describeLayout(source, layout, rates, processFor(layout.machine)), chosen };
   } finally {
     layout.close();
   }
 }
 
-function describeLayout(source: ModelSource, layout: Layout, rates: Rates): Omit<Plan, 'policies'> {
+function describeLayout(
+  source: ModelSource,
+  layout: Layout,
+  rates: Rates,
+  processBytes: number | undefined,
+): Omit<Plan, 'policies'> {
   const { blueprint, machine, sizes, placement, parameters } = layout;
   const { total, bytes } = expertTotals(blueprint);
   const offloads = machine.accelerator !== machine.cpu;
   const parts = offloads ? Object.fromEntries(machine.accelerator.taken) : {};
   const resident = residentTotal(placement);
-  const weights = servedBytes(layout);
-  const ram: Record<string, number> = {
-    weights,
-    'activations and KV cache': machine.cpu.bytes - (offloads ? 0 : parameters.copiedBytes),
-    'the process': PROCESS_BYTES,
-  };
-  if (offloads && !machine.kind.gpu) ram['the accelerator'] = machine.accelerator.bytes;
-  const sum = (of: Record<string, number>) => Object.values(of).reduce((a, b) => a + b, 0);
+  const ram = totalRam(source, layout, processBytes);
   const copied = (offloads ? parameters.bytes : parameters.copiedBytes) + resident * bytes;
   return {
     model: source.name,
@@ -122,8 +126,8 @@ function describeLayout(source: ModelSource, layout: Layout, rates: Rates): Omit
     context: sizes.context,
     threads: machine.threads,
     memory: {
-      accelerator: { budget: sizes.budget, parts, total: sum(parts) },
-      ram: { available: machine.ram.available, parts: ram, total: sum(ram) },
+      accelerator: { budget: sizes.budget, parts, total: sumOf(parts) },
+      ram: { available: machine.ram.available, parts: ram, total: sumOf(ram) },
     },
     experts: { resident, total, bytes },
     loadSeconds: ((rates.fill ?? 0) * copied) / 1e12,

@@ -23,6 +23,7 @@ export function sampleOf(source: ModelSource): ModelSource {
     name: `${source.name} (sample)`,
     config,
     inMemory: true,
+    tokenizer: false,
     synthetic: true,
     open(spec, declarations) {
       routeAtRandom(spec, 0);

@@ -2,6 +2,9 @@ import { SHARE_ENV, Worker } from 'node:worker_threads';
 import { FiddlerError } from '../errors.js';
 import { type CallKind, type CallRequest, type Calls, fromMessage, type Request, type Response } from './protocol.js';
 
+/** Bounds what short-lived objects take of RAM before they are collected; by default up to 48 MB. */
+const YOUNG_MB = 12;
+
 interface Pending {
   resolve(result: Calls[CallKind]['result']): void;
   reject(error: unknown): void;
@@ -25,7 +28,7 @@ export class EngineThread {
   /** @param script the thread's own script, which calls `serve` */
   constructor(script: URL = new URL('./worker.js', import.meta.url)) {
     // Without SHARE_ENV a variable set here would not be seen there.
-    this.#worker = new Worker(script, { env: SHARE_ENV });
+    this.#worker = new Worker(script, { env: SHARE_ENV, resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB } });
     this.#worker.on('message', (response: Response) => this.#receive(response));
     this.#worker.on('error', (error: Error) => this.#end(error));
     this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve(this.#end())));

@@ -39,6 +39,18 @@ describe('fiddler plan', () => {
     expect(report.expected.decodeRate.value).toBeGreaterThan(0);
   });
 
+  it.each(['none', 'host'])('takes of RAM what a run on %s then takes', async (accelerator) => {
+    const options = ['--accelerator', accelerator, '--threads', '1', '--ctx', '768', '--policy', 'static', '--json'];
+    const tokens = Array.from({ length: 512 }, (_, i) => (i * 7) % 4096).join(',');
+    const [plan] = jsonLines((await fiddler(['plan', ...options, '--no-profile'])).stdout);
+    const command = ['run', '--tokens', tokens, '--max-tokens', '200', '--no-learn', '--no-profile'];
+    const { report } = jsonLines((await fiddler([...command, ...options])).stdout).at(-1);
+    expect(report.memory.planned).toBe(plan.memory.ram.total);
+    // Most of so small a model's memory is JavaScript's, which differs from run to run.
+    expect(plan.memory.ram.total / report.memory.peakRss).toBeGreaterThan(0.95);
+    expect(plan.memory.ram.total / report.memory.peakRss).toBeLessThan(1.1);
+  });
+
   it('refuses a budget that does not hold what must be there, and says which would', async () => {
     const { code, stdout, stderr } = await fiddler(['plan', ...HOST, '--gpu-memory', '1MiB']);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });

@@ -23,7 +23,7 @@ const REPORT: Report = {
     cpu: { experts: 1, bytes: 220_000, ms: 0.4 },
   },
   cache: { hits: 0, usefulPrefetches: 0, wastedPrefetches: 0 },
-  memory: { accelerator: 5_000_000, ram: 11_000_000, peakRss: 123_000_000 },
+  memory: { accelerator: 5_000_000, ram: 11_000_000, taken: 16_000_000, planned: 125_000_000, peakRss: 123_000_000 },
 };
 
 describe('formatReport', () => {
@@ -39,7 +39,7 @@ describe('formatReport', () => {
         '  resident        75 experts    16.5 MB       3.2 ms',
         '  streamed       165 experts    36.3 MB       9.9 ms',
         '  CPU              1 experts   220.0 kB       0.4 ms',
-        'memory       accelerator 5.0 MB, weights in RAM 11.0 MB, peak resident set 123.0 MB',
+        'memory       accelerator 5.0 MB, weights in RAM 11.0 MB, peak resident set 123.0 MB of 125.0 MB planned',
         '',
       ].join('\n'),
     );

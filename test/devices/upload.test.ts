@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openCpu } from '../../src/devices/accelerators.js';
-import { floats, HostTensors } from '../../src/devices/device.js';
+import { floats, HostMemory, HostTensors } from '../../src/devices/device.js';
 import { Uploader } from '../../src/devices/upload.js';
 import { mapAnonymous, unmap, view } from '../../src/ggml/memory.js';
 import { Type } from '../../src/ggml/tensor.js';
@@ -23,7 +23,7 @@ function upcast(count: number, offset: number): { numbers: Float32Array; expecte
   for (let i = 0; i < count; i++) stored[i] = 0x3f80 + (i % 0x4000);
   const memory = new HostTensors(1);
   const target = memory.tensor(Type.F32, count + 2);
-  memory.allocate(cpu.bufferType);
+  memory.allocate(new HostMemory(cpu.bufferType));
   floats(target).fill(1);
   new Uploader(cpu).upload(target, { type: Type.BF16, elements: count, address: source.address + BigInt(offset) }, 4);
   const expected = Float32Array.from({ length: count + 2 }, (_, i) =>
@@ -46,6 +46,23 @@ describe('numbers of another type', () => {
       }),
       { numRuns: 40 },
     );
+  });
+
+  it.each([Type.BF16, Type.F32])('are told of once they were read, each once, as type %i', (type) => {
+    const count = 2 * (4 << 20) + 7;
+    const source = mapAnonymous('source', count * 2);
+    const memory = new HostTensors(1);
+    const target = memory.tensor(type, count);
+    memory.allocate(new HostMemory(cpu.bufferType));
+    const parts: [address: bigint, bytes: number][] = [];
+    const stored = { type: Type.BF16, elements: count, address: source.address };
+    new Uploader(cpu).upload(target, stored, 0, (...part) => parts.push(part));
+    expect(parts).toHaveLength(3);
+    const ends = parts.map(([address, bytes]) => address + BigInt(bytes));
+    expect(parts.map(([address]) => address)).toEqual([source.address, ...ends.slice(0, -1)]);
+    expect(ends.at(-1)).toBe(source.address + BigInt(count * 2));
+    memory.free();
+    unmap(source);
   });
 
   it('are converted part by part where they are very many', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { modelRam, sumOf } from '../../src/engine/footprint.js';
 import { type Layout, layOut } from '../../src/engine/layout.js';
 import { loadSource } from '../../src/engine/load.js';
 import type { LoadOptions } from '../../src/engine/options.js';
@@ -6,11 +7,12 @@ import { folderSource } from '../../src/engine/source.js';
 
 const MODELS = ['models/mini-mixtral', 'test/golden/deepseek_v3', 'test/golden/gpt_oss-mxfp4', 'test/golden/switch'];
 
-function counted(dir: string, options: LoadOptions): { bytes: number; layout: Layout } {
+function counted(dir: string, options: LoadOptions): { bytes: number; ram: number; layout: Layout } {
   const layout = layOut(folderSource(dir), options, { countsOnly: true });
   const { bytes } = layout.machine.accelerator;
+  const ram = sumOf(modelRam(layout));
   layout.close();
-  return { bytes, layout };
+  return { bytes, ram, layout };
 }
 
 describe('a layout that is only counted', () => {
@@ -23,7 +25,7 @@ describe('a layout that is only counted', () => {
   it.each(settings)('takes what a load of $dir takes on $accelerator at $expertsResident', (setting) => {
     const { dir, ...rest } = setting;
     const options = { ...rest, ctx: 512, threads: 1 };
-    const { bytes, layout } = counted(dir, options);
+    const { bytes, ram, layout } = counted(dir, options);
     const session = loadSource(folderSource(dir), options);
     try {
       session.generate(
@@ -35,6 +37,7 @@ describe('a layout that is only counted', () => {
       const { experts, memory } = session.info;
       expect(layout.placement.reduce((sum, of) => sum + of.length, 0)).toBe(experts.resident);
       if (setting.accelerator !== 'none') expect(bytes).toBe(memory.accelerator);
+      expect(ram).toBe(memory.taken);
     } finally {
       session.close();
     }

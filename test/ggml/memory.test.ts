@@ -8,10 +8,10 @@ import {
   mapHead,
   memmove,
   pageSize,
+  populate,
   release,
   unmap,
   view,
-  willNeed,
 } from '../../src/ggml/memory.js';
 import { fiddlerError } from '../support/errors.js';
 import { temporaryFolder } from '../support/folder.js';
@@ -44,8 +44,8 @@ describe('mapped files', () => {
   it('read again what was released or asked for ahead', () => {
     const { mapping, bytes } = mapPages(3);
     release(mapping.address + 1n, mapping.bytes - 1);
-    willNeed(mapping.address + 1n, mapping.bytes - 1);
-    willNeed(mapping.address, 0);
+    populate(mapping.address + 1n, mapping.bytes - 1);
+    populate(mapping.address, 0);
     expect(Buffer.from(view(mapping.address, mapping.bytes)).equals(bytes)).toBe(true);
     unmap(mapping);
   });

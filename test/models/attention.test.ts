@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { floats } from '../../src/devices/device.js';
+import { floats, HostMemory } from '../../src/devices/device.js';
 import { StepInputs } from '../../src/engine/inputs.js';
 import { Machine } from '../../src/engine/machine.js';
 import { Constants } from '../../src/engine/vectors.js';
@@ -53,7 +53,7 @@ function attention(options: Options, rotation: Rotation, x: Rows, extended: bool
   floats(input).set(x.flat());
   const constants = new Constants(cpu, declare.constants);
   const sizes = { chunk: x.length, context: ROWS, windows: [...declare.windows] };
-  const inputs = new StepInputs(cpu, sizes, cpu.bufferType);
+  const inputs = new StepInputs(cpu, sizes, new HostMemory(cpu.bufferType));
   const half = Math.ceil(x.length / 2);
   for (const [from, tokens] of [
     [0, half],

@@ -1,5 +1,4 @@
-import { type Device, floats, HostTensors } from '../../devices/device.js';
-import type { Pointer } from '../../ggml/api.js';
+import { type Device, floats, type HostMemory, HostTensors } from '../../devices/device.js';
 import type { Graph } from '../../ggml/graph.js';
 import { type Tensor, TensorContext, Type } from '../../ggml/tensor.js';
 
@@ -22,11 +21,11 @@ export class CpuSums {
   constructor(
     private readonly accelerator: Device,
     private readonly hidden: Tensor,
-    hostType: Pointer,
+    hostMemory: HostMemory,
   ) {
     const [width, chunk] = hidden.ne;
     this.host = this.memory.tensor(Type.F32, width, chunk);
-    this.memory.allocate(hostType);
+    this.memory.allocate(hostMemory);
     this.values = floats(this.host);
     this.arrived = this.context.tensor(Type.F32, width, chunk);
     accelerator.allocate(this.context, 'sums of the CPU lane');

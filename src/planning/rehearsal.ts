@@ -1,0 +1,71 @@
+import { spawnSync } from 'node:child_process';
+import { recallProcess, rememberProcess, tokenizerBytes } from '../engine/footprint.js';
+import type { Machine } from '../engine/machine.js';
+import type { LoadOptions, Report } from '../engine/options.js';
+import { folderSource } from '../engine/source.js';
+
+/** How a small model is run from the command line. */
+export interface Rehearsal {
+  /** The program's own script. */
+  script: string;
+  /** Folder of the model. */
+  model: string;
+}
+
+/** Longest that a run may take, in milliseconds: a driver compiles its kernels the first time. */
+const TIMEOUT = 120_000;
+/** Tokens of the prompt, a whole chunk, and generated ones: JavaScript's heap grows while it decodes. */
+const PROMPT = 512;
+const GENERATED = 256;
+/** Beside a GPU, whose driver takes more than that and may be software, which is slow. */
+const GENERATED_ON_GPU = 32;
+
+/**
+ * What the process takes beside a model, in bytes, as a small model's run showed: it is measured where it is not
+ * remembered. Blocks.
+ * @returns undefined where that run failed, or for a machine that is not here
+ */
+export function rehearsedProcess(
+  machine: Machine,
+  { dtype, onWarning }: Pick<LoadOptions, 'dtype' | 'onWarning'>,
+  rehearsal: Rehearsal,
+): number | undefined {
+  if (machine.elsewhere) return undefined;
+  const known = recallProcess(machine, dtype);
+  if (known !== undefined) return known;
+  // A driver that compiles kernels takes more memory than once it has stored them.
+  const runs = Array.from({ length: machine.kind.gpu ? 2 : 1 }, () => rehearse(machine, dtype, rehearsal));
+  const measured = runs.filter((bytes) => bytes !== undefined);
+  const bytes = measured.length > 0 ? Math.min(...measured) : undefined;
+  if (bytes === undefined) onWarning?.('what the process takes of RAM could not be measured, so that it is estimated');
+  else rememberProcess(machine, bytes, dtype);
+  return bytes;
+}
+
+function rehearse({ kind }: Machine, dtype = 'auto', { script, model }: Rehearsal): number | undefined {
+  const tokens = Array.from({ length: PROMPT }, (_, i) => 1 + i * 7).join(',');
+  const generated = kind.gpu ? GENERATED_ON_GPU : GENERATED;
+  const residency = kind.name === 'none' ? [] : ['--experts-resident', '50%'];
+  const settings = ['--accelerator', kind.name, '--dtype', dtype, '--ctx', `${PROMPT + generated}`, '--threads', '1'];
+  const { stdout } = spawnSync(
+    process.execPath,
+    [
+      ...[script, 'run', '--model', model, '--tokens', tokens, '--max-tokens', `${generated}`, '--json'],
+      ...['--no-learn', '--no-profile', '--policy', 'static', ...settings, ...residency],
+    ],
+    { encoding: 'utf8', timeout: TIMEOUT, killSignal: 'SIGKILL', windowsHide: true },
+  );
+  const report = reportIn(stdout ?? '');
+  if (!report) return undefined;
+  const source = folderSource(model);
+  const { peakRss, taken } = report.memory;
+  return peakRss - taken - tokenizerBytes(source, Number(source.config.vocab_size));
+}
+
+function reportIn(stdout: string): Report | undefined {
+  try {
+    return JSON.parse(stdout.trimEnd().split('\n').at(-1)!).report;
+  } catch {
+    return undefined;
+  }
+}
