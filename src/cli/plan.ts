@@ -1,5 +1,6 @@
 import { Argument, type Command, Option } from 'commander';
 import { prepareEnvironment } from '../devices/environment.js';
+import type { Rates } from '../engine/rates.js';
 import type { ModelSource } from '../engine/source.js';
 import { FiddlerError } from '../errors.js';
 import { PUBLISHED } from '../models/published/index.js';
@@ -75,8 +76,11 @@ async function plan(model: string, flags: PlanFlags): Promise<void> {
   const { planModel } = await import('../planning/plan.js');
   const source = await sourceOf(model, flags);
   const { prompts, decodeAt: past, json, ...options } = flags;
-  const rates = calibrated(source, { ...options, onWarning: warn });
-  const found = planModel(source, { ...options, prompts, past }, () => rates);
+  let rates: Rates | undefined;
+  const found = planModel(source, { ...options, prompts, past }, (layout) => {
+    rates ??= calibrated(source, { ...options, onWarning: warn }, layout);
+    return rates;
+  });
   process.stdout.write(json ? `${JSON.stringify(found)}\n` : formatPlan(found));
   if (found.memory.ram.total > found.memory.ram.available) process.exitCode = 1;
 }

@@ -26,15 +26,7 @@ export interface SyntheticTensor {
  * page is written, by `threads` threads at once; with 0 nothing is written.
  */
 export function openSynthetic(name: string, tensors: readonly SyntheticTensor[], threads: number): Checkpoint {
-  const offsets = new Map<string, number>();
-  let total = 0;
-  for (const { name: tensor, like, ...rest } of tensors) {
-    if (like !== undefined) offsets.set(tensor, offsets.get(like)!);
-    else {
-      offsets.set(tensor, total);
-      total += Math.ceil(bytesOf(rest) / ALIGNMENT) * ALIGNMENT;
-    }
-  }
+  const { offsets, total } = place(tensors);
   const mapping = mapAnonymous(name, total);
   if (threads > 0) convertTogether(() => threads, TOGETHER)(noise(total), mapping.address);
   const stored = new Map<string, StoredTensor>();
@@ -50,6 +42,24 @@ export function openSynthetic(name: string, tensors: readonly SyntheticTensor[],
   }
   const shared = tensors.some(({ like }) => like !== undefined);
   return new (shared ? SharedCheckpoint : MappedCheckpoint)(name, [mapping], stored, new Map());
+}
+
+/** Bytes that the tensors of such a checkpoint take. */
+export function syntheticBytes(tensors: readonly SyntheticTensor[]): number {
+  return place(tensors).total;
+}
+
+function place(tensors: readonly SyntheticTensor[]): { offsets: Map<string, number>; total: number } {
+  const offsets = new Map<string, number>();
+  let total = 0;
+  for (const { name, like, ...rest } of tensors) {
+    if (like !== undefined) offsets.set(name, offsets.get(like)!);
+    else {
+      offsets.set(name, total);
+      total += Math.ceil(bytesOf(rest) / ALIGNMENT) * ALIGNMENT;
+    }
+  }
+  return { offsets, total };
 }
 
 /** What was copied elsewhere may still be another tensor's. */
