@@ -10,6 +10,22 @@ export class Ended extends Error {
   }
 }
 
+/** Ends the process where standard output fails: for commands with no work to end in order. */
+export function endWithOutput(): void {
+  process.stdout.on('error', throwFailure);
+  process.stderr.on('error', () => {}); // nobody is left to tell
+}
+
+function throwFailure(error: NodeJS.ErrnoException): never {
+  throw failureOf(error);
+}
+
+/** Why a command ends that cannot write: silently where nobody reads it any more. */
+function failureOf({ code, message }: NodeJS.ErrnoException): Ended | FiddlerError {
+  if (code === 'EPIPE') return new Ended(0);
+  return new FiddlerError('file', `cannot write to standard output: ${message}`, 'make room for it');
+}
+
 /**
  * What ends a command before its work is done: Ctrl-C (exit code 130), SIGTERM (143), or a closed standard output (0,
  * silently). `signal` is aborted with the reason, so that the work ends in order; a second Ctrl-C ends the process at
@@ -25,8 +41,7 @@ export class Ending {
   constructor() {
     process.on('SIGINT', () => this.interrupt());
     process.on('SIGTERM', () => this.#endBy('SIGTERM', 143));
-    process.stdout.on('error', (error: NodeJS.ErrnoException) => this.#endByOutput(error));
-    process.stderr.on('error', () => {}); // nobody is left to tell
+    process.stdout.off('error', throwFailure).on('error', (error) => this.#endByOutput(error));
   }
 
   get signal(): AbortSignal {
@@ -56,8 +71,8 @@ export class Ending {
   }
 
   #endByOutput(error: NodeJS.ErrnoException): void {
-    this.outputClosed = error.code === 'EPIPE';
-    const problem = `cannot write to standard output: ${error.message}`;
-    this.#controller.abort(this.outputClosed ? new Ended(0) : new FiddlerError('file', problem, 'make room for it'));
+    const failure = failureOf(error);
+    this.outputClosed = failure instanceof Ended;
+    this.#controller.abort(failure);
   }
 }

@@ -5,7 +5,7 @@ import { addBench } from './bench.js';
 import { addCalibrate } from './calibrate.js';
 import { addChat } from './chat.js';
 import { addDoctor } from './doctor.js';
-import { Ended } from './ending.js';
+import { Ended, endWithOutput } from './ending.js';
 import { addCommon } from './options.js';
 import { addPlan } from './plan.js';
 import { addProfile } from './profile.js';
@@ -36,6 +36,7 @@ addPlan(program);
 addCalibrate(program);
 addSimulate(program);
 process.on('uncaughtException', (error) => process.exit(report(error)));
+endWithOutput();
 try {
   await program.parseAsync();
 } catch (error) {

@@ -1,5 +1,6 @@
 import { Argument, type Command, Option } from 'commander';
 import { prepareEnvironment } from '../devices/environment.js';
+import type { Rates } from '../engine/rates.js';
 import type { ModelSource } from '../engine/source.js';
 import { FiddlerError } from '../errors.js';
 import { PUBLISHED } from '../models/published/index.js';
@@ -76,12 +77,15 @@ async function plan(model: string, flags: PlanFlags): Promise<void> {
   const { rehearsedProcess } = await import('../planning/rehearsal.js');
   const source = await sourceOf(model, flags);
   const { prompts, decodeAt: past, json, ...options } = flags;
-  const rates = calibrated(source, { ...options, onWarning: warn });
   const rehearsal = { script: MAIN_SCRIPT, model: BUNDLED_MODEL };
+  let rates: Rates | undefined;
   const found = planModel(
     source,
     { ...options, prompts, past },
-    () => rates,
+    (layout) => {
+      rates ??= calibrated(source, { ...options, onWarning: warn }, layout);
+      return rates;
+    },
     (machine) => rehearsedProcess(machine, { ...options, onWarning: warn }, rehearsal),
   );
   process.stdout.write(json ? `${JSON.stringify(found)}\n` : formatPlan(found));

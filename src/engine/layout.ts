@@ -50,6 +50,26 @@ export interface LayoutOptions {
   standIn?: StandIn;
   /** Policies for whose needs there is to be room beside that of the one in the options. */
   compared?: readonly Policy[];
+  /** The source's weights, where several layouts share them; they stay open. */
+  opened?: OpenModel;
+}
+
+/** Weights, checked against their model's description. */
+export interface OpenModel {
+  checkpoint: Checkpoint;
+  blueprint: Blueprint;
+}
+
+/** Opens a model's weights; whoever does so closes the checkpoint. @throws FiddlerError */
+export function openWeights(source: ModelSource, { dtype = 'auto' }: Pick<LoadOptions, 'dtype'>): OpenModel {
+  const description = describe(source);
+  const checkpoint = source.open(description.spec, description.declarations);
+  try {
+    return { checkpoint, blueprint: drawBlueprint(description, checkpoint, dtype) };
+  } catch (error) {
+    checkpoint.close();
+    throw error;
+  }
 }
 
 /** Keeps a thing to be freed with the layout. */
@@ -62,7 +82,7 @@ type Own = <T>(thing: T, free: (thing: T) => void) => T;
 export function layOut(
   source: ModelSource,
   options: LoadOptions,
-  { countsOnly, standIn, compared = [] }: LayoutOptions = {},
+  { countsOnly, standIn, compared = [], opened }: LayoutOptions = {},
 ): Layout {
   const undo: (() => void)[] = [];
   const own: Own = (thing, free) => {
@@ -73,9 +93,7 @@ export function layOut(
     while (undo.length > 0) undo.pop()!();
   };
   try {
-    const description = describe(source);
-    const checkpoint = own(source.open(description.spec, description.declarations), (c) => c.close());
-    const blueprint = drawBlueprint(description, checkpoint, options.dtype ?? 'auto');
+    const { checkpoint, blueprint } = opened ?? own(openWeights(source, options), (model) => model.checkpoint.close());
     const profile = storedProfile(source, blueprint.expertLayers, options);
     const policy = policyNamed(options.policy ?? POLICIES[0]!.name);
     const machine = own(new Machine(options.accelerator ?? 'auto', { ...options, countsOnly, standIn }), (m) =>

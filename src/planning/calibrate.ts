@@ -1,12 +1,16 @@
+import { availableRam } from '../devices/cores.js';
 import { describe, expertTotals } from '../engine/blueprint.js';
 import { calibrationKey, recallRates, rememberRates } from '../engine/calibration.js';
-import { type Layout, layOut } from '../engine/layout.js';
+import { checkRam, PROCESS_BYTES } from '../engine/fitting.js';
+import { modelRam, sumOf } from '../engine/footprint.js';
+import { type Layout, layOut, openWeights } from '../engine/layout.js';
 import { fillLayout } from '../engine/load.js';
 import { measureRates } from '../engine/measure.js';
 import type { LoadOptions } from '../engine/options.js';
 import type { Rates } from '../engine/rates.js';
 import type { ModelSource } from '../engine/source.js';
 import { measureExperts, type Patience } from '../experts/measure.js';
+import { residentTotal } from '../experts/placement.js';
 import { expertBytes } from '../experts/spec.js';
 import { Type } from '../ggml/tensor.js';
 import { expertLayersOf } from '../models/model.js';
@@ -36,38 +40,53 @@ export interface ThreadRate {
   ms: number;
 }
 
-/** The stored rates for a model, or those of a sample of it. @throws FiddlerError as loading */
-export function calibrated(source: ModelSource, options: LoadOptions): Rates {
-  const key = keyOf(source, options);
+/**
+ * The stored rates for a model, or those of a sample of it.
+ * @param layout of the whole model: what does not fit is not measured
+ * @throws FiddlerError as loading
+ */
+export function calibrated(source: ModelSource, options: LoadOptions, layout: Layout): Rates {
+  const key = calibrationKey(layout);
   const stored = recallRates(key);
   if (stored?.fill !== undefined) return stored;
-  return measured(source, options, CAREFUL, key).rates;
+  checkRam(sumOf(modelRam(layout)), layout.machine.ram.available);
+  const sample = openSample(source, options);
+  try {
+    return measured(sample, options, CAREFUL, key).rates;
+  } finally {
+    sample.close();
+  }
+}
+
+/** Measures a sample of the model on this machine and stores what came out. @throws FiddlerError as loading */
+export function calibrate(source: ModelSource, options: LoadOptions, patience: Patience): Calibration {
+  const key = keyOf(source, options);
+  const sample = openSample(source, options);
+  try {
+    const { rates, bytes, all } = measured(sample, options, patience, key);
+    const threads: ThreadRate[] = [];
+    for (let count = 1; count < all; count *= 2) {
+      const one = sample.measure(count, ({ experts, blueprint }) =>
+        measureExperts(experts, blueprint.expertLayers, { chunk: 1, streams: false }, patience),
+      );
+      threads.push({ threads: count, ms: one.cpu[0]!.ms + one.calls.cpu });
+    }
+    threads.push({ threads: all, ms: rates.experts.cpu[0]!.ms + rates.experts.calls.cpu });
+    return { rates, key, bytes, threads };
+  } finally {
+    sample.close();
+  }
 }
 
 /** Measures every lane with a sample and stores the rates. */
-function measured(source: ModelSource, options: LoadOptions, patience: Patience, key: string) {
-  const found = withSample(source, options, (layout, fill) => ({
+function measured(sample: Sample, options: LoadOptions, patience: Patience, key: string) {
+  const found = sample.measure(options.threads, (layout, fill) => ({
     rates: { ...measureRates(layout, patience), fill },
     bytes: expertTotals(layout.blueprint).bytes,
     all: layout.machine.threads,
   }));
   store(key, found.rates, options);
   return found;
-}
-
-/** Measures a sample of the model on this machine and stores what came out. @throws FiddlerError as loading */
-export function calibrate(source: ModelSource, options: LoadOptions, patience: Patience): Calibration {
-  const key = keyOf(source, options);
-  const { rates, bytes, all } = measured(source, options, patience, key);
-  const threads: ThreadRate[] = [];
-  for (let count = 1; count < all; count *= 2) {
-    const one = withSample(source, { ...options, threads: count }, ({ experts, blueprint }) =>
-      measureExperts(experts, blueprint.expertLayers, { chunk: 1, streams: false }, patience),
-    );
-    threads.push({ threads: count, ms: one.cpu[0]!.ms + one.calls.cpu });
-  }
-  threads.push({ threads: all, ms: rates.experts.cpu[0]!.ms + rates.experts.calls.cpu });
-  return { rates, key, bytes, threads };
 }
 
 function store(key: string, rates: Rates, { onWarning }: LoadOptions): void {
@@ -95,15 +114,43 @@ function forRates(source: ModelSource, options: LoadOptions): LoadOptions {
   return { accelerator, threads, dtype, cpuKernels, ctx, debug, expertsResident, profile: false };
 }
 
-/** Loads a sample of the model, and frees it once it was measured. @param measure is told also what copying a GB took */
-function withSample<T>(source: ModelSource, options: LoadOptions, measure: (layout: Layout, fill: number) => T): T {
-  const sample = sampleOf(source);
-  const layout = layOut(sample, forRates(sample, options));
+/** A sample of a model, whose weights are filled once. */
+interface Sample {
+  /** Lays it out for so many threads, and frees that once it was measured. @param run is told also what copying a GB took */
+  measure<T>(threads: number | undefined, run: (layout: Layout, fill: number) => T): T;
+  close(): void;
+}
+
+/** @throws FiddlerError `memory` where there is no room for it */
+function openSample(source: ModelSource, given: LoadOptions): Sample {
+  const options = forRates(source, given);
+  const sample = sampleOf(source, availableRam().available - PROCESS_BYTES - bytesBeside(source, options));
+  const opened = openWeights(sample, options);
+  return {
+    measure(threads, run) {
+      const layout = layOut(sample, { ...options, threads }, { opened });
+      try {
+        const { bytes, seconds } = fillLayout(layout);
+        return run(layout, bytes > 0 ? (1000 * seconds) / (bytes / 1e9) : 0);
+      } finally {
+        layout.experts.wait();
+        layout.close();
+      }
+    },
+    close: () => opened.checkpoint.close(),
+  };
+}
+
+/** RAM that a sample takes beside its weights, in bytes. */
+function bytesBeside(source: ModelSource, options: LoadOptions): number {
+  const layout = layOut(sampleOf(source), options, { countsOnly: true });
   try {
-    const { bytes, seconds } = fillLayout(layout);
-    return measure(layout, bytes > 0 ? (1000 * seconds) / (bytes / 1e9) : 0);
+    const { blueprint, host, placement } = layout;
+    const { total, bytes } = expertTotals(blueprint);
+    const copied = blueprint.expertLayers.some((_, l) => host.mustCopy(l)) ? total - residentTotal(placement) : 0;
+    const { weights, ...others } = modelRam(layout);
+    return sumOf(others) + copied * bytes;
   } finally {
-    layout.experts.wait();
     layout.close();
   }
 }

@@ -1,6 +1,6 @@
 import { expertTotals } from '../engine/blueprint.js';
 import { sumOf, totalRam } from '../engine/footprint.js';
-import { type Layout, layOut } from '../engine/layout.js';
+import { type Layout, layOut, type OpenModel, openWeights } from '../engine/layout.js';
 import type { Machine, StandIn } from '../engine/machine.js';
 import type { LoadOptions } from '../engine/options.js';
 import { type Prediction, predictDecode, predictPrefill } from '../engine/prediction.js';
@@ -54,9 +54,9 @@ const TIE = 0.02;
 
 /**
  * Plans a model by every policy that fits, or by the one that is asked for.
- * @param ratesFor what the model's pieces take on the machine
+ * @param ratesFor what the model's pieces take on the machine; a policy for which it throws `memory` is left out
  * @param processFor bytes that the process takes there beside a model, where that is known
- * @throws FiddlerError `memory` where what must be on the accelerator does not fit
+ * @throws FiddlerError `memory` where no policy is left
  */
 export function planModel(
   source: ModelSource,
@@ -67,13 +67,18 @@ export function planModel(
   const names = options.policy ? [options.policy] : POLICIES.map((p) => p.name);
   const plans: ReturnType<typeof planPolicy>[] = [];
   let refusal: unknown;
-  for (const policy of names) {
-    try {
-      plans.push(planPolicy(source, { ...options, policy }, ratesFor, processFor));
-    } catch (error) {
-      if (!(error instanceof FiddlerError && error.code === 'memory')) throw error;
-      refusal ??= error; // the next policy may need less
+  const opened = openWeights(source, options);
+  try {
+    for (const policy of names) {
+      try {
+        plans.push(planPolicy(source, opened, { ...options, policy }, ratesFor, processFor));
+      } catch (error) {
+        if (!(error instanceof FiddlerError && error.code === 'memory')) throw error;
+        refusal ??= error; // the next policy may need less
+      }
     }
+  } finally {
+    opened.checkpoint.close();
   }
   if (plans.length === 0) throw refusal;
   const fastest = Math.min(...plans.map(({ chosen }) => chosen.decode.ms));
@@ -84,12 +89,13 @@ export function planModel(
 
 function planPolicy(
   source: ModelSource,
+  opened: OpenModel,
   options: PlanOptions,
   ratesFor: (layout: Layout) => Rates,
   processFor: (machine: Machine) => number | undefined,
 ): { plan: Omit<Plan, 'policies'>; chosen: PolicyPlan } {
   const { prompts, standIn } = options;
-  const layout = layOut(source, options, { countsOnly: true, standIn });
+  const layout = layOut(source, options, { countsOnly: true, standIn, opened });
   try {
     const rates = ratesFor(layout);
     const scenario = scenarioOf(layout, rates);

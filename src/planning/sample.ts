@@ -1,12 +1,12 @@
 import { usableCores } from '../devices/cores.js';
 import { describe } from '../engine/blueprint.js';
+import { gib } from '../engine/fitting.js';
 import type { ModelSource } from '../engine/source.js';
 import { routeAtRandom, syntheticTensors } from '../engine/synthetic.js';
-import { expertBytes } from '../experts/spec.js';
-import { Type } from '../ggml/tensor.js';
+import { FiddlerError } from '../errors.js';
 import { expertLayersOf } from '../models/model.js';
 import type { JsonObject } from '../weights/config.js';
-import { openSynthetic } from '../weights/synthetic.js';
+import { openSynthetic, syntheticBytes } from '../weights/synthetic.js';
 
 /** Layers with routed experts in a sample: neighbours may attend by different windows. */
 const SPARSE_LAYERS = 2;
@@ -16,25 +16,36 @@ const EXPERT_BYTES = 2 ** 30;
 /**
  * A model's first layers with random weights, of which few experts have memory of their own: what its pieces take can be
  * measured with it, where its weights are not there or too many.
+ * @param room most bytes that its weights may take; without it nothing is filled
  */
-export function sampleOf(source: ModelSource): ModelSource {
-  const config = shortened(source);
+export function sampleOf(source: ModelSource, room?: number): ModelSource {
   return {
     name: `${source.name} (sample)`,
-    config,
+    config: shortened(source),
     inMemory: true,
     tokenizer: false,
     synthetic: true,
     open(spec, declarations) {
       routeAtRandom(spec, 0);
-      const experts = expertLayersOf(spec);
-      const bytes = experts.reduce((sum, of) => sum + expertBytes(of, Type.BF16), 0);
-      const chosen = Math.max(...experts.map((of) => of.chosen));
+      const tensors = (distinct: number) => syntheticTensors(spec, declarations, distinct);
+      if (room === undefined) return openSynthetic(this.name, tensors(1), 0);
+      const [one, two] = [syntheticBytes(tensors(1)), syntheticBytes(tensors(2))];
+      const each = Math.max(1, two - one); // nothing where one tensor holds all experts
+      const chosen = Math.max(...expertLayersOf(spec).map((of) => of.chosen));
+      checkSample(one + (chosen - 1) * each, room);
       // Half of them are resident, and each lane is measured with as many as a token chooses.
-      const distinct = Math.max(4 * chosen, Math.ceil(EXPERT_BYTES / bytes));
-      return openSynthetic(this.name, syntheticTensors(spec, declarations, distinct), usableCores());
+      const wanted = Math.max(4 * chosen, Math.ceil(EXPERT_BYTES / each));
+      const distinct = Math.min(wanted, 1 + Math.floor((room - one) / each));
+      return openSynthetic(this.name, tensors(distinct), usableCores());
     },
   };
+}
+
+/** @param least bytes with which what a token reads is not read from a cache @throws FiddlerError `memory` */
+function checkSample(least: number, room: number): void {
+  if (least <= room) return;
+  const problem = `a sample of this model takes ${gib(least)} of RAM, but there is room for ${gib(Math.max(0, room))}`;
+  throw new FiddlerError('memory', problem, 'end other programs, or plan it by the rates of a machine (simulate)');
 }
 
 /** The config with as few layers as hold {@link SPARSE_LAYERS} with routed experts. */

@@ -58,6 +58,16 @@ describe('fiddler plan', () => {
     expect(stderr.trimEnd()).not.toContain('\n');
   });
 
+  it('refuses what no RAM holds before anything is measured', async () => {
+    const folder = temporaryFolder();
+    const { child, ended } = start(['plan', '--synthetic', 'deepseek-v3'], { FIDDLER_CACHE: folder });
+    child.stdin.end();
+    const { code, stdout, stderr } = await ended;
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/^fiddler: (this model takes .* of RAM|the parts that must be on)/);
+    expect(existsSync(join(folder, 'rates'))).toBe(false);
+  });
+
   it('reads of a repository on the hub only its headers', async () => {
     const hub = await hubServer('models/mini-mixtral', 'org/model');
     const env = { HF_ENDPOINT: hub.endpoint, HF_HOME: temporaryFolder() };

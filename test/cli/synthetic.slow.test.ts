@@ -33,7 +33,11 @@ describe('--synthetic of every family', () => {
 
   it.each(Object.entries(PLANNED))('fiddler plan --synthetic %s --layers %d', async (name, layers) => {
     const shape = ['--synthetic', name, '--layers', `${layers}`, '--decode-at', '8', '--prompts', '16'];
-    const { stdout, stderr } = await fiddler(['plan', ...shape, ...SMALL, '--json']);
+    const { code, stdout, stderr } = await fiddler(['plan', ...shape, ...SMALL, '--json']);
+    if (LARGE.includes(name) && code === 1) {
+      expect(stderr).toMatch(/takes .* of RAM/);
+      return;
+    }
     expect(stderr).toBe('');
     const [plan] = jsonLines(stdout);
     expect(plan.experts.total).toBeGreaterThan(0);

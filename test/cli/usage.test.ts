@@ -1,8 +1,9 @@
-import { cpSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, cpSync, existsSync, openSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../support/folder.js';
-import { fiddler } from './fiddler.js';
+import { fiddler, start } from './fiddler.js';
 
 /** One thread, since two that wait for each other are slow on cores that are busy otherwise. */
 const CPU = ['--accelerator', 'none', '--threads', '1'];
@@ -114,5 +115,31 @@ describe('--help and --version', () => {
     const { code, stdout, stderr } = await fiddler([]);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toContain('Usage: fiddler');
+  });
+});
+
+describe('output that nobody reads ends a command silently', () => {
+  const plan = ['plan', ...CPU, '--ctx', '64'];
+  it.each([[['chat', '--help']], [['run', '--help']], [['--version']], [['doctor', '--json']], [plan]])(
+    '%j',
+    async (args) => {
+      const { child, ended } = start(args);
+      child.stdout.destroy();
+      expect(await ended).toMatchObject({ code: 0, stderr: '' });
+    },
+  );
+
+  it('on standard error too', async () => {
+    const { child, ended } = start(['run', ...IDS, '--max-tokens', '1']);
+    child.stderr.destroy();
+    expect((await ended).code).toBe(0);
+  });
+
+  it.runIf(existsSync('/dev/full'))('but says so where it cannot be written', async () => {
+    const full = openSync('/dev/full', 'w');
+    const child = spawnSync(process.execPath, ['dist/cli/main.js', '--version'], { stdio: ['ignore', full, 'pipe'] });
+    closeSync(full);
+    expect(child.stderr.toString()).toMatch(/^fiddler: cannot write to standard output: ENOSPC[^\n]*\n$/);
+    expect(child.status).toBe(1);
   });
 });

@@ -2,16 +2,23 @@ import type { Pointer } from '../../ggml/api.js';
 import { type Fp8Matrix, unpackFp8 } from './fp8.js';
 import { type Gathering, gather } from './gather.js';
 import { type Mxfp4Matrix, repackMxfp4 } from './mxfp4.js';
+import { makeNoise, type Noise } from './random.js';
 
-/** How numbers are made from those of a checkpoint: plain data, for whichever thread makes them. */
+/** How numbers are made, from those of a checkpoint or at random: plain data, for whichever thread makes them. */
 export type Conversion =
   | ({ kind: 'fp8' } & Fp8Matrix)
   | ({ kind: 'mxfp4' } & Mxfp4Matrix)
-  | ({ kind: 'gather' } & Gathering);
+  | ({ kind: 'gather' } & Gathering)
+  | ({ kind: 'noise' } & Noise);
 
 type Make<K> = (conversion: Extract<Conversion, { kind: K }>, target: Pointer, begin: number, end: number) => void;
 
-const MAKE: { readonly [K in Conversion['kind']]: Make<K> } = { fp8: unpackFp8, mxfp4: repackMxfp4, gather };
+const MAKE: { readonly [K in Conversion['kind']]: Make<K> } = {
+  fp8: unpackFp8,
+  mxfp4: repackMxfp4,
+  gather,
+  noise: makeNoise,
+};
 
 /** Writes rows [begin, end) of a conversion's result, which begins at `target`. */
 export function convertRows(conversion: Conversion, target: Pointer, begin: number, end: number): void {
