@@ -1,4 +1,4 @@
-import type { Session } from '#fiddler/engine/session.js';
+import type { Workbench } from '#fiddler/engine/workbench.js';
 import type { GoldenCase } from './golden-data.js';
 import { NearTies } from './near-ties.js';
 
@@ -40,7 +40,7 @@ const DEVIATIONS = 4;
  * choice: such a position is left out of the mean squared error if it exceeds that by itself, where the type rounds.
  */
 export function compareLogits(
-  session: Pick<Session, 'evaluate' | 'observeRouters'>,
+  session: Pick<Workbench, 'evaluate' | 'observeRouters'>,
   golden: GoldenCase,
   tolerance: Tolerance,
 ): LogitsComparison {

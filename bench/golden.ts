@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { prepareEnvironment } from '#fiddler/devices/environment.js';
 import { loadEngine } from '#fiddler/engine/load.js';
 import type { LoadOptions } from '#fiddler/engine/options.js';
-import type { Session } from '#fiddler/engine/session.js';
+import type { Workbench } from '#fiddler/engine/workbench.js';
 import { NO_COSTS } from '#fiddler/experts/costs.js';
 import { spread } from '#fiddler/experts/placement.js';
 import { POLICIES, policyNamed } from '#fiddler/experts/policies/index.js';
@@ -119,7 +119,7 @@ function toleranceOf(model: GoldenModel, { accelerator, dtype }: Setting): Toler
 
 /** Greedy decoding; the lanes must have run just the experts that the routers chose, the resident ones where they lie. */
 function compareTokens(
-  session: Session,
+  session: Workbench,
   { tokens, source = tokens, continuation }: GoldenCase,
   setting: Setting,
   outcome: Outcome,

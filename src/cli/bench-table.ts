@@ -1,10 +1,10 @@
 import type { CopyRates } from '../devices/link.js';
 import { contenderName, type Measurement } from '../engine/benchmark.js';
 import type { Hardware } from '../engine/machine.js';
-import type { Session } from '../engine/session.js';
+import type { Workbench } from '../engine/workbench.js';
 
 /** What was loaded and what one expert costs here. @param rates of plain copies, where they were measured */
-export function describe(session: Session, past: number, layerUs: number, rates?: CopyRates): Record<string, string> {
+export function describe(session: Workbench, past: number, layerUs: number, rates?: CopyRates): Record<string, string> {
   const { name, accelerator, threads, experts, loadSeconds } = session.info;
   const { copy, contention, cpu } = session.costs;
   const bytes = session.expertBytes;

@@ -2,8 +2,8 @@ import { type Command, Option } from 'commander';
 import { prepareEnvironment } from '../devices/environment.js';
 import type { CopyRates } from '../devices/link.js';
 import type { Contender, Workload } from '../engine/benchmark.js';
-import type { Session } from '../engine/session.js';
 import type { LayerTimeline } from '../engine/timeline.js';
+import type { Workbench } from '../engine/workbench.js';
 import { FiddlerError } from '../errors.js';
 import { POLICIES, policyNamed } from '../experts/policies/index.js';
 import { PUBLISHED } from '../models/published/index.js';
@@ -130,7 +130,7 @@ async function bench(flags: BenchFlags): Promise<void> {
 }
 
 /** Undefined where nothing is copied, or there is no room to measure it. */
-function copyRatesOf(session: Session, note: (line: string) => void): CopyRates | undefined {
+function copyRatesOf(session: Workbench, note: (line: string) => void): CopyRates | undefined {
   try {
     return session.measureCopies();
   } catch (error) {

@@ -63,7 +63,7 @@ async function run(argument: string | undefined, flags: RunFlags): Promise<void>
 
   const model = await openModel(flags, ending.signal);
   try {
-    const options = { ...generateOptions(flags), logprobs: flags.logprobs, signal: ending.signal };
+    const options = { ...generateOptions(flags), logprobs: flags.logprobs, expected: true, signal: ending.signal };
     const generation = model.generate(prompt, options);
     if (flags.json) await writeJson(generation);
     else await writeText(generation, given === undefined ? DEFAULT_PROMPT : '');

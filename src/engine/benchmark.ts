@@ -2,7 +2,7 @@ import type { Caching } from '../experts/experts.js';
 import { policyNamed } from '../experts/policies/index.js';
 import type { LaneName } from '../experts/policy.js';
 import type { CacheWork, LaneWork } from '../experts/statistics.js';
-import type { Session } from './session.js';
+import type { Workbench } from './workbench.js';
 
 /** What is timed: decoding one token after another behind `past` tokens, or one prompt of `tokens` from nothing. */
 export interface Workload {
@@ -61,7 +61,7 @@ export function contenderName({ policy, cache, prefetch }: Contender): string {
 }
 
 /** Compares policies on one loaded model: interleaved, so that a machine that drifts does so for all alike. */
-export function benchmark(session: Session, options: BenchmarkOptions): Measurement[] {
+export function benchmark(session: Workbench, options: BenchmarkOptions): Measurement[] {
   const { contenders, workloads, repeats, patience, onRun } = options;
   const found: Measurement[] = [];
   for (const workload of workloads) {
@@ -88,7 +88,7 @@ export function benchmark(session: Session, options: BenchmarkOptions): Measurem
   return found;
 }
 
-function timed(session: Session, { kind, tokens, past }: Workload): Run {
+function timed(session: Workbench, { kind, tokens, past }: Workload): Run {
   const { vocabulary } = session.info;
   const ids = Array.from({ length: tokens }, (_, i) => (i * 7919 + 17) % vocabulary);
   session.resetStatistics();
@@ -99,7 +99,7 @@ function timed(session: Session, { kind, tokens, past }: Workload): Run {
   return { seconds, lanes: session.lanes, saved: session.cache };
 }
 
-function predicted(session: Session, { kind, tokens, past }: Workload): number | undefined {
+function predicted(session: Workbench, { kind, tokens, past }: Workload): number | undefined {
   if (kind === 'decode') return session.expected(1, past + (tokens >> 1))?.decodeRate.value;
   const ttft = session.expected(tokens, past)?.ttft.value;
   return ttft && tokens / ttft;
@@ -122,7 +122,7 @@ function summary(contender: Contender, workload: Workload, runs: readonly Run[])
 }
 
 /** Median microseconds a layer takes in decoding without its routed experts, behind `past` tokens. */
-export function layerMicroseconds(session: Session, past: number, steps = 20): number {
+export function layerMicroseconds(session: Workbench, past: number, steps = 20): number {
   const times: number[] = [];
   for (let i = 0; i < steps; i++) {
     const begin = performance.now();

@@ -14,11 +14,11 @@ import { modelRam, recallProcess, servedBytes, sumOf, totalRam } from './footpri
 import { type Layout, layOut } from './layout.js';
 import type { LoadOptions } from './options.js';
 import { learnPopularity, profiledModel } from './popularity.js';
-import { Session } from './session.js';
 import { folderSource, type ModelSource } from './source.js';
+import { Workbench } from './workbench.js';
 
 /** Loads the model in the folder `dir`; blocks. @throws FiddlerError */
-export function loadEngine(dir: string, options: LoadOptions): Session {
+export function loadEngine(dir: string, options: LoadOptions): Workbench {
   return loadSource(folderSource(dir), options);
 }
 
@@ -27,7 +27,7 @@ export function loadEngine(dir: string, options: LoadOptions): Session {
  * @param compared policies that the session will use too: there is room for what they need, and costs are measured for them
  * @throws FiddlerError
  */
-export function loadSource(source: ModelSource, options: LoadOptions, compared: readonly Policy[] = []): Session {
+export function loadSource(source: ModelSource, options: LoadOptions, compared: readonly Policy[] = []): Workbench {
   const begin = performance.now();
   const { available } = availableRam();
   const { anonymous } = processMemory();
@@ -54,7 +54,7 @@ export function loadSource(source: ModelSource, options: LoadOptions, compared: 
       layout.close();
     };
     const disproved = () => forgetRates(key);
-    return new Session({ ...layout, profiled, rebalancer, rates, disproved, seconds, ram: ram.reported, close });
+    return new Workbench({ ...layout, profiled, rebalancer, rates, disproved, seconds, ram: ram.reported, close });
   } catch (error) {
     layout.close();
     throw error;
@@ -105,21 +105,18 @@ function fill(
   parameters.fill(checkpoint, machine.cpu, blueprint.embedding.name, onBytes);
   populate(blueprint.embedding.address, blueprint.embedding.bytes);
   experts.resident.fill(checkpoint, new Uploader(machine.cpu), () => onBytes(bytes));
-  blueprint.expertLayers.forEach((spec, layer) => {
-    for (let e = 0; e < spec.count; e++) {
-      if (!copies[layer] || experts.resident.has(layer, e)) continue;
+  for (const layer of blueprint.expertLayers.keys()) {
+    for (const e of copies[layer] ? experts.resident.missing(layer) : []) {
       host.copy(layer, e);
       onBytes(bytes);
     }
-  });
+  }
   return done;
 }
 
 /** Pins the experts that are not resident: in place where that is wanted and the driver does it, else in copies. */
-function pinMissing({ blueprint, machine, host, placement }: Layout, inPlace: boolean): void {
-  const missing = blueprint.expertLayers.map(({ count }, layer) =>
-    [...Array(count).keys()].filter((e) => !placement[layer]!.includes(e)),
-  );
+function pinMissing({ blueprint, machine, host, experts: { resident } }: Layout, inPlace: boolean): void {
+  const missing = blueprint.expertLayers.map((_, layer) => resident.missing(layer));
   if (inPlace && pinExperts(machine.accelerator, host, missing)) return;
   missing.forEach((experts, layer) => {
     for (const e of experts) if (host.isInPlace(layer, e)) host.copy(layer, e);

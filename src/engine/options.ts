@@ -62,6 +62,8 @@ export interface GenerateOptions {
   stop?: readonly string[];
   /** Give the K likeliest tokens with each generated one; default 0. */
   logprobs?: number;
+  /** Have the report say what a plan would have; it takes some milliseconds. Default: no. */
+  expected?: boolean;
   /** Ends generation early; the iterator then ends normally. */
   signal?: AbortSignal;
 }
@@ -151,7 +153,7 @@ export interface Report {
   /** Tokens a second; 0 where there was nothing to measure. */
   prefillRate: number;
   decodeRate: number;
-  /** What a plan would have said of `ttft` and `decodeRate`; missing where nothing was measured, and in `score`. */
+  /** What a plan would have said of `ttft` and `decodeRate`; missing where it was not asked for, or nothing was measured. */
   expected?: Expected;
   /** `hitRate`: share of executions that found their weights on the accelerator; `exchanged`: by `rebalance`. */
   experts: ModelInfo['experts'] & { hitRate: number; exchanged: number };

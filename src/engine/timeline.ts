@@ -1,6 +1,6 @@
 import { policyNamed } from '../experts/policies/index.js';
 import type { SpanLane } from '../experts/spans.js';
-import type { Session } from './session.js';
+import type { Workbench } from './workbench.js';
 
 /** A piece of a layer's work, measured by itself: milliseconds since the recording began. */
 export interface Piece {
@@ -25,7 +25,7 @@ const REPLAYS = 5;
  * Records the last layer of a decode step behind `past` tokens: of `steps` steps the one that uses the most lanes.
  * The KV cache holds nothing of use afterwards.
  */
-export function recordTimeline(session: Session, policy: string, past: number, steps = 8): LayerTimeline {
+export function recordTimeline(session: Workbench, policy: string, past: number, steps = 8): LayerTimeline {
   session.use(policyNamed(policy));
   let best: LayerTimeline | undefined;
   for (let i = 0; i < steps; i++) {
@@ -37,7 +37,7 @@ export function recordTimeline(session: Session, policy: string, past: number, s
   return best!;
 }
 
-function pieces(session: Session): Piece[] {
+function pieces(session: Workbench): Piece[] {
   const begin = performance.now();
   const found: Piece[] = [];
   session.recordExperts((lane, from, to) => found.push({ lane, from: from - begin, to: to - begin }));

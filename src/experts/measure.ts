@@ -49,12 +49,12 @@ export function measureExperts(
   patience = QUICK,
 ): ExpertRates {
   const meter = new Meter(experts, layers, patience);
-  const missing = meter.expertsWhere((resident) => !resident);
+  const missing = meter.firstGroup((layer) => experts.resident.missing(layer));
   if (missing) meter.warmUp(missing);
   const cpu = missing ? meter.lane('cpu', missing, sizes.chunk) : NOTHING;
   const streamed =
     missing && sizes.streams && experts.offloads ? meter.lane('streamed', missing, sizes.chunk) : NOTHING;
-  const residents = experts.offloads ? meter.expertsWhere((resident) => resident) : undefined;
+  const residents = experts.offloads ? meter.firstGroup((layer) => experts.resident.of(layer)) : undefined;
   const resident = residents ? meter.lane('resident', residents, sizes.chunk) : afterCopy(streamed);
   const { overlaps: overlap } = experts;
   const calls = { resident: resident.call, streamed: streamed.call, cpu: cpu.call };
@@ -104,9 +104,9 @@ class Meter {
   }
 
   /** The first layer that has such experts, with all of them. */
-  expertsWhere(wanted: (resident: boolean) => boolean): Group | undefined {
-    for (const [layer, { count }] of this.layers.entries()) {
-      const ids = [...Array(count).keys()].filter((e) => wanted(this.experts.resident.has(layer, e)));
+  firstGroup(expertsOf: (layer: number) => readonly number[]): Group | undefined {
+    for (const layer of this.layers.keys()) {
+      const ids = expertsOf(layer);
       if (ids.length > 0) return { layer, ids };
     }
     return undefined;

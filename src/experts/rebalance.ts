@@ -39,10 +39,9 @@ export class Rebalancer {
    * @param profile by which the experts were placed
    */
   static create(experts: Experts, layers: readonly ExpertsSpec[], profile?: Profile): Rebalancer | undefined {
-    for (const [layer, { count }] of layers.entries()) {
-      const all = [...Array(count).keys()];
-      const evicted = all.find((e) => experts.resident.has(layer, e));
-      const admitted = all.find((e) => !experts.resident.has(layer, e));
+    for (const layer of layers.keys()) {
+      const [evicted] = experts.resident.of(layer);
+      const [admitted] = experts.resident.missing(layer);
       if (evicted === undefined || admitted === undefined) continue;
       timed(experts, { layer, evicted, admitted });
       const ms = timed(experts, { layer, evicted: admitted, admitted: evicted });

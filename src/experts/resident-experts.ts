@@ -90,6 +90,16 @@ export class ResidentExperts {
     return this.slots[layer]!.has(expert);
   }
 
+  /** A layer's experts that are resident, in order. */
+  of(layer: number): number[] {
+    return [...Array(this.layers[layer]!.count).keys()].filter((expert) => this.has(layer, expert));
+  }
+
+  /** A layer's experts that are not resident, in order. */
+  missing(layer: number): number[] {
+    return [...Array(this.layers[layer]!.count).keys()].filter((expert) => !this.has(layer, expert));
+  }
+
   expert(layer: number, expert: number): PlacedExpert {
     return inSlab(this.slabs[layer]!, this.slots[layer]!.get(expert)!);
   }

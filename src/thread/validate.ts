@@ -46,6 +46,7 @@ const generateOptions = z.strictObject({
   seed: integer(0),
   stop: z.array(z.string(stops).min(1, stops), stops).optional(),
   logprobs: integer(0),
+  expected: z.boolean('must be true or false').optional(),
   signal,
 } satisfies Record<keyof GenerateOptions, z.ZodType>);
 

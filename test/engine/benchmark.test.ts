@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { benchmark, contenderName, contendersOf, type Measurement } from '../../src/engine/benchmark.js';
 import { loadSource } from '../../src/engine/load.js';
-import type { Session } from '../../src/engine/session.js';
 import { folderSource } from '../../src/engine/source.js';
+import type { Workbench } from '../../src/engine/workbench.js';
 import { POLICIES, policyNamed } from '../../src/experts/policies/index.js';
 
 const names = POLICIES.map(({ name }) => name);
@@ -23,7 +23,7 @@ describe('a comparison of policies', () => {
   });
 
   describe('with the expert cache and prefetch on and off', () => {
-    let session: Session;
+    let session: Workbench;
     let found: Measurement[];
     beforeAll(() => {
       const options = { ...host, expertsResident: 0.25, expertCache: 16 * EXPERT, prefetch: true };
@@ -53,5 +53,24 @@ describe('a comparison of policies', () => {
     const found = benchmark(session, { contenders: contendersOf(names, false), workloads, repeats: 1, patience: 1e3 });
     for (const { policy, saved } of found) expect(saved.usefulPrefetches > 0, policy).toBe(policy === 'lru');
     session.close();
+  });
+});
+
+describe('the work of a prompt', () => {
+  it('is that of all its calls, and gives the logits after its last token', () => {
+    const session = loadSource(source, { ...host, ctx: 1024, expertsResident: 0.5, policy: 'static' });
+    try {
+      const tokens = Array.from({ length: 700 }, (_, i) => (i * 31) % session.info.vocabulary);
+      let last: Float32Array | undefined;
+      const onLogits = (position: number, logits: Float32Array) => {
+        if (position === tokens.length - 1) last = logits.slice();
+      };
+      session.evaluate(tokens, () => false, onLogits);
+      const logits = session.prefill(tokens, 0);
+      // Rows of logits that are computed together round otherwise than one alone.
+      logits.forEach((logit, i) => void expect(logit).toBeCloseTo(last![i]!, 4));
+    } finally {
+      session.close();
+    }
   });
 });

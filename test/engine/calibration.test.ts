@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { calibrationKey, entryFile, forgetRates, recallRates, rememberRates } from '../../src/engine/calibration.js';
 import { layOut } from '../../src/engine/layout.js';
 import { loadEngine } from '../../src/engine/load.js';
-import type { LoadOptions } from '../../src/engine/options.js';
+import type { GenerateOptions, LoadOptions } from '../../src/engine/options.js';
 import type { Rates } from '../../src/engine/rates.js';
 import { folderSource } from '../../src/engine/source.js';
 
@@ -112,12 +112,15 @@ describe('the rates of a load', () => {
     const generate = () => {
       const session = loadEngine(MODEL, options);
       const { costs } = session;
-      const { expected } = session.generate(
-        [5, 6, 7],
-        { maxTokens: 32, seed: 1 },
-        () => false,
-        () => false,
-      );
+      const run = (options: GenerateOptions) =>
+        session.generate(
+          [5, 6, 7],
+          options,
+          () => false,
+          () => false,
+        );
+      const { expected } = run({ maxTokens: 32, seed: 1, expected: true });
+      expect(run({ maxTokens: 2 }).expected).toBeUndefined();
       session.close();
       return { costs, expected };
     };

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadEngine } from '../../src/engine/load.js';
 import type { Report } from '../../src/engine/options.js';
-import type { Session } from '../../src/engine/session.js';
+import type { Workbench } from '../../src/engine/workbench.js';
 import { fiddlerError } from '../support/errors.js';
 
 const MODEL = 'test/golden/switch';
@@ -15,7 +15,7 @@ interface Answer {
   report: Report;
 }
 
-function answer(session: Session, prompt: readonly number[], maxTokens: number, cancelled = never): Answer {
+function answer(session: Workbench, prompt: readonly number[], maxTokens: number, cancelled = never): Answer {
   const tokens: number[] = [];
   const likeliest: number[] = [];
   // A penalty for what was said makes it say something else each time.
@@ -43,8 +43,8 @@ describe.each(['none', 'host'] as const)('a session with an encoder-decoder on %
     policy: 'static',
     threads: 1,
   } as const;
-  let session: Session;
-  let fresh: Session;
+  let session: Workbench;
+  let fresh: Workbench;
   beforeAll(() => {
     session = loadEngine(MODEL, options);
     fresh = loadEngine(MODEL, options);

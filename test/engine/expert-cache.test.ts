@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadEngine } from '../../src/engine/load.js';
 import type { LoadOptions, Report } from '../../src/engine/options.js';
-import type { Session } from '../../src/engine/session.js';
+import type { Workbench } from '../../src/engine/workbench.js';
 import { NO_COSTS } from '../../src/experts/costs.js';
 import { POLICIES, policyNamed } from '../../src/experts/policies/index.js';
 import type { Costs } from '../../src/experts/policy.js';
@@ -18,7 +18,7 @@ const COSTS: Costs = {
   overlap: true,
 };
 
-function generate(session: Session, prompt: readonly number[], maxTokens: number, cancelled = never) {
+function generate(session: Workbench, prompt: readonly number[], maxTokens: number, cancelled = never) {
   const tokens: number[] = [];
   const options = { temperature: 0, maxTokens };
   const report = session.generate(prompt, options, (token) => tokens.push(token) < 0, cancelled);
@@ -26,7 +26,7 @@ function generate(session: Session, prompt: readonly number[], maxTokens: number
 }
 
 /** The same from an empty KV cache. */
-function generateAnew(session: Session, prompt: readonly number[], maxTokens: number) {
+function generateAnew(session: Workbench, prompt: readonly number[], maxTokens: number) {
   session.score([5], 0, () => {}, never);
   return generate(session, prompt, maxTokens);
 }
@@ -50,7 +50,7 @@ describe.each(['test/golden/mixtral', 'models/mini-mixtral'] as const)('%s', (mo
   const settings = caches.flatMap((experts) => [false, true].map((prefetch) => [experts, prefetch] as const));
 
   describe.each(settings)('with a cache of %i experts and prefetch %s', (experts, prefetch) => {
-    let session: Session;
+    let session: Workbench;
     beforeAll(() => {
       session = load({ accelerator: 'host', expertsResident: 0.25, expertCache: experts * bytes, prefetch });
     });

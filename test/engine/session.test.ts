@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadEngine } from '../../src/engine/load.js';
 import type { Report } from '../../src/engine/options.js';
-import type { Session } from '../../src/engine/session.js';
+import type { Workbench } from '../../src/engine/workbench.js';
 import { NO_COSTS } from '../../src/experts/costs.js';
 import { policyNamed } from '../../src/experts/policies/index.js';
 import type { Costs, Policy } from '../../src/experts/policy.js';
@@ -19,7 +19,7 @@ interface Generated {
   report: Report;
 }
 
-function generate(session: Session, prompt: readonly number[], maxTokens: number, cancelled = never): Generated {
+function generate(session: Workbench, prompt: readonly number[], maxTokens: number, cancelled = never): Generated {
   const tokens: number[] = [];
   const likeliest: number[] = [];
   const options = { temperature: 0, maxTokens, logprobs: 1 };
@@ -42,8 +42,8 @@ const prompts = fc.array(token, { minLength: 1, maxLength: 40 });
 describe.each(['none', 'host'] as const)('a session on %s', (accelerator) => {
   const load = () =>
     loadEngine(MODEL, { accelerator, dtype: 'f32', ctx: CONTEXT, expertsResident: 0.5, policy: 'static', threads: 1 });
-  let session: Session;
-  let fresh: Session;
+  let session: Workbench;
+  let fresh: Workbench;
   beforeAll(() => {
     session = load();
     fresh = load();
@@ -158,7 +158,7 @@ describe.each(['none', 'host'] as const)('a session on %s', (accelerator) => {
 
 describe('lanes that work on one call together', () => {
   const prompt = Array.from({ length: 48 }, (_, i) => 3 + ((i * 37) % 4000));
-  let session: Session;
+  let session: Workbench;
   let expected: Generated;
   beforeAll(() => {
     session = loadEngine('models/mini-mixtral', {

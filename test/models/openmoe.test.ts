@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { loadEngine } from '../../src/engine/load.js';
 import type { LoadOptions } from '../../src/engine/options.js';
-import type { Session } from '../../src/engine/session.js';
+import type { Workbench } from '../../src/engine/workbench.js';
 import { NaiveOpenMoe } from './naive-openmoe.js';
 
 const DIR = 'test/golden/openmoe';
@@ -10,7 +10,7 @@ const naive = new NaiveOpenMoe(DIR);
 const golden = JSON.parse(readFileSync(`${DIR}/expected.json`, 'utf8'));
 const never = () => false;
 
-function withSession<T>(options: LoadOptions, use: (session: Session) => T): T {
+function withSession<T>(options: LoadOptions, use: (session: Workbench) => T): T {
   const session = loadEngine(DIR, { dtype: 'f32', threads: 1, ctx: 256, ...options });
   try {
     return use(session);
@@ -19,7 +19,7 @@ function withSession<T>(options: LoadOptions, use: (session: Session) => T): T {
   }
 }
 
-function evaluate(session: Session, tokens: readonly number[]): number[] {
+function evaluate(session: Workbench, tokens: readonly number[]): number[] {
   const all: number[] = [];
   session.evaluate(tokens, never, (_, logits) => all.push(...logits));
   return all;
