@@ -1,4 +1,4 @@
-import { surelyNeeded } from '../experts/lanes/ahead.js';
+import { mostAhead, surelyNeeded } from '../experts/lanes/ahead.js';
 import { SlotCache } from '../experts/lanes/cache.js';
 import { STREAM_SLOTS } from '../experts/lanes/slots.js';
 import type { Placement } from '../experts/placement.js';
@@ -217,7 +217,7 @@ class Simulation {
   /** Copies what the next layer needs whatever its router says, as many as this one streamed. @returns milliseconds of copies */
   private sure(layer: number, tokens: number, streamed: number): number {
     const { layers, pace, inPlace, popularity } = this.scenario;
-    const most = Math.min(streamed, this.cache?.size ?? 0);
+    const most = Math.min(streamed, mostAhead(this.cache?.size ?? 0));
     if (inPlace || tokens === 1 || !pace.costs.overlap || most === 0) return 0;
     const missing = (expert: number) => !this.resident[layer]!.has(expert);
     const needed = surelyNeeded(layers[layer]!, tokens, popularity?.[layer], missing).slice(0, most);

@@ -6,7 +6,7 @@ import type { Exchange } from './exchange.js';
 import { buildForRows, EXPERT_GRAPH_CAPACITY, type PlacedExpert } from './expert.js';
 import type { HostExperts } from './host-experts.js';
 import { RoutingInputs } from './io.js';
-import { surelyNeeded } from './lanes/ahead.js';
+import { mostAhead, surelyNeeded } from './lanes/ahead.js';
 import { ExpertCompute } from './lanes/compute.js';
 import { type CpuExperts, GgmlExperts } from './lanes/cpu.js';
 import { NativeExperts, type NativePool } from './lanes/native.js';
@@ -251,15 +251,16 @@ export class Experts {
     const begin = performance.now();
     if (lanes.cpu.length > 0) this.startCpu(layer, lanes.cpu, tokens);
     const cpuStarted = performance.now();
-    // While these are computed the first copies arrive.
+    // What lies in slots is computed first: copies wait for them. While residents are computed the first copies arrive.
+    const cached = lanes.streamed.filter((share) => share.cached).length;
+    for (const [i, share] of lanes.streamed.slice(0, cached).entries()) this.runStreamed(layer, share, single, i);
+    const cachedIssued = performance.now();
     for (const share of lanes.resident) this.runResident(layer, share, single);
     const residentIssued = performance.now();
-    for (const [i, share] of lanes.streamed.entries()) this.runStreamed(layer, share, single, i);
+    for (let i = cached; i < lanes.streamed.length; i++) this.runStreamed(layer, lanes.streamed[i]!, single, i);
     this.statistics.cache.wastedPrefetches += this.parts.slots?.settle() ?? 0;
     const streamedIssued = performance.now();
     if (routes.next) this.prefetch(layer + 1, routes.next);
-    const follows = backlog !== undefined;
-    let ahead = follows && !timed ? this.copyAhead(routes, lanes.streamed) : 0;
     const prefetched = performance.now();
     if (lanes.cpu.length > 0) this.finishCpu(tokens);
     const end = performance.now();
@@ -268,12 +269,14 @@ export class Experts {
     if (waited) {
       const times = { ...waited, streamed: waited.streamed - (backlog ?? 0), cpu: end - begin };
       this.costs.learn(lanes, this.parts.layers[layer]!.width, tokens, times);
-      if (follows) ahead = this.copyAhead(routes, lanes.streamed);
     }
+    // Behind the CPU's sums, which the next layer begins with: copies to the accelerator take turns.
+    const ahead = backlog === undefined ? 0 : this.copyAhead(routes, lanes.streamed);
     this.linkFree = ahead > 0 ? performance.now() + ahead * this.costs.measured.copy : 0;
     this.count(layer, lanes, {
-      resident: waited?.resident ?? (this.overlaps ? undefined : residentIssued - cpuStarted),
-      streamed: waited?.streamed ?? (this.overlaps ? undefined : streamedIssued - residentIssued),
+      resident: waited?.resident ?? (this.overlaps ? undefined : residentIssued - cachedIssued),
+      streamed:
+        waited?.streamed ?? (this.overlaps ? undefined : cachedIssued - cpuStarted + streamedIssued - residentIssued),
       cpu: end - (this.overlaps ? begin : prefetched),
     });
   }
@@ -341,7 +344,7 @@ export class Experts {
   private copyAhead({ layer, tokens }: Routes, streamed: readonly Share[]): number {
     const { layers, host, slots } = this.parts;
     const next = layers[layer + 1];
-    const most = Math.min(streamed.filter(({ range }) => !range).length, slots?.size ?? 0);
+    const most = Math.min(streamed.filter(({ range }) => !range).length, mostAhead(slots?.size ?? 0));
     if (tokens === 1 || !this.overlaps || !next || most === 0) return 0;
     const missing = (expert: number) => !this.resident.has(layer + 1, expert);
     const needed = surelyNeeded(next, tokens, this.statistics.popularity[layer + 1], missing).slice(0, most);

@@ -18,3 +18,11 @@ export function surelyNeeded(
   const experts = Array.from({ length: count }, (_, e) => e).filter(missing);
   return popularity ? experts.sort((a, b) => popularity[b]! - popularity[a]!) : experts;
 }
+
+/**
+ * Experts that are copied ahead, at most: what the next layer sends first waits behind them, and then a slot must be free,
+ * so that the link goes on while that layer's first experts are computed.
+ */
+export function mostAhead(slots: number): number {
+  return Math.max(0, slots - 1);
+}
