@@ -3,8 +3,6 @@
 #pragma once
 #include "fiddler_experts.h"
 
-#include <limits.h>
-
 namespace fk {
 
 // Token counts are padded to vectors of 16: the width of an AMX tile and of a 512-bit register of floats.
@@ -13,9 +11,8 @@ constexpr int kVector = 16;
 constexpr int kStep = 32;
 // Tokens of an expert that one pass over its weights serves.
 constexpr int kTokenBlock = 512;
-// Rows of weights that a thread multiplies at once: gate and up together, or down. Wide panels are for many tokens: each
-// is read from the last-level cache once a panel.
-constexpr int kPanelRows = 128, kWidePanelRows = 256;
+// Rows of weights that a thread multiplies at once: gate and up together, or down.
+constexpr int kPanelRows = 128;
 
 constexpr int round_up(int n, int multiple) { return (n + multiple - 1) / multiple * multiple; }
 
@@ -39,7 +36,6 @@ struct Task {
   int rows;     // row_end - row_begin
   int act_k;    // rows, padded to kStep
   int vectors;  // ceil(routes / kVector); tile form only
-  bool wide;    // in wide panels
   void *packed; // tile form: x as [vectors][hidden_k / pair][16][pair] elements, pair = 2 for bf16 and 1 for f32
   void *act;    // dot form: [routes] rows over act_k; tile form: as packed, over act_k
 };
@@ -56,17 +52,16 @@ struct Job {
 // Scratch of one thread, aligned to 64 bytes.
 struct Scratch {
   void *panel; // converted weights, kPanelBytes
-  float *sums; // [kTokenBlock / 16][kWidePanelRows][16]
+  float *sums; // [kTokenBlock / 16][kPanelRows][16]
 };
-constexpr size_t kPanelBytes = size_t(kWidePanelRows) * 2112;
-constexpr size_t kSumsBytes = size_t(kTokenBlock) * kWidePanelRows * sizeof(float);
+constexpr size_t kPanelBytes = size_t(kPanelRows) * 1280;
+constexpr size_t kSumsBytes = size_t(kTokenBlock) * kPanelRows * sizeof(float);
 
 // The functions for one type of weights at one precision.
 struct Arithmetic {
   int dot_step;     // bytes that kStep elements of x or act take in the dot form
   int tile_element; // bytes of one in the tile form: 4 (float) or 2 (bf16)
   int dot_tokens;   // tokens up to which the dot form is the faster one
-  int wide_tokens;  // tokens from which wide panels are
   // One token of x into rows_x.
   void (*convert_row)(const Job &, int token);
   // k in [k0, k1), multiples of kStep, of one vector of a task's tokens into packed.

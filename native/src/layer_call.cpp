@@ -11,17 +11,10 @@ namespace {
 constexpr int64_t kBatchBytes = int64_t(32) << 20;
 // Chunks a thread gets of a stage, on average: what a thread that finishes last may keep the others waiting.
 constexpr int kChunksPerThread = 32;
-constexpr int kTileChunksPerThread = 4, kWideChunksPerThread = 2;
+constexpr int kTileChunksPerThread = 4;
 // Rows of y that a chunk sets to zero.
 constexpr int kZeroRows = 16;
 constexpr int64_t kScratchBytes = kPanelBytes + kSumsBytes;
-
-int panel_rows(const Task &task) { return task.wide ? kWidePanelRows : kPanelRows; }
-
-int chunks_per_thread(const Task &task) {
-  if (task.form == Form::dot) return kChunksPerThread;
-  return task.wide ? kWideChunksPerThread : kTileChunksPerThread;
-}
 
 int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -85,7 +78,6 @@ void LayerCall::add_tasks(const fk_expert *experts, int count, const Routes &rou
     task.rows = e.row_end - e.row_begin;
     task.act_k = round_up(task.rows, kStep);
     task.vectors = round_up(e.routes, kVector) / kVector;
-    task.wide = e.routes >= arithmetic_->wide_tokens;
     if (task.rows > 0 || e.down_bias) tasks_.push_back(task);
   }
 }
@@ -163,8 +155,8 @@ void LayerCall::add_gate_up(std::vector<Stage> &stages, Batch batch) {
   for (int i = batch.begin; i < batch.end; i++) rows[int(tasks_[i].form)] += tasks_[i].rows;
   for (int i = batch.begin; i < batch.end; i++) {
     const Task &task = tasks_[i];
-    const int panel = panel_rows(task), most = task.expert.gate ? panel / 2 : panel;
-    const int chunks = threads_ * chunks_per_thread(task);
+    const int most = task.expert.gate ? kPanelRows / 2 : kPanelRows;
+    const int chunks = threads_ * (task.form == Form::dot ? kChunksPerThread : kTileChunksPerThread);
     const int fair = int(std::min<int64_t>(rows[int(task.form)] / chunks, most));
     const int step = std::max(kStep, round_up(fair, kStep));
     for (int r = 0; r < task.rows; r += step) pieces->push_back({i, r, std::min(r + step, task.rows)});
@@ -177,14 +169,10 @@ void LayerCall::add_gate_up(std::vector<Stage> &stages, Batch batch) {
 
 // A chunk owns its columns of y for all experts of the batch, so that no two threads add to one element.
 void LayerCall::add_down(std::vector<Stage> &stages, Batch batch) {
-  int panel = kWidePanelRows, tile_chunks = 0; // a thread
-  for (int i = batch.begin; i < batch.end; i++) {
-    panel = std::min(panel, panel_rows(tasks_[i]));
-    if (tasks_[i].form == Form::tile) tile_chunks = std::max(tile_chunks, chunks_per_thread(tasks_[i]));
-  }
-  const bool tile = tile_chunks > 0;
+  bool tile = false;
+  for (int i = batch.begin; i < batch.end; i++) tile |= tasks_[i].form == Form::tile;
   const int hidden = job_.layer.hidden;
-  const int fair = std::min(panel, hidden / (threads_ * (tile ? tile_chunks : kChunksPerThread)));
+  const int fair = std::min(kPanelRows, hidden / (threads_ * (tile ? kTileChunksPerThread : kChunksPerThread)));
   const int least = tile ? kStep : kVector;
   const int step = std::max(least, round_up(fair, least));
   stages.push_back({(hidden + step - 1) / step, [this, batch, step, hidden](int chunk, int thread) {

@@ -5,14 +5,14 @@ import type { Workbench } from '../engine/workbench.js';
 
 /** What was loaded and what one expert costs here. @param rates of plain copies, where they were measured */
 export function describe(session: Workbench, past: number, layerUs: number, rates?: CopyRates): Record<string, string> {
-  const { name, accelerator, threads, experts, loadSeconds } = session.info;
+  const { name, accelerator, threads, kernels, experts, loadSeconds } = session.info;
   const { copy, contention, cpu } = session.costs;
   const bytes = session.expertBytes;
   const gb = (ms: number) =>
     ms > 0 ? `${ms.toFixed(3)} ms (${(bytes / ms / 1e6).toFixed(1)} GB/s)` : 'not measured: no policy asks for it here';
   return {
     model: name,
-    accelerator: `${accelerator}, ${threads} CPU threads`,
+    accelerator: `${accelerator}, ${threads} CPU threads of ${kernels}`,
     experts: `${experts.resident} of ${experts.total} resident, ${(bytes / 1e6).toFixed(1)} MB each`,
     loaded: `${loadSeconds.toFixed(1)} s`,
     'one expert on the CPU': gb(cpu(1)),

@@ -51,6 +51,7 @@ function formatExamination(
       ['cores', `${cpu.cores} may be used`],
       ['extensions', cpu.features.join(' ')],
       ...(cpu.library ? [['kernels', cpu.library] as const] : []),
+      ['experts beside a GPU', cpu.kernels[0] ?? "ggml's: native kernels were not built"],
       ['RAM', `${formatBytes(ram.available)} available of ${formatBytes(ram.total)}`],
     ]),
     table(`Accelerators (auto takes ${auto})`, accelerators.flatMap(acceleratorRows)),

@@ -1,6 +1,7 @@
 import { cpus } from 'node:os';
 import { basename } from 'node:path';
 import { deviceMemory, devices } from '../ggml/backend.js';
+import { loadExpertKernels } from '../ggml/experts.js';
 import { ggmlVersion, libraryFeatures } from '../ggml/features.js';
 import { findLibraries } from '../ggml/libraries.js';
 import { ACCELERATORS, type AcceleratorKind, acceleratorKind, findDevices } from './accelerators.js';
@@ -31,6 +32,8 @@ export interface Examination {
     features: string[];
     /** File name of that library. */
     library?: string;
+    /** Native kernels for experts that this CPU runs, the one in use first; empty where they were not built. */
+    kernels: string[];
   };
   /** Bytes. */
   ram: { available: number; total: number };
@@ -58,6 +61,7 @@ export function examineMachine(refresh: boolean): Examination {
       cores: usableCores(),
       features: features.map(([name, value]) => (value === '1' ? name : `${name}=${value}`)),
       library: libraries.map(({ file }) => basename(file)).find((name) => name.includes('ggml-cpu')),
+      kernels: loadExpertKernels()?.available ?? [],
     },
     ram: availableRam(),
     accelerators,

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { loadExpertKernels } from '../../src/ggml/experts.js';
 import { FAMILIES } from '../../src/models/index.js';
 import { fiddler, jsonLines } from './fiddler.js';
 
@@ -12,5 +13,11 @@ describe('fiddler doctor', () => {
     expect(new Set(families).size).toBe(FAMILIES.length);
     const [found] = jsonLines((await fiddler(['doctor', '--json'])).stdout);
     expect(found.families).toEqual(families);
+  });
+
+  it('names the kernels that compute experts beside a GPU', async () => {
+    const { stdout } = await fiddler(['doctor']);
+    const kernels = loadExpertKernels()?.name ?? "ggml's: native kernels were not built";
+    expect(stdout).toMatch(new RegExp(`experts beside a GPU +${kernels}\n`));
   });
 });

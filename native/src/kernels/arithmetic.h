@@ -13,7 +13,6 @@ template <class W, class X, class Tile, int DotTokens> constexpr Arithmetic arit
   a.dot_step = int(token_elements<X>(kStep) * sizeof(X));
   a.tile_element = sizeof(typename Tile::Element);
   a.dot_tokens = DotTokens;
-  a.wide_tokens = Tile::kWideTokens;
   a.convert_row = convert_row<X>;
   a.pack = pack<typename Tile::Element>;
   a.gate_up = [](const Job &job, const Task &task, const Scratch &scratch, int r0, int r1) {

@@ -2,7 +2,7 @@
 // contiguous scratch, whatever their type and stride, and a Tile (tile_f32.h, tile_bf16.h, tile_amx.h) multiplies it.
 //
 // A Tile has: Element, the type it multiplies; kRows and kVectors, the rows and vectors of tokens that it holds in
-// registers; kDepth, the k of a stretch, and kWideDepth in wide panels; kWideTokens, from which those are used; kInPlace, up to how many groups of vectors read weights where they lie; kSpread,
+// registers; kDepth, the k of a stretch; kInPlace, up to how many groups of vectors read weights where they lie; kSpread,
 // whether run() takes a turn of the Ahead at every step; run<vectors>(), which adds rows [0, kRows) of the panel times
 // `vectors` vectors to the sums; begin() and end() around many runs.
 #pragma once
@@ -51,11 +51,11 @@ template <class E> struct Operands {
   bool add;              // to what sums holds; otherwise it is overwritten
   Ahead *ahead;          // the weights of the next stretch
 };
-constexpr int64_t kSumsStride = int64_t(kWidePanelRows) * kVector; // from one vector's sums to the next
+constexpr int64_t kSumsStride = int64_t(kPanelRows) * kVector; // from one vector's sums to the next
 
-template <class Tile> constexpr int kPanelStride = Tile::kWideDepth + 64 / int(sizeof(typename Tile::Element));
+template <class Tile> constexpr int kPanelStride = Tile::kDepth + 64 / int(sizeof(typename Tile::Element));
 template <class Tile> constexpr bool kPanelFits =
-    size_t(kPanelStride<Tile>) * kWidePanelRows * sizeof(typename Tile::Element) <= kPanelBytes;
+    size_t(kPanelStride<Tile>) * kPanelRows * sizeof(typename Tile::Element) <= kPanelBytes;
 
 template <class Tile> FK_INLINE void run_tile(const Operands<typename Tile::Element> &o, int vectors) {
   switch (vectors) {
@@ -67,17 +67,16 @@ template <class Tile> FK_INLINE void run_tile(const Operands<typename Tile::Elem
 
 // scratch.sums[v][r][t] = rows[r] · token t of vector v0 + v, over k elements of type W.
 template <class W, class Tile>
-inline void multiply_panel(const uint8_t *const *rows, int count, int k, bool wide,
-                           const typename Tile::Element *tokens, int v0, int v1, const Scratch &scratch) {
+inline void multiply_panel(const uint8_t *const *rows, int count, int k, const typename Tile::Element *tokens, int v0,
+                           int v1, const Scratch &scratch) {
   using E = typename Tile::Element;
   static_assert(kPanelFits<Tile>, "a panel's stretch outgrows its scratch");
-  static_assert(kPanelRows % Tile::kRows == 0 && Tile::kDepth % kStep == 0 && Tile::kWideDepth >= Tile::kDepth, "");
-  const int deepest = wide ? Tile::kWideDepth : Tile::kDepth;
+  static_assert(kPanelRows % Tile::kRows == 0 && Tile::kDepth % kStep == 0, "");
   const int padded = round_up(k, kStep), groups = (v1 - v0 + Tile::kVectors - 1) / Tile::kVectors;
   const int blocks = (count + Tile::kRows - 1) / Tile::kRows;
   E *panel = (E *)scratch.panel;
-  for (int k0 = 0; k0 < padded; k0 += deepest) {
-    const int depth = padded - k0 < deepest ? padded - k0 : deepest;
+  for (int k0 = 0; k0 < padded; k0 += Tile::kDepth) {
+    const int depth = padded - k0 < Tile::kDepth ? padded - k0 : Tile::kDepth;
     const int live = k - k0 < depth ? k - k0 : depth;
     // Weights met once are as well read where they lie, if they are evenly spaced there.
     const bool in_place = kSame<W, E> && groups <= Tile::kInPlace && live == depth;
@@ -91,7 +90,7 @@ inline void multiply_panel(const uint8_t *const *rows, int count, int k, bool wi
       for (int i = r; !lies(r) && i < count && i < r + Tile::kRows; i++)
         convert_weights<W>(rows[i] + offset<W>(k0), live, depth, panel + int64_t(i) * kPanelStride<Tile>);
 
-    const int next = k - k0 - depth < deepest ? k - k0 - depth : deepest, steps = depth / kStep;
+    const int next = k - k0 - depth < Tile::kDepth ? k - k0 - depth : Tile::kDepth, steps = depth / kStep;
     const int lines = next > 0 ? int(offset<W>(round_up(next, kStep)) + 63) / 64 : 0;
     Ahead weights(rows, count, offset<W>(k0 + depth), lines, groups * blocks * steps);
     const auto first = [&](int g) { return v0 + (v1 - v0) * g / groups; };
@@ -153,7 +152,7 @@ template <class W, class Tile>
 inline void gate_up_tile(const Job &job, const Task &task, const Scratch &scratch, int r0, int r1) {
   using E = typename Tile::Element;
   const fk_expert &e = task.expert;
-  const uint8_t *gate = (const uint8_t *)e.gate, *rows[kWidePanelRows];
+  const uint8_t *gate = (const uint8_t *)e.gate, *rows[kPanelRows];
   const int n = r1 - r0, first = e.row_begin + r0, blocks = token_blocks(task);
   const int end = r1 == task.rows ? task.act_k : r1; // the last rows zero the padding
   for (int r = 0; r < n; r++) {
@@ -164,8 +163,7 @@ inline void gate_up_tile(const Job &job, const Task &task, const Scratch &scratc
   Tile::begin();
   for (int b = 0; b < blocks; b++) {
     const int v0 = task.vectors * b / blocks, v1 = task.vectors * (b + 1) / blocks;
-    multiply_panel<W, Tile>(rows, gate ? 2 * n : n, job.layer.hidden, task.wide, (const E *)task.packed, v0, v1,
-                            scratch);
+    multiply_panel<W, Tile>(rows, gate ? 2 * n : n, job.layer.hidden, (const E *)task.packed, v0, v1, scratch);
     for (int v = v0; v < v1; v++) {
       float *sums = scratch.sums + (v - v0) * kSumsStride;
       E *act = (E *)task.act + int64_t(v) * task.act_k * kVector;
@@ -215,14 +213,13 @@ template <class W, class Tile>
 inline void down_tile(const Job &job, const Task &task, const Scratch &scratch, int c0, int c1) {
   const fk_expert &e = task.expert;
   const int blocks = token_blocks(task);
-  const uint8_t *rows[kWidePanelRows];
+  const uint8_t *rows[kPanelRows];
   for (int c = c0; c < c1; c++)
     rows[c - c0] = (const uint8_t *)e.down + int64_t(c) * e.down_stride + offset<W>(e.row_begin);
   Tile::begin();
   for (int b = 0; b < blocks; b++) {
     const int v0 = task.vectors * b / blocks, v1 = task.vectors * (b + 1) / blocks;
-    multiply_panel<W, Tile>(rows, c1 - c0, task.rows, task.wide, (const typename Tile::Element *)task.act, v0, v1,
-                            scratch);
+    multiply_panel<W, Tile>(rows, c1 - c0, task.rows, (const typename Tile::Element *)task.act, v0, v1, scratch);
     for (int v = v0; v < v1; v++) scatter(job, task, scratch.sums + (v - v0) * kSumsStride, v, c0, c1 - c0);
   }
   Tile::end();

@@ -10,7 +10,7 @@ namespace {
 
 struct AmxTile {
   using Element = bf16;
-  static constexpr int kRows = 32, kVectors = 2, kDepth = 512, kWideDepth = 1024, kWideTokens = 384, kInPlace = 4;
+  static constexpr int kRows = 32, kVectors = 2, kDepth = 512, kInPlace = 4;
   static constexpr bool kSpread = true;
   static void begin() { FK_TILES_ON(); }
   static void end() { FK_TILES_OFF(); }

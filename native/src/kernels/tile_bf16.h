@@ -7,7 +7,7 @@ namespace {
 
 struct Bf16Tile {
   using Element = bf16;
-  static constexpr int kRows = 8, kVectors = 3, kDepth = 512, kWideDepth = kDepth, kWideTokens = INT_MAX;
+  static constexpr int kRows = 8, kVectors = 3, kDepth = 512;
   static constexpr int kInPlace = 1;
   static constexpr bool kSpread = false;
   static void begin() {}

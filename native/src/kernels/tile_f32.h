@@ -14,7 +14,7 @@ struct F32Tile {
 #else
   static constexpr int kRows = 2, kVectors = 1;
 #endif
-  static constexpr int kDepth = 256, kWideDepth = kDepth, kWideTokens = INT_MAX;
+  static constexpr int kDepth = 256;
   static constexpr int kInPlace = 1;
   static constexpr bool kSpread = false;
   static void begin() {}
