@@ -13,8 +13,14 @@ constexpr int kDotTokens = 4;
 #else
 constexpr int kDotTokens = 2;
 #endif
-// Bytes by which the software prefetch runs ahead of the loads in each row, and into which cache: 3 is the first level.
-constexpr int kAhead = 2048, kAheadLocality = 3;
+// Bytes by which the software prefetch runs ahead of the loads in each row.
+constexpr int kAhead = 2048;
+// Into which cache: 2 is the second level, 3 the first, where fewer lines can be under way on an EPYC.
+#ifdef __AMX_TILE__
+constexpr int kAheadLocality = 3;
+#else
+constexpr int kAheadLocality = 2;
+#endif
 // Rows against one or two tokens of up to so many bytes are faster one after the other than abreast.
 constexpr int kShortTokens = 8192;
 
