@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { prepareEnvironment } from '#fiddler/devices/environment.js';
+import { rotated } from '#fiddler/engine/benchmark.js';
 import { loadSource } from '#fiddler/engine/load.js';
 import type { LoadOptions } from '#fiddler/engine/options.js';
 import { folderSource } from '#fiddler/engine/source.js';
@@ -67,7 +68,7 @@ for (const accelerator of args.accelerator.split(',')) {
     const found = new Map(names.map((policy) => [policy, [] as Measured[]]));
     // In turn, so that a machine that drifts does so for all alike.
     for (let i = 0; i < repeats; i++) {
-      for (const [policy, all] of found) all.push(...measure({ ...options, policy }));
+      for (const [policy, all] of rotated([...found], i)) all.push(...measure({ ...options, policy }));
     }
     const decodes = new Map([...found].map(([policy, all]) => [policy, median(all.map((m) => m.decode))]));
     for (const [policy, all] of found) {

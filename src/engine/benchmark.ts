@@ -60,16 +60,16 @@ export function contenderName({ policy, cache, prefetch }: Contender): string {
   return `${policy}${cache ? ' +cache' : ''}${prefetch ? ' +prefetch' : ''}`;
 }
 
-/** Compares policies on one loaded model: interleaved, so that a machine that drifts does so for all alike. */
+/** Compares policies on one loaded model: in turn, so that a machine that drifts does so for all alike, each behind each. */
 export function benchmark(session: Workbench, options: BenchmarkOptions): Measurement[] {
   const { contenders, workloads, repeats, patience, onRun } = options;
   const found: Measurement[] = [];
   for (const workload of workloads) {
-    // Only in decoding are experts copied ahead.
+    // Only in decoding are guesses copied ahead.
     const compared = contenders.filter((c) => workload.kind === 'decode' || c.cache === undefined || !c.prefetch);
     const runs = new Map(compared.map((contender) => [contender, [] as Run[]]));
     for (let repeat = 0; repeat <= repeats; repeat++) {
-      for (const [contender, done] of runs) {
+      for (const [contender, done] of rotated([...runs], repeat)) {
         if (done.some((run) => run.seconds > patience)) continue;
         session.use(policyNamed(contender.policy), undefined, contender);
         // In decoding, the expert cache holds what many tokens left there.
@@ -86,6 +86,12 @@ export function benchmark(session: Workbench, options: BenchmarkOptions): Measur
     }
   }
   return found;
+}
+
+/** Another begins each time: the one behind a slow one finds other caches and clocks than the rest. */
+export function rotated<T>(all: readonly T[], round: number): T[] {
+  const first = round % all.length;
+  return [...all.slice(first), ...all.slice(0, first)];
 }
 
 function timed(session: Workbench, { kind, tokens, past }: Workload): Run {

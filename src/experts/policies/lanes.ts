@@ -25,22 +25,43 @@ export const lanesPolicy: Policy = {
   streams: true,
   byCost: true,
   decide(demand, costs, width) {
-    const resident = demand.filter((d) => d.resident).map((d) => whole(d, 'resident'));
-    if (resident.length === demand.length) return resident;
-    const missing = demand
-      .filter((d) => !d.resident)
-      .sort((a, b) => Number(a.cached) - Number(b.cached) || a.tokens - b.tokens);
+    const resident: Share[] = [];
+    const missing: Demand[] = [];
+    for (const d of demand) {
+      if (d.resident) resident.push(whole(d, 'resident'));
+      else missing.push(d);
+    }
+    if (missing.length === 0) return resident;
+    missing.sort((a, b) => Number(a.cached) - Number(b.cached) || a.tokens - b.tokens);
     return [...resident, ...divide(missing, resident, costs, width)];
   },
 };
 
 /** The best of: all on the CPU, all streamed, or divided. `missing` is ordered by what is streamed last. */
 function divide(missing: readonly Demand[], resident: readonly Share[], costs: Costs, width: number): Share[] {
+  if (!costs.overlap) return inTurn(missing, costs);
   const onCpu = missing.map((d) => whole(d, 'cpu'));
   const streamed = missing.map((d) => whole(d, 'streamed'));
-  const plans = [onCpu, streamed, costs.overlap ? balanced(missing, costs, width) : cheaper(missing, costs)];
+  const plans = [onCpu, streamed, balanced(missing, costs, width)];
   const times = plans.map((plan) => makespan([...resident, ...plan], costs, width));
   return plans[times.indexOf(Math.min(...times))]!;
+}
+
+/** The same where lanes wait for each other, so that times add up: divided means each where it costs least. */
+function inTurn(missing: readonly Demand[], costs: Costs): Share[] {
+  const { calls, copy } = costs;
+  let cpu = calls.cpu;
+  let streamed = calls.streamed;
+  let divided = cpu + streamed;
+  for (const { tokens, cached } of missing) {
+    const computed = costs.cpu(tokens);
+    const copied = (cached ? 0 : copy) + costs.accelerator(tokens);
+    cpu += computed;
+    streamed += copied;
+    divided += Math.min(computed, copied);
+  }
+  if (divided < Math.min(cpu, streamed)) return missing.map((d) => whole(d, cheaperLane(d, costs)));
+  return missing.map((d) => whole(d, cpu <= streamed ? 'cpu' : 'streamed'));
 }
 
 /** What each lane of a plan takes by itself, under the cost model: milliseconds. */
@@ -69,11 +90,6 @@ export function makespan(plan: readonly Share[], costs: Costs, width: number): n
     streamed + resident,
   );
   return Math.max(cpu * (both ? contention.cpu : 1), accelerator);
-}
-
-/** Where lanes wait for each other, each expert goes where it costs least. */
-function cheaper(missing: readonly Demand[], costs: Costs): Share[] {
-  return missing.map((d) => whole(d, cheaperLane(d, costs)));
 }
 
 function balanced(missing: readonly Demand[], costs: Costs, width: number): Share[] {
