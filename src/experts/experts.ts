@@ -6,11 +6,11 @@ import type { Exchange } from './exchange.js';
 import { buildForRows, EXPERT_GRAPH_CAPACITY, type PlacedExpert } from './expert.js';
 import type { HostExperts } from './host-experts.js';
 import { RoutingInputs } from './io.js';
-import { mostAhead, surelyNeeded } from './lanes/ahead.js';
 import { ExpertCompute } from './lanes/compute.js';
 import { type CpuExperts, GgmlExperts } from './lanes/cpu.js';
 import { NativeExperts, type NativePool } from './lanes/native.js';
-import { STREAM_SLOTS, type StreamSlots } from './lanes/slots.js';
+import type { StreamSlots } from './lanes/slots.js';
+import { StreamLane } from './lanes/stream.js';
 import { CpuSums } from './lanes/sums.js';
 import { type Demand, LANES, type LaneName, type Policy, partOf, type Share } from './policy.js';
 import type { ResidentExperts } from './resident-experts.js';
@@ -59,8 +59,6 @@ export interface Caching {
 export class Experts {
   readonly costs = new LearntCosts();
   policy!: Policy;
-  /** Guesses of the next layer's experts are copied ahead. */
-  private copiesAhead = false;
   /** Set once it is known how much room there is for them. */
   resident!: ResidentExperts;
   readonly statistics: Statistics;
@@ -76,25 +74,19 @@ export class Experts {
   private readonly streamedPlaces: number;
   /** The accelerator computes and copies while the CPU computes. */
   readonly overlaps: boolean;
-  /** Most experts of a layer. */
-  private readonly most: number;
   /** Bytes of one expert of each layer. */
   private readonly bytes: readonly number[];
-  /** Slots that a call of one token uses. */
-  private slotsForOne = STREAM_SLOTS;
-  /** When the link will be done with what it copies for the next layer, by performance.now(). */
-  private linkFree = 0;
+  /** Missing where nothing is streamed. */
+  private readonly stream?: StreamLane;
   private calls = 0;
   private last?: { routes: Routes; plan: readonly Share[] };
 
   constructor(private readonly parts: ExpertsParts) {
     const { cpu, accelerator, layers, chunk, hidden, input, hostInput, hostMemory } = parts;
-    this.use(parts.policy);
     const count = Math.max(...layers.map((l) => l.count));
     const chosen = Math.max(...layers.map((l) => l.chosen));
     const capacity = chunk * chosen;
     this.streamedPlaces = count;
-    this.most = count;
     this.assignments = new Assignments(count, capacity);
     this.bytes = layers.map((_, l) => parts.host.expertBytes(l));
     this.statistics = new Statistics(layers.map((l) => l.count));
@@ -113,6 +105,17 @@ export class Experts {
       this.cpuGraphs = new ExpertCompute(cpu, { input: hostInput, output, ...io(this.forCpu) });
       this.onCpu = new GgmlExperts(this.cpuGraphs, host, layers);
     }
+    this.stream = this.streamLane();
+    this.use(parts.policy);
+  }
+
+  private streamLane(): StreamLane | undefined {
+    const { layers, host, slots, cached } = this.parts;
+    if (!slots) return undefined;
+    const { onAccelerator: compute, streamedPlaces: firstPlace, assignments, statistics, overlaps } = this;
+    const isResident = (layer: number, expert: number) => this.resident.has(layer, expert);
+    const parts = { layers, host, slots, cached, compute, firstPlace, assignments, statistics, overlaps, isResident };
+    return new StreamLane(parts);
   }
 
   /** Makes room on the devices for an expert's graph with as many tokens as a call can have. */
@@ -131,15 +134,13 @@ export class Experts {
    */
   run(routes: Routes): void {
     const { layer, tokens } = routes;
-    const { slots } = this.parts;
-    slots?.resize(tokens > 1 && this.overlaps ? slots.count : this.slotsForOne);
-    const cached = (e: number) => slots?.has(this.key(layer, e)) === true;
+    const backlog = this.stream?.begin(tokens) ?? 0;
+    const cached = (e: number) => this.stream?.has(layer, e) === true;
     const demand = this.assignments.group(routes, (e) => this.resident.has(layer, e), cached);
     for (const each of demand) this.statistics.chosen(layer, each.expert, each.tokens);
     // Slots are left out where every expert was to be resident; if some do not fit after all, nothing can be streamed.
-    const decides = this.sums !== undefined && (slots !== undefined || !this.policy.streams);
+    const decides = this.sums !== undefined && (this.stream !== undefined || !this.policy.streams);
     const { width } = this.parts.layers[layer]!;
-    const backlog = Math.max(0, this.linkFree - performance.now());
     const costs = this.costs.for(tokens, backlog);
     this.execute(routes, decides ? this.policy.decide(demand, costs, width) : inPlace(demand), backlog);
   }
@@ -159,21 +160,13 @@ export class Experts {
 
   /** Decides by another policy from now on, with the slots that it has where it is loaded alone. */
   use(policy: Policy, { cache = true, prefetch = this.parts.prefetch ?? policy.prefetches }: Caching = {}): void {
-    const { cached, layers } = this.parts;
     this.policy = policy;
-    this.copiesAhead = prefetch === true;
-    const ahead = this.copiesAhead ? Math.max(...layers.map((l) => l.chosen)) : 0;
-    this.slotsForOne = STREAM_SLOTS + ahead + (cache ? cached : 0);
+    this.stream?.use(cache, prefetch === true);
   }
 
   /** Guesses of the next layer's experts are of use. */
   get prefetches(): boolean {
-    return this.copiesAhead && this.parts.slots !== undefined && this.slotsForOne > STREAM_SLOTS;
-  }
-
-  /** An expert's name in the cache. */
-  private key(layer: number, expert: number): number {
-    return layer * this.most + expert;
+    return this.stream?.prefetches === true;
   }
 
   /** Runs a plan for routes, which `measureCosts` makes up. */
@@ -212,7 +205,7 @@ export class Experts {
       from = performance.now();
     };
     lanes.streamed.forEach((share, i) => {
-      this.runStreamed(layer, share, single, i, () => ended('copy'));
+      this.stream!.run(layer, share, single, i, () => ended('copy'));
       ended('streamed');
     });
     for (const share of lanes.resident) {
@@ -253,14 +246,14 @@ export class Experts {
     const cpuStarted = performance.now();
     // What lies in slots is computed first: copies wait for them. While residents are computed the first copies arrive.
     const cached = lanes.streamed.filter((share) => share.cached).length;
-    for (const [i, share] of lanes.streamed.slice(0, cached).entries()) this.runStreamed(layer, share, single, i);
+    for (const [i, share] of lanes.streamed.slice(0, cached).entries()) this.stream!.run(layer, share, single, i);
     const cachedIssued = performance.now();
     for (const share of lanes.resident) this.runResident(layer, share, single);
     const residentIssued = performance.now();
-    for (let i = cached; i < lanes.streamed.length; i++) this.runStreamed(layer, lanes.streamed[i]!, single, i);
-    this.statistics.cache.wastedPrefetches += this.parts.slots?.settle() ?? 0;
+    for (let i = cached; i < lanes.streamed.length; i++) this.stream!.run(layer, lanes.streamed[i]!, single, i);
+    this.stream?.settle();
     const streamedIssued = performance.now();
-    if (routes.next) this.prefetch(layer + 1, routes.next);
+    if (routes.next) this.stream?.prefetch(layer + 1, routes.next);
     const prefetched = performance.now();
     if (lanes.cpu.length > 0) this.finishCpu(tokens);
     const end = performance.now();
@@ -271,8 +264,7 @@ export class Experts {
       this.costs.learn(lanes, this.parts.layers[layer]!.width, tokens, times);
     }
     // Behind the CPU's sums, which the next layer begins with: copies to the accelerator take turns.
-    const ahead = backlog === undefined ? 0 : this.copyAhead(routes, lanes.streamed);
-    this.linkFree = ahead > 0 ? performance.now() + ahead * this.costs.measured.copy : 0;
+    if (backlog !== undefined) this.stream?.copyAhead(routes, lanes.streamed, this.costs.measured.copy);
     this.count(layer, lanes, {
       resident: waited?.resident ?? (this.overlaps ? undefined : residentIssued - cachedIssued),
       streamed:
@@ -303,56 +295,6 @@ export class Experts {
   private runResident(layer: number, share: Share, single: boolean): void {
     const placed = this.resident.expert(layer, share.expert);
     this.onAccelerator.run(layer, share, placed, this.parts.layers[layer]!.activation, this.assignments, single);
-  }
-
-  private runStreamed(
-    layer: number,
-    { expert, range, cached }: Share,
-    single: boolean,
-    order: number,
-    onCopied?: () => void,
-  ): void {
-    const { host, slots, layers } = this.parts;
-    const { activation } = layers[layer]!;
-    const streamed = { key: this.key(layer, expert), source: host.expert(layer, expert), range, cached };
-    const found = slots!.run(streamed, (placed, slot) => {
-      onCopied?.();
-      const rows = range ? `${range.from}-${range.to}` : 'all';
-      if (single) {
-        this.onAccelerator.forOne(`slot ${slot}.${order} ${rows}`, placed, activation, this.streamedPlaces + order);
-      } else this.onAccelerator.forRows(placed, activation, this.assignments, expert);
-    });
-    const { cache } = this.statistics;
-    if (found !== 'copied') cache.hits++;
-    if (found === 'prefetched') cache.usefulPrefetches++;
-  }
-
-  /** Starts to copy what the next layer will probably choose, as far as there is room. */
-  private prefetch(layer: number, experts: Int32Array): void {
-    const { host, slots } = this.parts;
-    for (const expert of experts) {
-      if (expert < 0 || this.resident.has(layer, expert)) continue;
-      const copied = slots!.prefetch(this.key(layer, expert), host.expert(layer, expert));
-      if (copied) this.statistics.add('streamed', 0, this.bytes[layer]!);
-    }
-  }
-
-  /**
-   * Starts to copy what the next layer will need of its experts for this many tokens, as many as this layer streamed.
-   * @returns how many that are
-   */
-  private copyAhead({ layer, tokens }: Routes, streamed: readonly Share[]): number {
-    const { layers, host, slots } = this.parts;
-    const next = layers[layer + 1];
-    const most = Math.min(streamed.filter(({ range }) => !range).length, mostAhead(slots?.size ?? 0));
-    if (tokens === 1 || !this.overlaps || !next || most === 0) return 0;
-    const missing = (expert: number) => !this.resident.has(layer + 1, expert);
-    const needed = surelyNeeded(next, tokens, this.statistics.popularity[layer + 1], missing).slice(0, most);
-    const copied = needed.filter((expert) =>
-      slots!.copyAhead(this.key(layer + 1, expert), host.expert(layer + 1, expert)),
-    ).length;
-    this.statistics.add('streamed', 0, copied * this.bytes[layer + 1]!);
-    return copied;
   }
 
   /** Exchanges a resident expert for a missing one of its layer; only between calls of the model. Done when it returns. */

@@ -1,0 +1,135 @@
+import type { Assignments, Routes } from '../assignments.js';
+import type { HostExperts } from '../host-experts.js';
+import type { Share } from '../policy.js';
+import type { ExpertsSpec } from '../spec.js';
+import type { Statistics } from '../statistics.js';
+import { mostAhead, surelyNeeded } from './ahead.js';
+import type { ExpertCompute } from './compute.js';
+import { STREAM_SLOTS, type StreamSlots } from './slots.js';
+
+export interface StreamParts {
+  layers: readonly ExpertsSpec[];
+  host: HostExperts;
+  slots: StreamSlots;
+  /** Of these slots, those that are the expert cache. */
+  cached: number;
+  /** On the accelerator. */
+  compute: ExpertCompute;
+  /** In a call of one token, the place of the first streamed expert's weight. */
+  firstPlace: number;
+  assignments: Assignments;
+  statistics: Statistics;
+  /** Copies run beside computing. */
+  overlaps: boolean;
+  isResident: (layer: number, expert: number) => boolean;
+}
+
+/** The stream lane: experts that are copied to the accelerator when they are needed, or ahead of that, and computed there. */
+export class StreamLane {
+  private slotsForOne = STREAM_SLOTS;
+  private guesses = false;
+  /** When the link will be done with what it copies for the next layer, by performance.now(). */
+  private linkFree = 0;
+  /** Most experts of a layer. */
+  private readonly most: number;
+  /** Bytes of one expert of each layer. */
+  private readonly bytes: readonly number[];
+
+  constructor(private readonly parts: StreamParts) {
+    const { layers, host } = parts;
+    this.most = Math.max(...layers.map((l) => l.count));
+    this.bytes = layers.map((_, l) => host.expertBytes(l));
+  }
+
+  /**
+   * @param cache calls of one token use the expert cache, if there is one
+   * @param guesses of the next layer's experts are copied ahead
+   */
+  use(cache: boolean, guesses: boolean): void {
+    const { cached, layers } = this.parts;
+    this.guesses = guesses;
+    const ahead = guesses ? Math.max(...layers.map((l) => l.chosen)) : 0;
+    this.slotsForOne = STREAM_SLOTS + ahead + (cache ? cached : 0);
+  }
+
+  /** Guesses of the next layer's experts are of use. */
+  get prefetches(): boolean {
+    return this.guesses && this.slotsForOne > STREAM_SLOTS;
+  }
+
+  /** A layer of a call of so many tokens begins. @returns milliseconds for which the link is still busy with copies for it */
+  begin(tokens: number): number {
+    const { slots, overlaps } = this.parts;
+    slots.resize(tokens > 1 && overlaps ? slots.count : this.slotsForOne);
+    return Math.max(0, this.linkFree - performance.now());
+  }
+
+  /** The whole expert lies in a slot, or is on its way there. */
+  has(layer: number, expert: number): boolean {
+    return this.parts.slots.has(this.key(layer, expert));
+  }
+
+  /** An expert's name in the cache. */
+  private key(layer: number, expert: number): number {
+    return layer * this.most + expert;
+  }
+
+  /**
+   * Queues an expert's copy, unless it is there, and computing it.
+   * @param single in a call of one token
+   * @param order of the streamed experts of its layer
+   * @param onCopied the copy was queued
+   */
+  run(
+    layer: number,
+    { expert, range, cached }: Share,
+    single: boolean,
+    order: number,
+    onCopied: () => void = () => {},
+  ): void {
+    const { host, slots, layers, compute, firstPlace, assignments, statistics } = this.parts;
+    const { activation } = layers[layer]!;
+    const streamed = { key: this.key(layer, expert), source: host.expert(layer, expert), range, cached };
+    const found = slots.run(streamed, (placed, slot) => {
+      onCopied();
+      const rows = range ? `${range.from}-${range.to}` : 'all';
+      if (single) compute.forOne(`slot ${slot}.${order} ${rows}`, placed, activation, firstPlace + order);
+      else compute.forRows(placed, activation, assignments, expert);
+    });
+    const { cache } = statistics;
+    if (found !== 'copied') cache.hits++;
+    if (found === 'prefetched') cache.usefulPrefetches++;
+  }
+
+  /** All streamed experts of the layer are queued. */
+  settle(): void {
+    this.parts.statistics.cache.wastedPrefetches += this.parts.slots.settle();
+  }
+
+  /** Starts to copy what the next layer will probably choose, as far as there is room. */
+  prefetch(layer: number, experts: Int32Array): void {
+    const { host, slots, isResident, statistics } = this.parts;
+    for (const expert of experts) {
+      if (expert < 0 || isResident(layer, expert)) continue;
+      const copied = slots.prefetch(this.key(layer, expert), host.expert(layer, expert));
+      if (copied) statistics.add('streamed', 0, this.bytes[layer]!);
+    }
+  }
+
+  /**
+   * Starts to copy what the next layer will need of its experts for this many tokens, as many as this layer streamed.
+   * @param copy milliseconds of one
+   */
+  copyAhead({ layer, tokens }: Routes, streamed: readonly Share[], copy: number): void {
+    const { layers, host, slots, overlaps, isResident, statistics } = this.parts;
+    this.linkFree = 0;
+    const next = layers[layer + 1];
+    const most = Math.min(streamed.filter(({ range }) => !range).length, mostAhead(slots.size));
+    if (tokens === 1 || !overlaps || !next || most === 0) return;
+    const missing = (expert: number) => !isResident(layer + 1, expert);
+    const needed = surelyNeeded(next, tokens, statistics.popularity[layer + 1], missing).slice(0, most);
+    const copied = needed.filter((e) => slots.copyAhead(this.key(layer + 1, e), host.expert(layer + 1, e))).length;
+    statistics.add('streamed', 0, copied * this.bytes[layer + 1]!);
+    if (copied > 0) this.linkFree = performance.now() + copied * copy;
+  }
+}
