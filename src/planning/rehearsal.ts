@@ -17,8 +17,8 @@ const TIMEOUT = 120_000;
 /** Tokens of the prompt, a whole chunk, and generated ones: JavaScript's heap grows while it decodes. */
 const PROMPT = 512;
 const GENERATED = 256;
-/** Beside a GPU, whose driver takes more than that and may be software, which is slow. */
-const GENERATED_ON_GPU = 32;
+/** On a GPU in software or without memory of its own, which is slow and whose driver takes more than that. */
+const GENERATED_IN_RAM = 32;
 
 /**
  * What the process takes beside a model, in bytes, as a small model's run showed: it is measured where it is not
@@ -42,9 +42,9 @@ export function rehearsedProcess(
   return bytes;
 }
 
-function rehearse({ kind }: Machine, dtype = 'auto', { script, model }: Rehearsal): number | undefined {
+function rehearse({ kind, inRam }: Machine, dtype = 'auto', { script, model }: Rehearsal): number | undefined {
   const tokens = Array.from({ length: PROMPT }, (_, i) => 1 + i * 7).join(',');
-  const generated = kind.gpu ? GENERATED_ON_GPU : GENERATED;
+  const generated = kind.gpu && inRam ? GENERATED_IN_RAM : GENERATED;
   const residency = kind.name === 'none' ? [] : ['--experts-resident', '50%'];
   const settings = ['--accelerator', kind.name, '--dtype', dtype, '--ctx', `${PROMPT + generated}`, '--threads', '1'];
   const { stdout } = spawnSync(
