@@ -93,8 +93,9 @@ void fk_pool_begin(fk_pool *pool);
 void fk_pool_end(fk_pool *pool);
 
 /* y[token] += weight · expert(x[token]) for every route of every expert, from zero where the layer overwrites; route i
- * serves token route_tokens[i] with weight route_weights[i]. x and y are [tokens, hidden] f32 and do not overlap. Experts may share tokens. The order of every
- * sum depends on nothing but the arguments and the kernel: not on threads or timing. */
+ * serves token route_tokens[i] with weight route_weights[i]. x and y are [tokens, hidden] f32 and do not overlap. Experts
+ * may share tokens. The order of every sum depends on nothing but the arguments and the kernel: not on threads or
+ * timing. */
 int fk_experts_run(fk_pool *pool, const fk_layer *layer, const fk_expert *experts, int count,
                    const int32_t *route_tokens, const float *route_weights, int routes, const float *x, float *y,
                    int tokens);

@@ -1,4 +1,5 @@
-import { mostAhead, surelyNeeded } from '../experts/lanes/ahead.js';
+import { behind } from '../experts/costs.js';
+import { copiedAhead, surelyNeeded } from '../experts/lanes/ahead.js';
 import { SlotCache } from '../experts/lanes/cache.js';
 import { STREAM_SLOTS } from '../experts/lanes/slots.js';
 import type { Placement } from '../experts/placement.js';
@@ -193,14 +194,13 @@ class Simulation {
       const cached = this.cache?.has(this.key(layer, expert)) === true;
       demand.push({ expert, tokens, resident: this.resident[layer]!.has(expert), cached });
     });
-    const { calls } = pace.costs;
-    const costs = { ...pace.costs, calls: { ...calls, streamed: calls.streamed + this.backlog } };
+    const costs = behind(pace.costs, this.backlog);
     const plan = inPlace ? demand.map(onCpu) : policy.decide(demand, costs, width);
     const hits = plan.filter((share) => share.lane === 'resident' || share.cached).length;
     this.remember(layer, plan);
     const streamed = plan.filter(({ lane, range }) => lane === 'streamed' && !range).length;
     const ms = makespan(plan, costs, width);
-    return { spent: { ms, by: this.spentOn(plan, costs, width), hits, executions: demand.length }, streamed };
+    return { spent: { ms, by: this.spentOn(plan, costs, width, ms), hits, executions: demand.length }, streamed };
   }
 
   /** What is streamed stays in its slot, as in the engine. */
@@ -217,14 +217,14 @@ class Simulation {
   /** Copies what the next layer needs whatever its router says, as many as this one streamed. @returns milliseconds of copies */
   private sure(layer: number, tokens: number, streamed: number): number {
     const { layers, pace, inPlace, popularity } = this.scenario;
-    const most = Math.min(streamed, mostAhead(this.cache?.size ?? 0));
-    if (inPlace || tokens === 1 || !pace.costs.overlap || most === 0) return 0;
+    const { cache } = this;
+    if (inPlace || !cache || !pace.costs.overlap) return 0;
     const missing = (expert: number) => !this.resident[layer]!.has(expert);
-    const needed = surelyNeeded(layers[layer]!, tokens, popularity?.[layer], missing).slice(0, most);
-    const copied = needed.filter((expert) => {
+    const needed = surelyNeeded(layers[layer]!, tokens, popularity?.[layer], missing);
+    const copied = copiedAhead(needed, streamed, cache.size).filter((expert) => {
       const key = this.key(layer, expert);
-      const found = this.cache!.find(key);
-      this.cache!.release(found ?? this.cache!.take(key)!);
+      const found = cache.find(key);
+      cache.release(found ?? cache.take(key)!);
       return found === undefined;
     });
     return copied.length * pace.costs.copy;
@@ -250,11 +250,10 @@ class Simulation {
     return 0;
   }
 
-  /** A plan's time by what it waits for: the lanes that run at once share it by their own times. */
-  private spentOn(plan: readonly Share[], costs: Costs, width: number): Record<Limit, number> {
+  /** A plan's time, the whole, by what it waits for: the lanes that run at once share it by their own times. */
+  private spentOn(plan: readonly Share[], costs: Costs, width: number, whole: number): Record<Limit, number> {
     const { cpu, copies, streamed, resident } = laneTimes(plan, costs, width);
     const spent = nothing().by;
-    const whole = makespan(plan, costs, width);
     const accelerator = streamed + resident;
     if (!costs.overlap) {
       spent.link = copies;

@@ -89,19 +89,11 @@ export class Sequence {
 
   /** Computes `tokens` behind `past` made-up ones; gives the logits after the last. Nothing in the KV cache is of use afterwards. */
   computeBehind(tokens: readonly number[], past: number): Float32Array {
-    const { network } = this.parts;
+    const { network, sizes } = this.parts;
     this.forget();
     network.pretend(past);
-    let last = 0;
-    this.calls(
-      tokens,
-      past,
-      () => false,
-      (_, chunk) => {
-        last = chunk.length - 1;
-      },
-    );
-    return network.logits([last]);
+    this.calls(tokens, past, () => false);
+    return network.logits([(tokens.length - 1) % sizes.chunk]);
   }
 
   /** Computes tokens behind `past` others, a chunk a call. */
@@ -109,7 +101,7 @@ export class Sequence {
     tokens: readonly number[],
     past: number,
     cancelled: () => boolean,
-    onChunk: (first: number, chunk: readonly number[]) => void,
+    onChunk: (first: number, chunk: readonly number[]) => void = () => {},
   ): boolean {
     const { network, experts, sizes, rebalancer } = this.parts;
     for (let from = 0; from < tokens.length; from += sizes.chunk) {

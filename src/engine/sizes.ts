@@ -31,9 +31,10 @@ export interface Sizes {
   streams: boolean;
   /** Experts that the accelerator has room for beside those that are resident: for streaming, prefetches and the cache. */
   slots: number;
-  /** Of these, the cache, and those that serve calls of one token, the cache among them. */
-  cached: number;
+  /** Of these, those that serve calls of one token, the cache among them. */
   slotsForOne: number;
+  /** Of these, the cache. */
+  cached: number;
 }
 
 /** Decides what depends on sizes alone, and refuses what cannot fit before anything is loaded. */

@@ -1,4 +1,4 @@
-import { NO_COSTS } from './costs.js';
+import { behind, NO_COSTS } from './costs.js';
 import { type Costs, partOf, type Share } from './policy.js';
 
 /** Weight of the newest observation. */
@@ -75,9 +75,8 @@ export class LearntCosts {
 
   /** For a call of so many tokens. @param backlog milliseconds for which the link is still busy with earlier copies */
   for(tokens: number, backlog = 0): Costs {
-    const { measured } = this;
-    const contention = this.adaptation(tokens)?.current ?? measured.contention;
-    return { ...measured, contention, calls: { ...measured.calls, streamed: measured.calls.streamed + backlog } };
+    const learnt = this.adaptation(tokens);
+    return behind(learnt ? { ...this.measured, contention: learnt.current } : this.measured, backlog);
   }
 
   /** Takes note of a call's plan, timed or not. */

@@ -32,6 +32,12 @@ export function costsOf({ cpu, accelerator, copy = 0, calls, overlap, contention
   return { cpu: of(cpu), accelerator: of(accelerator), copy, calls, overlap, contention };
 }
 
+/** The same while the link is still busy with earlier copies for so many milliseconds. */
+export function behind(costs: Costs, backlog: number): Costs {
+  const { calls } = costs;
+  return backlog === 0 ? costs : { ...costs, calls: { ...calls, streamed: calls.streamed + backlog } };
+}
+
 /** Milliseconds as a function of tokens: through the samples, straight between them and beyond the last. */
 export function interpolate(samples: readonly Sample[]): (tokens: number) => number {
   if (samples.length === 1) return () => samples[0]!.ms;

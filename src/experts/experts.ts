@@ -220,7 +220,7 @@ export class Experts {
   }
 
   private startCpu(layer: number, shares: readonly Share[], tokens: number): void {
-    if (!this.native) this.sums?.clear(tokens);
+    if (!this.onCpu.overwrites) this.sums?.clear(tokens);
     this.onCpu.start({ layer, shares, assignments: this.assignments, tokens });
   }
 
@@ -246,7 +246,7 @@ export class Experts {
     const cpuStarted = performance.now();
     // What lies in slots is computed first: copies wait for them. While residents are computed the first copies arrive.
     const cached = lanes.streamed.filter((share) => share.cached).length;
-    for (const [i, share] of lanes.streamed.slice(0, cached).entries()) this.stream!.run(layer, share, single, i);
+    for (let i = 0; i < cached; i++) this.stream!.run(layer, lanes.streamed[i]!, single, i);
     const cachedIssued = performance.now();
     for (const share of lanes.resident) this.runResident(layer, share, single);
     const residentIssued = performance.now();

@@ -195,8 +195,8 @@ export class ExpertPool {
   }
 
   /**
-   * y[token] += weight · expert(x[token]) for every route of every expert, unless the layer overwrites y. `layer` and `experts` are what encodeLayer
-   * and encodeExperts gave; x and y are [tokens, hidden] f32.
+   * y[token] += weight · expert(x[token]) for every route of every expert, from zero where the layer overwrites y.
+   * `layer` and `experts` are what encodeLayer and encodeExperts gave; x and y are [tokens, hidden] f32.
    * @throws FiddlerError `device` where the arguments make no sense, `memory` where scratch cannot be had.
    */
   run(

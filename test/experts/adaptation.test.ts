@@ -67,7 +67,7 @@ describe('costs that are corrected while running', () => {
     const plan = lanesPolicy.decide(demand, costs.for(1), WIDTH);
     const lanes = { cpu: plan.filter((s) => s.lane === 'cpu'), streamed: plan.filter((s) => s.lane === 'streamed') };
     costs.learn(lanes, WIDTH, 1, times(plan, { cpu: 2, copy: 2 }));
-    expect(costs.for(1)).toEqual(measured);
+    expect(costs.for(1)).toBe(measured);
   });
 
   it('try again what was believed to be too slow, so that a false belief does not last', () => {

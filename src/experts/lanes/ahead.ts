@@ -20,9 +20,9 @@ export function surelyNeeded(
 }
 
 /**
- * Experts that are copied ahead, at most: what the next layer sends first waits behind them, and then a slot must be free,
- * so that the link goes on while that layer's first experts are computed.
+ * Those of them that are copied ahead, as many as the layer before streamed. What the layer sends first waits behind them,
+ * and then one slot must be free, so that the link goes on while its first experts are computed.
  */
-export function mostAhead(slots: number): number {
-  return Math.max(0, slots - 1);
+export function copiedAhead(needed: readonly number[], streamed: number, slots: number): readonly number[] {
+  return needed.slice(0, Math.max(0, Math.min(streamed, slots - 1)));
 }

@@ -17,6 +17,8 @@ export interface CpuCall {
 export interface CpuExperts {
   /** Name of the kernels, for the report. */
   readonly kernels: string;
+  /** What the output holds before a call counts as 0; else it is added to. */
+  readonly overwrites: boolean;
   start(call: CpuCall): void;
   /** Returns when every share is added to the output. */
   finish(): void;
@@ -28,6 +30,7 @@ export interface CpuExperts {
 /** By ggml's kernels, in every type that ggml computes. */
 export class GgmlExperts implements CpuExperts {
   readonly kernels = 'ggml';
+  readonly overwrites = false;
   private call?: CpuCall;
 
   constructor(

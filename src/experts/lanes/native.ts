@@ -51,10 +51,7 @@ export class NativeExperts implements CpuExperts {
   private readonly inputAddress: bigint;
   private readonly outputAddress: bigint;
 
-  /**
-   * @param input what the experts read, and `output` what they add to, both in the host's memory
-   * @param overwrite what the output holds before a call is of no matter
-   */
+  /** @param input what the experts read, and `output` what they add to, both in the host's memory */
   constructor(
     { name, pool, spin }: NativePool,
     private readonly host: HostExperts,
@@ -62,13 +59,19 @@ export class NativeExperts implements CpuExperts {
     type: Type,
     input: Tensor,
     output: Tensor,
-    overwrite: boolean,
+    readonly overwrites: boolean,
   ) {
     this.kernels = name;
     this.pool = pool;
     if (spin) this.pool.begin();
     this.encoded = layers.map(({ hidden, activation }) =>
-      encodeLayer({ hidden, type: TYPES[type]!, ...ACTIVATIONS[activation]!, fullF32: type === Type.F32, overwrite }),
+      encodeLayer({
+        hidden,
+        type: TYPES[type]!,
+        ...ACTIVATIONS[activation]!,
+        fullF32: type === Type.F32,
+        overwrite: this.overwrites,
+      }),
     );
     this.places = layers.map(() => ({ first: [], later: [] }));
     this.list = new ExpertList(Math.max(...layers.map(({ count }) => count)));

@@ -3,7 +3,7 @@ import type { HostExperts } from '../host-experts.js';
 import type { Share } from '../policy.js';
 import type { ExpertsSpec } from '../spec.js';
 import type { Statistics } from '../statistics.js';
-import { mostAhead, surelyNeeded } from './ahead.js';
+import { copiedAhead, surelyNeeded } from './ahead.js';
 import type { ExpertCompute } from './compute.js';
 import { STREAM_SLOTS, type StreamSlots } from './slots.js';
 
@@ -32,13 +32,9 @@ export class StreamLane {
   private linkFree = 0;
   /** Most experts of a layer. */
   private readonly most: number;
-  /** Bytes of one expert of each layer. */
-  private readonly bytes: readonly number[];
 
   constructor(private readonly parts: StreamParts) {
-    const { layers, host } = parts;
-    this.most = Math.max(...layers.map((l) => l.count));
-    this.bytes = layers.map((_, l) => host.expertBytes(l));
+    this.most = Math.max(...parts.layers.map((l) => l.count));
   }
 
   /**
@@ -112,7 +108,7 @@ export class StreamLane {
     for (const expert of experts) {
       if (expert < 0 || isResident(layer, expert)) continue;
       const copied = slots.prefetch(this.key(layer, expert), host.expert(layer, expert));
-      if (copied) statistics.add('streamed', 0, this.bytes[layer]!);
+      if (copied) statistics.add('streamed', 0, host.expertBytes(layer));
     }
   }
 
@@ -124,12 +120,13 @@ export class StreamLane {
     const { layers, host, slots, overlaps, isResident, statistics } = this.parts;
     this.linkFree = 0;
     const next = layers[layer + 1];
-    const most = Math.min(streamed.filter(({ range }) => !range).length, mostAhead(slots.size));
-    if (tokens === 1 || !overlaps || !next || most === 0) return;
+    if (!overlaps || !next) return;
     const missing = (expert: number) => !isResident(layer + 1, expert);
-    const needed = surelyNeeded(next, tokens, statistics.popularity[layer + 1], missing).slice(0, most);
-    const copied = needed.filter((e) => slots.copyAhead(this.key(layer + 1, e), host.expert(layer + 1, e))).length;
-    statistics.add('streamed', 0, copied * this.bytes[layer + 1]!);
-    if (copied > 0) this.linkFree = performance.now() + copied * copy;
+    const needed = surelyNeeded(next, tokens, statistics.popularity[layer + 1], missing);
+    const wanted = copiedAhead(needed, streamed.filter(({ range }) => !range).length, slots.size);
+    const copied = wanted.filter((e) => slots.copyAhead(this.key(layer + 1, e), host.expert(layer + 1, e))).length;
+    if (copied === 0) return;
+    statistics.add('streamed', 0, copied * host.expertBytes(layer + 1));
+    this.linkFree = performance.now() + copied * copy;
   }
 }
