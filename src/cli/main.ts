@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError } from 'commander';
 import { FiddlerError } from '../errors.js';
 import { addBench } from './bench.js';
@@ -18,6 +19,10 @@ fiddler run
 fiddler run "The old house stood" --max-tokens 100
 fiddler chat --model ~/models/Mixtral-8x7B-Instruct-v0.1
 fiddler run --help`;
+
+// V8 optimises a function after so many bytes of its bytecode, by default 66 KiB, on threads of its own. Those take cores
+// from ggml's threads, which wait for each other: what is not that hot costs a first answer more than it gains.
+setFlagsFromString('--interrupt-budget=300000');
 
 const program = new Command('fiddler')
   .description(

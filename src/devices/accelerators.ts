@@ -12,14 +12,32 @@ export interface AcceleratorKind {
   library?: string;
   /** A GPU: has memory of its own, and whether it works is found out before it is used. */
   gpu: boolean;
+  /** Attention reads the KV cache in steps of at least so many rows, a power of two. */
+  cacheStep: number;
 }
+
+/** What ggml's CUDA and Vulkan kernels for attention take at a time. */
+const GPU_STEP = 256;
+/** What its CPU kernels do, which divide the rows between threads: of twice as many as there are, half do nothing. */
+const CPU_STEP = 64;
 
 /** Every accelerator, in the order in which `auto` tries those that are GPUs. */
 export const ACCELERATORS: readonly AcceleratorKind[] = [
-  { name: 'cuda', summary: 'an NVIDIA GPU', library: 'cuda', gpu: true },
-  { name: 'vulkan', summary: 'a GPU of any make', library: 'vulkan', gpu: true },
-  { name: 'host', summary: 'the CPU with buffers and a budget of its own, as a stand-in for a GPU', gpu: false },
-  { name: 'none', summary: 'everything on the CPU, in place', gpu: false },
+  { name: 'cuda', summary: 'an NVIDIA GPU', library: 'cuda', gpu: true, cacheStep: GPU_STEP },
+  {
+    name: 'vulkan',
+    summary: 'a GPU of any make',
+    library: 'vulkan',
+    gpu: true,
+    cacheStep: GPU_STEP,
+  },
+  {
+    name: 'host',
+    summary: 'the CPU with buffers and a budget of its own, as a stand-in for a GPU',
+    gpu: false,
+    cacheStep: CPU_STEP,
+  },
+  { name: 'none', summary: 'everything on the CPU, in place', gpu: false, cacheStep: CPU_STEP },
 ];
 
 /** The accelerator of that name. @throws FiddlerError `usage` */

@@ -10,6 +10,8 @@ export interface Choice {
   device?: string;
   /** A GPU whose memory is the host's RAM. */
   inRam?: boolean;
+  /** A GPU that the CPU computes. */
+  software?: boolean;
 }
 
 /** The device of a probe that is used: the first that works, a GPU before software. */
@@ -68,7 +70,7 @@ function chooseNamed(
 }
 
 function choiceOf(kind: AcceleratorKind, { name, software, kind: type }: ProbedDevice): Choice {
-  return { kind, device: name, inRam: software || type === 'integrated' };
+  return { kind, device: name, inRam: software || type === 'integrated', software };
 }
 
 /** `chooseAccelerator` by what this machine's GPUs do, remembered from earlier probes. */

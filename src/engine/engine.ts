@@ -6,6 +6,8 @@ export interface Engine {
   readonly info: ModelInfo;
   /** Ids after which generation ends (config.json and generation_config.json). */
   readonly endTokens: ReadonlySet<number>;
+  /** Computes a little that counts for nothing, so that the first prompt is not slower than others. At most once, first. */
+  warmUp(): void;
   /**
    * Continues `prompt`; tokens already in the KV cache from an earlier call are not computed again.
    * @param onToken called with each token as it is chosen; `true` ends generation (finish `stop`).

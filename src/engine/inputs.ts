@@ -4,12 +4,21 @@ import { contiguousStrides, type Tensor, TensorContext, Type } from '../ggml/ten
 import type { RelativeBias } from '../models/parameters.js';
 import { BiasLines, fillMask, fillSourceMask } from './masks.js';
 
-/** Attention reads the KV cache in steps of this many rows, so that few shapes of graphs occur. */
+/** Rows of the KV cache come in steps of this many, of which every device's own are a part. */
 export const CACHE_STEP = 256;
 
-/** Rows of the KV cache for a context, or the part of it that attention reads. */
+/** Rows of the KV cache for a context. */
 export function cacheRows(tokens: number): number {
   return Math.ceil(tokens / CACHE_STEP) * CACHE_STEP;
+}
+
+/**
+ * Rows that attention reads of so many tokens: few shapes of graphs, and at most an eighth in vain.
+ * @param least step of the device, a power of two up to {@link CACHE_STEP}
+ */
+export function attendedRows(tokens: number, least: number): number {
+  const step = Math.min(CACHE_STEP, Math.max(least, 2 ** Math.floor(Math.log2(tokens / 8))));
+  return Math.ceil(tokens / step) * step;
 }
 
 /** Bytes on the device for each token of a call: masks with relative biases, and the scores to which those are added. */

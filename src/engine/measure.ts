@@ -1,13 +1,21 @@
+import type { Routes } from '../experts/assignments.js';
 import type { Experts } from '../experts/experts.js';
 import { measureExperts, type Patience, QUICK, repeat } from '../experts/measure.js';
+import { makespan } from '../experts/policies/lanes.js';
 import type { LayerSpec } from '../models/model.js';
 import type { Blueprint } from './blueprint.js';
 import type { Network } from './network.js';
-import type { Rates } from './rates.js';
+import { paceOf, type Rates } from './rates.js';
 import { createSampler } from './sampling.js';
 
 /** Layers of a kind of which the mean is taken: neighbours may attend by different windows. */
 const NEIGHBOURS = 2;
+/** Single tokens are measured behind so many others, then so many times as many: kernels divide a long context otherwise. */
+const NEAR = 128;
+const FARTHER = 4;
+/** Tokens that are decoded one after another where one takes at most so many milliseconds. */
+const DECODED = 64;
+const SHORT = 5;
 /** Calls after which JavaScript that loops over a vocabulary is compiled: it takes ten times as long before. */
 const COMPILED = 32;
 
@@ -19,25 +27,35 @@ interface Measured {
 }
 
 /** Measures what a loaded model's pieces take here. The KV cache and hidden states hold nothing of use afterwards. */
-export function measureRates({ network, experts, blueprint, sizes }: Measured, patience: Patience = QUICK): Rates {
+export function measureRates(measured: Measured, patience: Patience = QUICK): Rates {
+  const { network, experts, blueprint, sizes } = measured;
   const { chunk, context } = sizes;
   const timer = new Timer(experts, patience);
+  const { layers } = network.decoder;
+  const kinds = { sparse: layersWhere(layers, true), dense: layersWhere(layers, false) };
   const found: Rates = {
-    experts: measureExperts(experts, blueprint.expertLayers, sizes, patience),
+    experts: measureExperts(experts, blueprint.expertLayers, sizes, patience, attending(network, kinds.sparse)),
     sparse: [],
     dense: [],
     begin: [],
+    between: 0,
     head: timer.median(headOf(network, blueprint.spec.vocabulary)),
   };
-  const { layers } = network.decoder;
-  const kinds = { sparse: layersWhere(layers, true), dense: layersWhere(layers, false) };
   const measure = (tokens: number, past: number) => {
     const ids = Array.from({ length: tokens }, () => 0);
     const stack = network.pretend(past);
     found.begin.push({ tokens, past, ms: timer.median(() => stack.begin(ids, past)) });
     const shape = stack.begin(ids, past);
+    let routes: Routes | undefined;
+    const compute = () => {
+      if (tokens === 1 && routes) experts.measure(routes);
+      experts.wait();
+    };
     for (const kind of ['sparse', 'dense'] as const) {
-      const times = kinds[kind].map((l) => timer.median(() => stack.attend(l, shape)));
+      const attend = (l: number) => {
+        routes = stack.attend(l, shape) ?? routes;
+      };
+      const times = kinds[kind].map((l) => timer.median(() => attend(l), compute));
       if (times.length > 0) found[kind].push({ tokens, past, ms: times.reduce((a, b) => a + b) / times.length });
     }
   };
@@ -49,8 +67,48 @@ export function measureRates({ network, experts, blueprint, sizes }: Measured, p
       if (timer.last > patience.limit) break;
     }
   }
+  for (let past = NEAR; past < context - 1; past *= FARTHER) measure(1, past);
   if (!pasts.has(context - 1)) measure(1, context - 1);
+  found.between = beyondPieces(found, measured, patience);
   return found;
+}
+
+/**
+ * Milliseconds a layer by which decoding takes longer than its pieces; 0 where tokens take so long that this is little of
+ * them. Each expert is computed where it is.
+ */
+function beyondPieces(
+  rates: Rates,
+  { network, experts, blueprint: { spec, expertLayers }, sizes: { context } }: Measured,
+  { limit }: Patience,
+): number {
+  const past = Math.max(0, Math.min(NEAR, context - DECODED));
+  const head = headOf(network, spec.vocabulary);
+  const stack = network.pretend(past);
+  const { costs, begin, sparse, dense } = paceOf(rates);
+  const sparseLayers = stack.layers.filter(({ moe }) => moe).length;
+  const denseLayers = stack.layers.length - sparseLayers;
+  const others = begin(1, past) + sparseLayers * sparse(1, past) + denseLayers * dense(1, past) + rates.head;
+  if (others > SHORT) return 0;
+
+  let routed = 0;
+  const token = (position: number) => {
+    const shape = stack.begin([0], position);
+    for (const l of stack.layers.keys()) {
+      const routes = stack.attend(l, shape);
+      if (routes) routed += makespan(experts.measure(routes), costs, expertLayers[0]!.width);
+    }
+    head();
+    experts.wait();
+  };
+  token(past);
+  if (others + routed > SHORT) return 0;
+  routed = 0;
+  let tokens = 0;
+  const start = performance.now();
+  while (tokens < DECODED && performance.now() - start < limit) token(past + tokens++);
+  const ms = performance.now() - start;
+  return Math.max(0, (ms - routed) / tokens - others) / stack.layers.length;
 }
 
 /** The logits of one token, and choosing the next by such as a model has. */
@@ -62,6 +120,13 @@ function headOf(network: Network, vocabulary: number): () => void {
     network.logits([0]);
     sampler.sample(logits, []);
   };
+}
+
+/** Computes one of these layers for one token, up to its experts. */
+function attending(network: Network, layers: readonly number[]): () => void {
+  const stack = network.pretend(0);
+  const shape = stack.begin([0], 0);
+  return () => stack.attend(layers[0]!, shape);
 }
 
 function layersWhere(layers: readonly LayerSpec[], sparse: boolean): number[] {
@@ -77,11 +142,12 @@ class Timer {
     private readonly patience: Patience,
   ) {}
 
-  median(run: () => void): number {
-    const times = repeat(this.patience, () => {
+  median(run: () => void, between?: () => void): number {
+    const all = () => {
       run();
       this.experts.wait();
-    });
+    };
+    const times = repeat(this.patience, all, between);
     this.last = times.at(-1)!;
     return times[times.length >> 1]!;
   }

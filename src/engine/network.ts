@@ -1,3 +1,4 @@
+import type { AcceleratorKind } from '../devices/accelerators.js';
 import { type Device, type HostMemory, HostTensors, integers } from '../devices/device.js';
 import type { MappedTensors } from '../devices/mapped.js';
 import { api } from '../ggml/api.js';
@@ -24,6 +25,7 @@ export interface NetworkParts {
   chunk: number;
   context: number;
   hostMemory: HostMemory;
+  kind: Pick<AcceleratorKind, 'cacheStep'>;
 }
 
 /** Everything of a model but its routed experts: embedding, attention, routers, dense layers, output head. */
@@ -74,10 +76,11 @@ export class Network {
     own: Pick<StackParts, 'layers' | 'expertLayersBefore' | 'bidirectional' | 'extendedBeyond'>,
     masks: Pick<InputSizes, 'windows' | 'relativeBiases' | 'source'>,
   ): Stack {
-    const { accelerator, chunk, context, hostMemory } = this.parts;
+    const { accelerator, chunk, context, hostMemory, kind } = this.parts;
     return new Stack({
       ...own,
       accelerator,
+      kind,
       hidden: this.hidden,
       routes: this.routes,
       inputs: new StepInputs(accelerator, { chunk, context, ...masks }, hostMemory),

@@ -152,7 +152,8 @@ class Simulation {
   /** A call's milliseconds beside routed experts and the head. */
   others({ from, to, dense }: Part, tokens: number, past: number): number {
     const { pace } = this.scenario;
-    return pace.begin(tokens, past) + (to - from) * pace.sparse(tokens, past) + dense * pace.dense(tokens, past);
+    const layers = (to - from) * pace.sparse(tokens, past) + dense * pace.dense(tokens, past);
+    return pace.begin(tokens, past) + layers + (to - from + dense) * pace.between;
   }
 
   /** The routed experts of a call. */

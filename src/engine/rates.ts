@@ -24,6 +24,8 @@ export const ratesSchema = z.object({
   dense: inContext,
   /** What a call takes before its first layer. */
   begin: inContext,
+  /** What a layer takes, in a call of one token, beyond these: with threads and caches that others have just used. */
+  between: time,
   /** The logits of one token, and choosing the next by them. */
   head: time,
   /** Copying weights from RAM to where they are computed, a GB. */
@@ -54,16 +56,18 @@ export interface Pace {
   sparse(tokens: number, past: number): number;
   dense(tokens: number, past: number): number;
   begin(tokens: number, past: number): number;
+  between: number;
   head: number;
   spread: number;
 }
 
-export function paceOf({ experts, sparse, dense, begin, head }: Rates): Pace {
+export function paceOf({ experts, sparse, dense, begin, between, head }: Rates): Pace {
   return {
     costs: costsOf(experts),
     sparse: inContextOf(sparse),
     dense: inContextOf(dense),
     begin: inContextOf(begin),
+    between,
     head,
     spread: experts.spread,
   };

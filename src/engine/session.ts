@@ -15,6 +15,7 @@ import type { Rates } from './rates.js';
 import { createSampler, GENERATE_DEFAULTS } from './sampling.js';
 import { Sequence } from './sequence.js';
 import { Stopwatch } from './stopwatch.js';
+import { warmUp } from './warm-up.js';
 
 export interface SessionParts extends Omit<Layout, 'checkpoint' | 'parameters' | 'host'> {
   /** What names the model in its profile. */
@@ -59,6 +60,12 @@ export class Session implements Engine {
       memory: { accelerator: machine.accelerator === machine.cpu ? 0 : machine.accelerator.bytes, ...parts.ram },
       loadSeconds: parts.seconds,
     };
+  }
+
+  warmUp(): void {
+    const begin = performance.now();
+    warmUp(this.parts);
+    this.info.loadSeconds += (performance.now() - begin) / 1000;
   }
 
   generate(

@@ -1,9 +1,10 @@
+import type { AcceleratorKind } from '../devices/accelerators.js';
 import type { Device } from '../devices/device.js';
 import type { Routes } from '../experts/assignments.js';
 import type { Graph } from '../ggml/graph.js';
 import type { Tensor } from '../ggml/tensor.js';
 import type { LayerSpec, Step } from '../models/model.js';
-import { cacheRows, type StepInputs } from './inputs.js';
+import { attendedRows, cacheRows, type StepInputs } from './inputs.js';
 import type { RouteBuffers } from './routes.js';
 
 /** Nodes and views of one layer's graph, at most. */
@@ -15,6 +16,7 @@ export interface StackParts {
   /** Hidden states [chunk, hidden] on the accelerator; layers and experts add to them. */
   hidden: Tensor;
   inputs: StepInputs;
+  kind: Pick<AcceleratorKind, 'cacheStep'>;
   routes: RouteBuffers;
   /** Writes the embeddings of tokens to the hidden states. */
   embed: (tokens: readonly number[]) => void;
@@ -90,7 +92,7 @@ export class Stack {
    */
   begin(tokens: readonly number[], past: number, guesses = false): Shape {
     const count = tokens.length;
-    const rows = this.parts.bidirectional ? count : cacheRows(past + count);
+    const rows = this.parts.bidirectional ? count : attendedRows(past + count, this.parts.kind.cacheStep);
     this.parts.embed(tokens);
     this.parts.inputs.send(past, count, rows, this.source);
     const sourceRows = cacheRows(this.source);

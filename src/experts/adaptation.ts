@@ -69,6 +69,11 @@ export class LearntCosts {
     this.adaptations = adapt && costs.overlap ? { single: start(), several: start() } : undefined;
   }
 
+  /** What calls showed is forgotten. */
+  forget(): void {
+    this.set(this.measured, this.adaptations !== undefined);
+  }
+
   private adaptation(tokens: number): Adaptation | undefined {
     return tokens === 1 ? this.adaptations?.single : this.adaptations?.several;
   }

@@ -169,11 +169,19 @@ export class Experts {
     return this.stream?.prefetches === true;
   }
 
-  /** Runs a plan for routes, which `measureCosts` makes up. */
-  measure(routes: Routes, plan: readonly Share[]): void {
-    this.assignments.group(routes, () => false);
-    this.execute(routes, plan);
+  /** What was computed so far counts for nothing. */
+  forgetCalls(): void {
+    this.statistics.forget();
+    this.costs.forget();
+  }
+
+  /** Runs a plan for routes, for measurements: without one, each expert where its weights are. @returns what was run */
+  measure(routes: Routes, plan?: readonly Share[]): readonly Share[] {
+    const demand = this.assignments.group(routes, (e) => this.resident.has(routes.layer, e));
+    const run = plan ?? inPlace(demand);
+    this.execute(routes, run);
     this.settle();
+    return run;
   }
 
   /** Repeats the last call's work, which adds its results once more. @returns milliseconds until every lane is done */

@@ -1,8 +1,9 @@
+import { Type } from '../ggml/tensor.js';
 import type { Routes } from './assignments.js';
 import { type ExpertRates, NO_COSTS, type Sample } from './costs.js';
 import type { Experts } from './experts.js';
 import type { Costs, LaneName, Share } from './policy.js';
-import type { ExpertsSpec } from './spec.js';
+import { type ExpertsSpec, expertBytes } from './spec.js';
 
 /** How long to measure. */
 export interface Patience {
@@ -24,12 +25,19 @@ export const QUICK: Patience = {
   lengths: [1, 128],
 };
 
-/** Runs what is measured, after once that is not: milliseconds of each run. */
-export function repeat({ limit, repeats, least }: Patience, run: () => void): number[] {
+/** Bytes of experts that no cache holds: a model's calls find none of theirs there. */
+const BEYOND_CACHES = 2 ** 27;
+
+/**
+ * Runs what is measured, after once that is not: milliseconds of each run.
+ * @param between runs before each, untimed: what a model computes there, since caches then hold other things
+ */
+export function repeat({ limit, repeats, least }: Patience, run: () => void, between: () => void = () => {}): number[] {
   run();
   const times: number[] = [];
   const begin = performance.now();
   for (let elapsed = 0; elapsed < limit && (times.length < repeats || elapsed < least); ) {
+    between();
     const start = performance.now();
     run();
     times.push(performance.now() - start);
@@ -39,22 +47,24 @@ export function repeat({ limit, repeats, least }: Patience, run: () => void): nu
 }
 
 /**
- * Measures what experts cost in each lane on this machine, alone and with all lanes running, by made-up calls of a layer
- * that has experts for the lane. What is added to the hidden states is of no use afterwards.
+ * Measures what experts cost in each lane on this machine, alone and with all lanes running, by made-up calls of
+ * layers that have experts for the lane. What is added to the hidden states is of no use afterwards.
+ * @param attend computes another part of a layer for one token, as comes before its experts
  */
 export function measureExperts(
   experts: Experts,
   layers: readonly ExpertsSpec[],
   sizes: { chunk: number; streams: boolean },
   patience = QUICK,
+  attend: () => void = () => {},
 ): ExpertRates {
-  const meter = new Meter(experts, layers, patience);
-  const missing = meter.firstGroup((layer) => experts.resident.missing(layer));
+  const meter = new Meter(experts, layers, patience, attend);
+  const missing = meter.groups((layer) => experts.resident.missing(layer));
   if (missing) meter.warmUp(missing);
   const cpu = missing ? meter.lane('cpu', missing, sizes.chunk) : NOTHING;
   const streamed =
     missing && sizes.streams && experts.offloads ? meter.lane('streamed', missing, sizes.chunk) : NOTHING;
-  const residents = experts.offloads ? meter.firstGroup((layer) => experts.resident.of(layer)) : undefined;
+  const residents = experts.offloads ? meter.groups((layer) => experts.resident.of(layer)) : undefined;
   const resident = residents ? meter.lane('resident', residents, sizes.chunk) : afterCopy(streamed);
   const { overlaps: overlap } = experts;
   const calls = { resident: resident.call, streamed: streamed.call, cpu: cpu.call };
@@ -86,8 +96,10 @@ interface Group {
   ids: readonly number[];
 }
 
-/** Times made-up calls of one layer. */
+/** Times made-up calls of layers. */
 class Meter {
+  /** Calls so far, and experts in them. */
+  private calls = 0;
   private turn = 0;
   private readonly spreads: number[] = [];
 
@@ -95,40 +107,51 @@ class Meter {
     private readonly experts: Experts,
     private readonly layers: readonly ExpertsSpec[],
     private readonly patience: Patience,
+    private readonly attend: () => void,
   ) {}
 
   /** Cores, memory and threads that were idle take a while to run at full speed. */
-  warmUp(group: Group): void {
+  warmUp(groups: readonly Group[]): void {
     const begin = performance.now();
-    while (performance.now() - begin < this.patience.limit) this.run('cpu', group, 1, 1);
+    while (performance.now() - begin < this.patience.limit) this.run('cpu', groups, 1, 1);
   }
 
-  /** The first layer that has such experts, with all of them. */
-  firstGroup(expertsOf: (layer: number) => readonly number[]): Group | undefined {
-    for (const layer of this.layers.keys()) {
+  /** The first layers that have such experts, each with all of them: more than caches hold, where there are as many. */
+  groups(expertsOf: (layer: number) => readonly number[]): readonly Group[] | undefined {
+    const groups: Group[] = [];
+    let bytes = 0;
+    for (let layer = 0; layer < this.layers.length && bytes < BEYOND_CACHES; layer++) {
       const ids = expertsOf(layer);
-      if (ids.length > 0) return { layer, ids };
+      if (ids.length === 0) continue;
+      groups.push({ layer, ids });
+      bytes += ids.length * expertBytes(this.layers[layer]!, Type.BF16);
     }
-    return undefined;
+    return groups.length > 0 ? groups : undefined;
+  }
+
+  /** Experts of a call for one token. */
+  private severalOf(groups: readonly Group[]): number {
+    return Math.min(...groups.map(({ layer, ids }) => Math.min(this.layers[layer]!.chosen, ids.length)));
   }
 
   /** One expert's milliseconds in a lane for growing numbers of tokens, until one call exceeds the limit. */
-  lane(lane: LaneName, group: Group, chunk: number): LaneSamples {
+  lane(lane: LaneName, groups: readonly Group[], chunk: number): LaneSamples {
     const alone: Sample[] = [];
     for (const tokens of this.patience.tokens.filter((n) => n <= chunk)) {
-      const ms = this.time(lane, group, 1, tokens);
+      const ms = this.time(lane, groups, 1, tokens);
       alone.push({ tokens, ms });
       if (ms > this.patience.limit) break;
     }
     const first = alone[0]!.ms;
-    const several = Math.min(this.layers[group.layer]!.chosen, group.ids.length);
-    const together = several > 1 ? this.time(lane, group, several, 1) : first;
+    const several = this.severalOf(groups);
+    const together = several > 1 ? this.time(lane, groups, several, 1) : first;
     // t(k) = call + k · expert
     const call = several > 1 ? Math.min(first, Math.max(0, (several * first - together) / (several - 1))) : 0;
     return { call, samples: alone.map(({ tokens, ms }) => ({ tokens, ms: Math.max(0, ms - call) })) };
   }
 
-  private run(lane: LaneName, group: Group, count: number, tokens: number): void {
+  private run(lane: LaneName, groups: readonly Group[], count: number, tokens: number): void {
+    const group = this.nextGroup(groups);
     const ids = Array.from({ length: count }, () => this.next(group));
     const plan = ids.map((expert): Share => ({ expert, tokens, lane }));
     this.experts.measure(this.routes(group.layer, ids, tokens), plan);
@@ -136,8 +159,12 @@ class Meter {
   }
 
   /** Median milliseconds of calls with so many experts, each with all of the tokens. */
-  private time(lane: LaneName, group: Group, count: number, tokens: number): number {
-    const times = repeat(this.patience, () => this.run(lane, group, count, tokens));
+  private time(lane: LaneName, groups: readonly Group[], count: number, tokens: number): number {
+    const between = () => {
+      this.attend();
+      this.experts.wait();
+    };
+    const times = repeat(this.patience, () => this.run(lane, groups, count, tokens), between);
     const median = times[times.length >> 1]!;
     const quarter = times.length >> 2;
     this.spreads.push((times[times.length - 1 - quarter]! - times[quarter]!) / 2 / median);
@@ -149,19 +176,19 @@ class Meter {
   }
 
   /** How many times longer a call's single-token experts take on the CPU, and copies, while both lanes run. */
-  contention(group: Group, { call, samples }: LaneSamples, copyMs: number): Costs['contention'] {
-    const { layer, ids } = group;
-    const onCpu = Math.min(this.layers[layer]!.chosen, ids.length);
+  contention(groups: readonly Group[], { call, samples }: LaneSamples, copyMs: number): Costs['contention'] {
+    const onCpu = this.severalOf(groups);
     const alone = call + onCpu * samples[0]!.ms;
     const streamed = Math.max(1, Math.min(onCpu, Math.round(alone / copyMs)));
     const rounds = Math.max(2, Math.ceil(this.patience.limit / alone));
     const begin = performance.now();
     for (let i = 0; i < rounds; i++) {
+      const group = this.nextGroup(groups);
       const plan: Share[] = [];
       for (let c = 0; c < onCpu; c++) plan.push({ expert: this.next(group), tokens: 1, lane: 'cpu' });
       const computed = plan.map((p) => p.expert); // the CPU's kernels compute only what tokens are routed to
       for (let s = 0; s < streamed; s++) plan.push({ expert: this.next(group), tokens: 1, lane: 'streamed' });
-      this.experts.measure(this.routes(layer, computed, 1), plan);
+      this.experts.measure(this.routes(group.layer, computed, 1), plan);
     }
     const together = performance.now() - begin;
     this.experts.wait();
@@ -169,6 +196,10 @@ class Meter {
     const copiedTogether = Math.max(1, rounds * streamed - after / copyMs);
     const slower = (measured: number, expected: number) => Math.min(4, Math.max(1, measured / expected));
     return { cpu: slower(together / rounds, alone), copy: slower(together / copiedTogether, copyMs) };
+  }
+
+  private nextGroup(groups: readonly Group[]): Group {
+    return groups[this.calls++ % groups.length]!;
   }
 
   private next({ ids }: Group): number {

@@ -27,9 +27,9 @@ export class Statistics {
   cache = emptyCache();
   /** Resident experts that were exchanged for missing ones. */
   exchanges = 0;
-  /** Tokens routed to each expert, by layer; never reset. */
+  /** Tokens routed to each expert since loading, by layer. */
   readonly popularity: readonly Uint32Array[];
-  /** Calls in which each expert was chosen, by layer; never reset. */
+  /** Calls in which each expert was chosen since loading, by layer. */
   readonly executions: readonly Uint32Array[];
 
   constructor(experts: readonly number[]) {
@@ -47,6 +47,12 @@ export class Statistics {
     this.counted = empty();
     this.cache = emptyCache();
     this.exchanges = 0;
+  }
+
+  /** As if nothing had been computed since loading. */
+  forget(): void {
+    this.reset();
+    for (const counts of [...this.popularity, ...this.executions]) counts.fill(0);
   }
 
   /** @param ms undefined where this call was not timed */

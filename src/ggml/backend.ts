@@ -63,6 +63,9 @@ export function deviceMemory(device: Pointer): { free: number; total: number } {
 
 /** An instance of a device: one stream of work. */
 export class Backend {
+  /** Nothing stays queued: each graph and copy is waited for. */
+  waits = false;
+
   constructor(
     readonly pointer: Pointer,
     readonly device: Pointer,
@@ -79,21 +82,25 @@ export class Backend {
   /** Queues the graph; on devices without a queue it is computed before this returns. */
   computeAsync(graph: Graph): void {
     checkStatus(api().computeAsync(this.pointer, graph.pointer), 'computing a graph');
+    if (this.waits) this.synchronize();
   }
 
   /** Queues a copy of `bytes` bytes from host memory into `tensor` at byte `offset`. */
   write(tensor: Tensor, source: Pointer, offset: number, bytes: number): void {
     api().tensorSetAsync(this.pointer, tensor.pointer, source, offset, bytes);
+    if (this.waits) this.synchronize();
   }
 
   /** Queues a copy of `rows` rows of `bytes` bytes each, a stride apart in the source and one behind the other in `tensor`. */
   writeRows(tensor: Tensor, source: Pointer, offset: number, bytes: number, rows: number, stride: number): void {
     api().tensorSet2dAsync(this.pointer, tensor.pointer, source, offset, bytes, rows, bytes, stride);
+    if (this.waits) this.synchronize();
   }
 
   /** Queues a copy of `bytes` bytes of the tensor, from byte `offset` on, into host memory. */
   read(tensor: Tensor, target: Pointer, bytes: number, offset = 0): void {
     api().tensorGetAsync(this.pointer, tensor.pointer, target, offset, bytes);
+    if (this.waits) this.synchronize();
   }
 
   synchronize(): void {

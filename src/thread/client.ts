@@ -83,7 +83,7 @@ export class EngineThread {
 
   #receive(response: Response): void {
     const pending = this.#pending.get(response.id);
-    if (response.kind === 'item') pending?.onItem(response.item);
+    if (response.kind === 'items') for (const item of response.items) pending?.onItem(item);
     else if (response.kind === 'result') pending?.resolve(response.result);
     else pending?.reject(fromMessage(response.error));
   }

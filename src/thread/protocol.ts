@@ -53,7 +53,7 @@ export interface CallRequest<K extends CallKind = CallKind> {
 export type Request = { [K in CallKind]: CallRequest<K> }[CallKind] | { kind: 'close' };
 
 export type Response =
-  | { kind: 'item'; id: number; item: Calls[CallKind]['item'] }
+  | { kind: 'items'; id: number; items: Calls[CallKind]['item'][] }
   | { kind: 'result'; id: number; result: Calls[CallKind]['result'] }
   | { kind: 'error'; id: number; error: ErrorMessage };
 

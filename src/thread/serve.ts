@@ -6,6 +6,7 @@ import type { Profile } from '../experts/profile.js';
 import { reasoningParser } from '../text/reasoning/index.js';
 import { StreamDecoder } from '../text/stream.js';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
+import { Outbox } from './outbox.js';
 import { type CallKind, type Calls, type Prompt, type Request, type Response, toMessage } from './protocol.js';
 import { TextWriter } from './writer.js';
 
@@ -39,15 +40,19 @@ export function serve(port: MessagePort, loadEngine: LoadEngine): void {
     }
     const { kind, id, input, cancel } = request;
     const flag = new Int32Array(cancel);
+    const outbox = new Outbox<never>((items) => post({ kind: 'items', id, items }));
     const call = {
       input,
-      item: (item: never) => post({ kind: 'item', id, item }),
+      item: (item: never) => outbox.push(item),
       cancelled: () => Atomics.load(flag, 0) !== 0,
     };
     try {
       const handler = handlers[kind] as (call: Call<CallKind>) => Calls[CallKind]['result'];
-      post({ kind: 'result', id, result: handler(call as Call<CallKind>) });
+      const result = handler(call as Call<CallKind>);
+      outbox.flush();
+      post({ kind: 'result', id, result });
     } catch (error) {
+      outbox.flush();
       post({ kind: 'error', id, error: toMessage(error) });
     }
   });
@@ -69,6 +74,7 @@ class LoadedModel {
       },
       onWarning: (warning) => item({ warning }),
     });
+    this.#engine.warmUp();
   }
 
   get info(): ModelInfo {

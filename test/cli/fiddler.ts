@@ -6,7 +6,7 @@ export interface Running {
   child: ChildProcessWithoutNullStreams;
   /** What it wrote to stdout, a buffer for each time. */
   chunks: Buffer[];
-  /** Resolves once something arrived on stdout. */
+  /** Resolves once something arrived on stdout; rejects where it ends without. */
   started: Promise<void>;
   ended: Promise<Ended>;
 }
@@ -31,7 +31,11 @@ export function start(args: readonly string[], env: Readonly<Record<string, stri
   });
   child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
   child.stdin.on('error', () => {}); // it may end without reading
-  const started = new Promise<void>((resolve) => child.stdout.once('data', () => resolve()));
+  const started = new Promise<void>((resolve, reject) => {
+    child.stdout.once('data', () => resolve());
+    child.once('close', (code, signal) => reject(new Error(`ended with ${code ?? signal} and no output: ${stderr}`)));
+  });
+  started.catch(() => {}); // not every test waits for it
   const ended = new Promise<Ended>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code, signal) => {

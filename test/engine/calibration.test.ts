@@ -25,6 +25,7 @@ const rates: Rates = {
   sparse: [{ tokens: 1, past: 0, ms: 0.1 }],
   dense: [],
   begin: [{ tokens: 1, past: 0, ms: 0.02 }],
+  between: 0.01,
   head: 0.5,
   fill: 100,
 };

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CACHE_STEP, cacheRows } from '../../src/engine/inputs.js';
+import { ACCELERATORS } from '../../src/devices/accelerators.js';
+import { attendedRows, CACHE_STEP, cacheRows } from '../../src/engine/inputs.js';
 import { fillMask } from '../../src/engine/masks.js';
 
 const MINUS_INFINITY = 0xfc00; // float16
@@ -13,6 +14,21 @@ describe('rows of the KV cache', () => {
         expect(rows % CACHE_STEP).toBe(0);
         expect(rows).toBeGreaterThanOrEqual(tokens);
         expect(rows - CACHE_STEP).toBeLessThan(tokens);
+      }),
+    );
+  });
+});
+
+describe.each(ACCELERATORS)('rows that attention reads on $name', ({ cacheStep }) => {
+  it('hold every token, are of the cache, and at most an eighth or one step in vain', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 200_000 }), (tokens) => {
+        const rows = attendedRows(tokens, cacheStep);
+        expect(rows).toBeGreaterThanOrEqual(tokens);
+        expect(rows).toBeLessThanOrEqual(cacheRows(tokens));
+        expect(rows - tokens).toBeLessThan(Math.max(cacheStep, tokens / 8));
+        expect(rows % cacheStep).toBe(0);
+        expect(attendedRows(tokens + 1, cacheStep)).toBeGreaterThanOrEqual(rows);
       }),
     );
   });

@@ -48,6 +48,7 @@ const machines: fc.Arbitrary<Rates> = fc
       sparse: [...at(0), ...at(4096)],
       dense: [],
       begin: [{ tokens: 1, past: 0, ms: 0 }],
+      between: 0,
       head: others,
     };
   });
@@ -94,7 +95,12 @@ describe.each(POLICIES.map((p) => p.name))('a prediction of policy %s', (policy)
       { numRuns: 40 },
     );
   });
+});
 
+// `fiddler` decides about each expert alone: a short prompt may leave a lane idle that a longer one of the same machine uses.
+const WHOLE = POLICIES.map((p) => p.name).filter((name) => name !== 'fiddler');
+
+describe.each(WHOLE)('a prediction of policy %s', (policy) => {
   it('takes no less for a longer prompt', () => {
     fc.assert(
       fc.property(machines, fc.nat(TOTAL), fc.integer({ min: 64, max: 512 }), (rates, resident, tokens) => {
@@ -121,6 +127,7 @@ describe('a prediction', () => {
     sparse: [{ tokens: 1, past: 0, ms: 0.5 }],
     dense: [{ tokens: 1, past: 0, ms: 0.25 }],
     begin: [{ tokens: 1, past: 0, ms: 0.125 }],
+    between: 0,
     head: 1,
   };
 

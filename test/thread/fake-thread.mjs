@@ -39,6 +39,7 @@ serve(parentPort, (dir, { onProgress, onWarning, ...options }) => {
   return {
     info: { name: dir },
     endTokens: new Set([2]),
+    warmUp: () => {},
     generate: (prompt, options, onToken, cancelled) => {
       const finish = behaviours[prompt[0]](prompt, options, onToken, cancelled);
       return { finish, promptTokens: prompt.length };

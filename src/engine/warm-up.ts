@@ -1,0 +1,56 @@
+import type { Experts } from '../experts/experts.js';
+import type { Blueprint } from './blueprint.js';
+import { encode, forward } from './forward.js';
+import type { Network } from './network.js';
+import { createSampler } from './sampling.js';
+
+/** Milliseconds after which no further call is begun. */
+const PATIENCE = 50;
+/** Tokens of the call that stands for a prompt's. */
+const PROMPT = 32;
+
+const never = () => false;
+
+/**
+ * Computes some made-up tokens: the first calls of a process are slow, because devices load their kernels and JavaScript
+ * is not compiled yet. Nothing of it counts; what the KV cache holds is of no use afterwards.
+ */
+export function warmUp({
+  network,
+  experts,
+  blueprint,
+  sizes,
+}: {
+  network: Network;
+  experts: Experts;
+  blueprint: Blueprint;
+  sizes: { chunk: number };
+}): void {
+  const { vocabulary } = blueprint.spec;
+  const begin = performance.now();
+  const elapsed = () => performance.now() - begin;
+  const ids = (from: number, count: number) => Array.from({ length: count }, (_, i) => (from + i) % vocabulary);
+  const sampler = createSampler({});
+  // A model's own logits may be such as are refused.
+  const logits = Float32Array.from({ length: vocabulary }, (_, i) => -0.05 * (i % 1000));
+  const token = (n: number) => {
+    forward(network.pretend(0), experts, ids(n, 1), 0, never);
+    network.logits([0]);
+    sampler.sample(logits, []);
+  };
+
+  token(0);
+  const again = performance.now();
+  token(1);
+  const ms = performance.now() - again;
+  const prompt = Math.min(PROMPT, sizes.chunk);
+  // A prompt takes as many times as long as it chooses more experts.
+  const spread = Math.max(1, ...blueprint.expertLayers.map(({ count, chosen }) => count / chosen));
+  if (ms * Math.min(prompt, spread) < PATIENCE) {
+    if (network.encoder) encode(network, experts, ids(0, prompt), never);
+    else forward(network.decoder, experts, ids(0, prompt), 0, never);
+  }
+  for (let n = 2; elapsed() < PATIENCE; n++) token(n);
+  experts.wait();
+  experts.forgetCalls();
+}
