@@ -7,7 +7,7 @@ import { createSampler } from './sampling.js';
 /** Milliseconds after which no further call is begun. */
 const PATIENCE = 50;
 /** Tokens of the call that stands for a prompt's. */
-const PROMPT = 32;
+const PROMPT = 128;
 
 const never = () => false;
 
