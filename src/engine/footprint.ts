@@ -4,15 +4,17 @@ import { scratchBytes } from '../devices/upload.js';
 import { matrixEntries } from '../experts/activations.js';
 import { EXPERT_COPIES } from '../experts/host-experts.js';
 import { residentTotal } from '../experts/placement.js';
+import { POLICIES } from '../experts/policies/index.js';
 import { findExpert } from '../experts/stored.js';
 import { expertTotals } from './blueprint.js';
 import { PROCESS_BYTES } from './fitting.js';
 import type { Layout } from './layout.js';
 import type { Machine } from './machine.js';
+import type { LoadOptions } from './options.js';
 import type { ModelSource } from './source.js';
 
 /** Raised when the process is measured otherwise than before, so that old figures are not taken. */
-const REVISION = 2;
+const REVISION = 3;
 /** Drivers change: what is older, in milliseconds, is measured again. */
 const LIFETIME = 30 * 24 * 3600 * 1000;
 /** What a tokenizer takes for each token of its vocabulary while it is read, in bytes (measured with 50,000 and 150,000). */
@@ -20,20 +22,32 @@ const TOKEN_BYTES = 840;
 
 const entries = new CacheEntries('processes', z.object({ bytes: z.number().positive() }));
 
+/** How the process is used, as far as what it takes depends on that. */
+export interface ProcessUse {
+  dtype?: LoadOptions['dtype'];
+  policy?: LoadOptions['policy'];
+}
+
 /** What the process takes beside a model: Node.js, JavaScript, libraries and drivers, in bytes; where that was measured. */
-export function recallProcess(machine: Machine, dtype = 'auto', folder = cacheFolder()): number | undefined {
-  const entry = machine.elsewhere ? undefined : entries.read(processKey(machine, dtype), folder);
+export function recallProcess(machine: Machine, use: ProcessUse = {}, folder = cacheFolder()): number | undefined {
+  const entry = machine.elsewhere ? undefined : entries.read(processKey(machine, use), folder);
   const age = entry ? Date.now() - entry.time : Number.NaN;
   return age >= 0 && age < LIFETIME ? entry!.value.bytes : undefined;
 }
 
-export function rememberProcess(machine: Machine, bytes: number, dtype = 'auto', folder = cacheFolder()): void {
-  if (!machine.elsewhere) entries.write(processKey(machine, dtype), { bytes }, folder);
+export function rememberProcess(machine: Machine, bytes: number, use: ProcessUse = {}, folder = cacheFolder()): void {
+  if (!machine.elsewhere) entries.write(processKey(machine, use), { bytes }, folder);
 }
 
-function processKey({ kind, hardware }: Machine, dtype: string): string {
-  const { cpu, cores, accelerator } = hardware;
-  return [REVISION, process.version, cpu, cores, kind.name, accelerator?.name ?? '', dtype].join('\n');
+function processKey(machine: Machine, use: ProcessUse): string {
+  const { cpu, cores, accelerator } = machine.hardware;
+  const used = [machine.kind.name, accelerator?.name ?? '', use.dtype ?? 'auto', processPolicy(machine, use)];
+  return [REVISION, process.version, cpu, cores, ...used].join('\n');
+}
+
+/** The policy by which the process is measured: a GPU's library takes memory for what is streamed, and for each kernel. */
+export function processPolicy({ kind, inRam }: Machine, { policy = POLICIES[0]!.name }: ProcessUse): string {
+  return kind.gpu && !inRam ? policy : 'static';
 }
 
 /** Bytes that a model's tokenizer takes. */

@@ -10,7 +10,7 @@ import { populate } from '../ggml/memory.js';
 import { expertTotals } from './blueprint.js';
 import { calibrationKey, forgetRates, ratesOf, recallRates } from './calibration.js';
 import { checkRam } from './fitting.js';
-import { modelRam, recallProcess, servedBytes, sumOf, totalRam } from './footprint.js';
+import { modelRam, type ProcessUse, recallProcess, servedBytes, sumOf, totalRam } from './footprint.js';
 import { type Layout, layOut } from './layout.js';
 import type { LoadOptions } from './options.js';
 import { learnPopularity, profiledModel } from './popularity.js';
@@ -33,7 +33,7 @@ export function loadSource(source: ModelSource, options: LoadOptions, compared: 
   const { anonymous } = processMemory();
   const layout = layOut(source, options, { compared });
   try {
-    const ram = ramOf(source, layout, options.dtype);
+    const ram = ramOf(source, layout, options);
     // What the process takes already is a part of what is needed.
     if (!source.inMemory) checkRam(ram.needed, available + anonymous);
     const { experts, policy, profile } = layout;
@@ -62,8 +62,8 @@ export function loadSource(source: ModelSource, options: LoadOptions, compared: 
 }
 
 /** What of RAM is needed, and what a session reports of it. */
-function ramOf(source: ModelSource, layout: Layout, dtype?: LoadOptions['dtype']) {
-  const known = recallProcess(layout.machine, dtype);
+function ramOf(source: ModelSource, layout: Layout, use: ProcessUse) {
+  const known = recallProcess(layout.machine, use);
   const needed = sumOf(totalRam(source, layout, known));
   const planned = known === undefined ? undefined : needed;
   return { needed, reported: { ram: servedBytes(layout), taken: sumOf(modelRam(layout)), planned } };

@@ -143,8 +143,8 @@ export class Network {
     return this.decoder;
   }
 
-  /** Logits [vocabulary] after each of these tokens of the decoder's call, at most {@link LOGIT_ROWS} of them. */
-  logits(tokens: readonly number[]): Float32Array {
+  /** Logits [vocabulary] after each of these tokens of the decoder's call, at most {@link LOGIT_ROWS} of them; in an array of that size. */
+  logits(tokens: readonly number[], into?: Float32Array): Float32Array {
     const { accelerator, spec } = this.parts;
     integers(this.hostWanted).set(tokens);
     if (!accelerator.unified) accelerator.compute.write(this.wanted, this.hostWanted.address, 0, tokens.length * 4);
@@ -153,7 +153,7 @@ export class Network {
       result = this.buildHead(g, tokens.length);
     });
     accelerator.compute.compute(graph);
-    const values = new Float32Array(tokens.length * spec.vocabulary);
+    const values = into ?? new Float32Array(tokens.length * spec.vocabulary);
     api().tensorGet(result.pointer, values, 0, values.byteLength);
     graph.free();
     return values;

@@ -18,8 +18,12 @@ export class Sequence {
   private cached: number[] = [];
   /** The prompt that the encoder read, where there is one: cross-attention has its keys and values. */
   private encoded: readonly number[] = [];
+  /** [vocabulary]: a new one for each token would be garbage that V8 lets grow. */
+  private readonly logits: Float32Array;
 
-  constructor(private readonly parts: SequenceParts) {}
+  constructor(private readonly parts: SequenceParts) {
+    this.logits = new Float32Array(parts.blueprint.spec.vocabulary);
+  }
 
   /** What the KV cache has is of no use any more. */
   forget(): void {
@@ -60,13 +64,13 @@ export class Sequence {
     return true;
   }
 
-  /** Computes the tokens that are not in the KV cache yet; gives the logits after the last, or undefined where cancelled. */
+  /** Computes the tokens that are not in the KV cache yet; gives the logits after the last, until it is called again, or undefined where cancelled. */
   extend(tokens: readonly number[], cancelled: () => boolean): Float32Array | undefined {
     let last = 0;
     const finished = this.compute(tokens, cancelled, (_, count) => {
       last = count - 1;
     });
-    return finished ? this.parts.network.logits([last]) : undefined;
+    return finished ? this.parts.network.logits([last], this.logits) : undefined;
   }
 
   /**

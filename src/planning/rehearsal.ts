@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { recallProcess, rememberProcess, tokenizerBytes } from '../engine/footprint.js';
+import { type ProcessUse, processPolicy, recallProcess, rememberProcess, tokenizerBytes } from '../engine/footprint.js';
 import type { Machine } from '../engine/machine.js';
 import type { LoadOptions, Report } from '../engine/options.js';
 import { folderSource } from '../engine/source.js';
@@ -27,31 +27,41 @@ const GENERATED_IN_RAM = 32;
  */
 export function rehearsedProcess(
   machine: Machine,
-  { dtype, onWarning }: Pick<LoadOptions, 'dtype' | 'onWarning'>,
+  { onWarning, ...use }: Pick<LoadOptions, 'dtype' | 'policy' | 'onWarning'>,
   rehearsal: Rehearsal,
 ): number | undefined {
   if (machine.elsewhere) return undefined;
-  const known = recallProcess(machine, dtype);
+  const known = recallProcess(machine, use);
   if (known !== undefined) return known;
   // A driver that compiles kernels takes more memory than once it has stored them.
-  const runs = Array.from({ length: machine.kind.gpu ? 2 : 1 }, () => rehearse(machine, dtype, rehearsal));
+  const runs = Array.from({ length: machine.kind.gpu ? 2 : 1 }, () => rehearse(machine, use, rehearsal));
   const measured = runs.filter((bytes) => bytes !== undefined);
   const bytes = measured.length > 0 ? Math.min(...measured) : undefined;
   if (bytes === undefined) onWarning?.('what the process takes of RAM could not be measured, so that it is estimated');
-  else rememberProcess(machine, bytes, dtype);
+  else rememberProcess(machine, bytes, use);
   return bytes;
 }
 
-function rehearse({ kind, inRam }: Machine, dtype = 'auto', { script, model }: Rehearsal): number | undefined {
+function rehearse(machine: Machine, use: ProcessUse, { script, model }: Rehearsal): number | undefined {
+  const { kind, inRam } = machine;
   const tokens = Array.from({ length: PROMPT }, (_, i) => 1 + i * 7).join(',');
   const generated = kind.gpu && inRam ? GENERATED_IN_RAM : GENERATED;
   const residency = kind.name === 'none' ? [] : ['--experts-resident', '50%'];
-  const settings = ['--accelerator', kind.name, '--dtype', dtype, '--ctx', `${PROMPT + generated}`, '--threads', '1'];
+  const settings = [
+    '--accelerator',
+    kind.name,
+    '--dtype',
+    use.dtype ?? 'auto',
+    '--ctx',
+    `${PROMPT + generated}`,
+    '--threads',
+    '1',
+  ];
   const { stdout } = spawnSync(
     process.execPath,
     [
       ...[script, 'run', '--model', model, '--tokens', tokens, '--max-tokens', `${generated}`, '--json'],
-      ...['--no-learn', '--no-profile', '--policy', 'static', ...settings, ...residency],
+      ...['--no-learn', '--no-profile', '--policy', processPolicy(machine, use), ...settings, ...residency],
     ],
     { encoding: 'utf8', timeout: TIMEOUT, killSignal: 'SIGKILL', windowsHide: true },
   );

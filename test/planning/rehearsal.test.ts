@@ -34,7 +34,8 @@ describe('the process', () => {
       expect(first.bytes).toBeLessThan(120e6);
       expect(rehearsed(machine, '').bytes).toBe(first.bytes);
       expect(recallProcess(machine)).toBe(first.bytes);
-      expect(recallProcess(machine, 'f32')).toBeUndefined();
+      expect(recallProcess(machine, { dtype: 'f32' })).toBeUndefined();
+      expect(recallProcess(machine, { policy: 'stream' })).toBe(first.bytes);
     });
   });
 
