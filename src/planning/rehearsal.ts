@@ -17,6 +17,10 @@ const TIMEOUT = 120_000;
 /** Tokens of the prompt, a whole chunk, and generated ones: JavaScript's heap grows while it decodes. */
 const PROMPT = 512;
 const GENERATED = 256;
+/** With a GPU, whose library and driver take more for longer. */
+const GENERATED_ON_GPU = 1024;
+/** What still longer answers take there, as part of that. */
+const GROWTH_ON_GPU = 0.01;
 /** On a GPU in software or without memory of its own, which is slow and whose driver takes more than that. */
 const GENERATED_IN_RAM = 32;
 
@@ -45,7 +49,8 @@ export function rehearsedProcess(
 function rehearse(machine: Machine, use: ProcessUse, { script, model }: Rehearsal): number | undefined {
   const { kind, inRam } = machine;
   const tokens = Array.from({ length: PROMPT }, (_, i) => 1 + i * 7).join(',');
-  const generated = kind.gpu && inRam ? GENERATED_IN_RAM : GENERATED;
+  const onGpu = inRam ? GENERATED_IN_RAM : GENERATED_ON_GPU;
+  const generated = kind.gpu ? onGpu : GENERATED;
   const residency = kind.name === 'none' ? [] : ['--experts-resident', '50%'];
   const settings = [
     '--accelerator',
@@ -69,7 +74,8 @@ function rehearse(machine: Machine, use: ProcessUse, { script, model }: Rehearsa
   if (!report) return undefined;
   const source = folderSource(model);
   const { peakRss, taken } = report.memory;
-  return peakRss - taken - tokenizerBytes(source, Number(source.config.vocab_size));
+  const growth = kind.gpu && !inRam ? GROWTH_ON_GPU : 0;
+  return peakRss * (1 + growth) - taken - tokenizerBytes(source, Number(source.config.vocab_size));
 }
 
 function reportIn(stdout: string): Report | undefined {
