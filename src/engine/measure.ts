@@ -34,7 +34,7 @@ export function measureRates(measured: Measured, patience: Patience = QUICK): Ra
   const { layers } = network.decoder;
   const kinds = { sparse: layersWhere(layers, true), dense: layersWhere(layers, false) };
   const found: Rates = {
-    experts: measureExperts(experts, blueprint.expertLayers, sizes, patience, attending(network, kinds.sparse)),
+    experts: measureExperts(experts, blueprint.expertLayers, sizes, patience, attending(network, kinds.sparse[0])),
     sparse: [],
     dense: [],
     begin: [],
@@ -89,7 +89,10 @@ function beyondPieces(
   const sparseLayers = stack.layers.filter(({ moe }) => moe).length;
   const denseLayers = stack.layers.length - sparseLayers;
   const others = begin(1, past) + sparseLayers * sparse(1, past) + denseLayers * dense(1, past) + rates.head;
-  if (others > SHORT) return 0;
+  const total = expertLayers.reduce((sum, { count }) => sum + count, 0);
+  const missing = experts.offloads ? 1 - experts.resident.count / total : 1;
+  // Asked before anything is computed: what lies on a disk would be read for it.
+  if (others + missing * sparseLayers * expertLayers[0]!.chosen * costs.cpu(1) > SHORT) return 0;
 
   let routed = 0;
   const token = (position: number) => {
@@ -102,7 +105,6 @@ function beyondPieces(
     experts.wait();
   };
   token(past);
-  if (others + routed > SHORT) return 0;
   routed = 0;
   let tokens = 0;
   const start = performance.now();
@@ -122,11 +124,11 @@ function headOf(network: Network, vocabulary: number): () => void {
   };
 }
 
-/** Computes one of these layers for one token, up to its experts. */
-function attending(network: Network, layers: readonly number[]): () => void {
+/** Computes a layer of the decoder for one token, up to its experts. */
+function attending(network: Network, layer = 0): () => void {
   const stack = network.pretend(0);
   const shape = stack.begin([0], 0);
-  return () => stack.attend(layers[0]!, shape);
+  return () => stack.attend(layer, shape);
 }
 
 function layersWhere(layers: readonly LayerSpec[], sparse: boolean): number[] {
