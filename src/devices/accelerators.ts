@@ -24,13 +24,7 @@ const CPU_STEP = 64;
 /** Every accelerator, in the order in which `auto` tries those that are GPUs. */
 export const ACCELERATORS: readonly AcceleratorKind[] = [
   { name: 'cuda', summary: 'an NVIDIA GPU', library: 'cuda', gpu: true, cacheStep: GPU_STEP },
-  {
-    name: 'vulkan',
-    summary: 'a GPU of any make',
-    library: 'vulkan',
-    gpu: true,
-    cacheStep: GPU_STEP,
-  },
+  { name: 'vulkan', summary: 'a GPU of any make', library: 'vulkan', gpu: true, cacheStep: GPU_STEP },
   {
     name: 'host',
     summary: 'the CPU with buffers and a budget of its own, as a stand-in for a GPU',

@@ -115,7 +115,8 @@ function build(
   own: Own,
 ): Omit<Layout, 'placement' | 'close'> {
   const { checkpoint, blueprint, machine, policy, sizes } = given;
-  const { cpu, accelerator, hostMemory, kind } = machine;
+  const { cpu, accelerator, hostMemory } = machine;
+  const { cacheStep } = machine.kind;
   const { spec, declarations, expertLayers } = blueprint;
   const { chunk, context } = sizes;
   const mapped = own(new MappedTensors(checkpoint), (m) => m.free());
@@ -126,7 +127,7 @@ function build(
   own(new KvCache(accelerator, declarations.caches, rows, blueprint.cacheType), (c) => c.free());
   const { embedding } = blueprint;
   const network = own(
-    new Network({ cpu, accelerator, spec, declarations, embedding, mapped, chunk, context, hostMemory, kind }),
+    new Network({ cpu, accelerator, spec, declarations, embedding, mapped, chunk, context, hostMemory, cacheStep }),
     (n) => n.free(),
   );
   const host = own(new HostExperts(checkpoint, cpu, expertLayers, blueprint.upcast, hostMemory.type), (h) => h.free());

@@ -5,8 +5,8 @@ import { makespan } from '../experts/policies/lanes.js';
 import type { LayerSpec } from '../models/model.js';
 import type { Blueprint } from './blueprint.js';
 import type { Network } from './network.js';
-import { paceOf, type Rates } from './rates.js';
-import { createSampler } from './sampling.js';
+import { paceOf, type Rates, withoutExperts } from './rates.js';
+import { madeUpChoice } from './sampling.js';
 
 /** Layers of a kind of which the mean is taken: neighbours may attend by different windows. */
 const NEIGHBOURS = 2;
@@ -33,13 +33,14 @@ export function measureRates(measured: Measured, patience: Patience = QUICK): Ra
   const timer = new Timer(experts, patience);
   const { layers } = network.decoder;
   const kinds = { sparse: layersWhere(layers, true), dense: layersWhere(layers, false) };
+  const head = headOf(network, blueprint.spec.vocabulary);
   const found: Rates = {
     experts: measureExperts(experts, blueprint.expertLayers, sizes, patience, attending(network, kinds.sparse[0])),
     sparse: [],
     dense: [],
     begin: [],
     between: 0,
-    head: timer.median(headOf(network, blueprint.spec.vocabulary)),
+    head: timer.median(head),
   };
   const measure = (tokens: number, past: number) => {
     const ids = Array.from({ length: tokens }, () => 0);
@@ -69,7 +70,7 @@ export function measureRates(measured: Measured, patience: Patience = QUICK): Ra
   }
   for (let past = NEAR; past < context - 1; past *= FARTHER) measure(1, past);
   if (!pasts.has(context - 1)) measure(1, context - 1);
-  found.between = beyondPieces(found, measured, patience);
+  found.between = beyondPieces(found, measured, head, patience);
   return found;
 }
 
@@ -79,20 +80,20 @@ export function measureRates(measured: Measured, patience: Patience = QUICK): Ra
  */
 function beyondPieces(
   rates: Rates,
-  { network, experts, blueprint: { spec, expertLayers }, sizes: { context } }: Measured,
+  { network, experts, blueprint: { expertLayers }, sizes: { context } }: Measured,
+  head: () => void,
   { limit }: Patience,
 ): number {
   const past = Math.max(0, Math.min(NEAR, context - DECODED));
-  const head = headOf(network, spec.vocabulary);
   const stack = network.pretend(past);
-  const { costs, begin, sparse, dense } = paceOf(rates);
-  const sparseLayers = stack.layers.filter(({ moe }) => moe).length;
-  const denseLayers = stack.layers.length - sparseLayers;
-  const others = begin(1, past) + sparseLayers * sparse(1, past) + denseLayers * dense(1, past) + rates.head;
+  const pace = paceOf(rates);
+  const { costs } = pace;
+  const sparse = stack.layers.filter(({ moe }) => moe).length;
+  const others = withoutExperts(pace, { sparse, dense: stack.layers.length - sparse }, 1, past) + pace.head;
   const total = expertLayers.reduce((sum, { count }) => sum + count, 0);
   const missing = experts.offloads ? 1 - experts.resident.count / total : 1;
   // Asked before anything is computed: what lies on a disk would be read for it.
-  if (others + missing * sparseLayers * expertLayers[0]!.chosen * costs.cpu(1) > SHORT) return 0;
+  if (others + missing * sparse * expertLayers[0]!.chosen * costs.cpu(1) > SHORT) return 0;
 
   let routed = 0;
   const token = (position: number) => {
@@ -115,12 +116,11 @@ function beyondPieces(
 
 /** The logits of one token, and choosing the next by such as a model has. */
 function headOf(network: Network, vocabulary: number): () => void {
-  const sampler = createSampler({});
-  const logits = Float32Array.from({ length: vocabulary }, (_, i) => -0.05 * (i % 1000));
-  for (let i = 0; i < COMPILED; i++) sampler.sample(logits, []);
+  const choose = madeUpChoice(vocabulary);
+  for (let i = 0; i < COMPILED; i++) choose();
   return () => {
     network.logits([0]);
-    sampler.sample(logits, []);
+    choose();
   };
 }
 

@@ -1,4 +1,3 @@
-import type { AcceleratorKind } from '../devices/accelerators.js';
 import { type Device, type HostMemory, HostTensors, integers } from '../devices/device.js';
 import type { MappedTensors } from '../devices/mapped.js';
 import { api } from '../ggml/api.js';
@@ -25,7 +24,8 @@ export interface NetworkParts {
   chunk: number;
   context: number;
   hostMemory: HostMemory;
-  kind: Pick<AcceleratorKind, 'cacheStep'>;
+  /** Attention reads the KV cache in steps of at least so many rows. */
+  cacheStep: number;
 }
 
 /** Everything of a model but its routed experts: embedding, attention, routers, dense layers, output head. */
@@ -76,11 +76,11 @@ export class Network {
     own: Pick<StackParts, 'layers' | 'expertLayersBefore' | 'bidirectional' | 'extendedBeyond'>,
     masks: Pick<InputSizes, 'windows' | 'relativeBiases' | 'source'>,
   ): Stack {
-    const { accelerator, chunk, context, hostMemory, kind } = this.parts;
+    const { accelerator, chunk, context, hostMemory, cacheStep } = this.parts;
     return new Stack({
       ...own,
       accelerator,
-      kind,
+      cacheStep,
       hidden: this.hidden,
       routes: this.routes,
       inputs: new StepInputs(accelerator, { chunk, context, ...masks }, hostMemory),

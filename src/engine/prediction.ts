@@ -9,7 +9,7 @@ import type { ExpertsSpec } from '../experts/spec.js';
 import { GUESS_RECALL } from '../models/router-random.js';
 import type { Limit } from './options.js';
 import { Random } from './random.js';
-import type { Pace } from './rates.js';
+import { type Pace, withoutExperts } from './rates.js';
 import { Traffic } from './traffic.js';
 
 /** Tokens decoded in a prediction, after as many that only fill the cache. */
@@ -151,9 +151,7 @@ class Simulation {
 
   /** A call's milliseconds beside routed experts and the head. */
   others({ from, to, dense }: Part, tokens: number, past: number): number {
-    const { pace } = this.scenario;
-    const layers = (to - from) * pace.sparse(tokens, past) + dense * pace.dense(tokens, past);
-    return pace.begin(tokens, past) + layers + (to - from + dense) * pace.between;
+    return withoutExperts(this.scenario.pace, { sparse: to - from, dense }, tokens, past);
   }
 
   /** The routed experts of a call. */

@@ -72,3 +72,15 @@ export function paceOf({ experts, sparse, dense, begin, between, head }: Rates):
     spread: experts.spread,
   };
 }
+
+/** Milliseconds of a call of these layers, with routed experts and without, beside routed experts and the head. */
+export function withoutExperts(
+  pace: Pace,
+  layers: { sparse: number; dense: number },
+  tokens: number,
+  past: number,
+): number {
+  const { sparse, dense } = layers;
+  const pieces = sparse * pace.sparse(tokens, past) + dense * pace.dense(tokens, past);
+  return pace.begin(tokens, past) + pieces + (sparse + dense) * pace.between;
+}

@@ -87,6 +87,13 @@ export function createSampler(options: SamplingOptions): Sampler {
   };
 }
 
+/** Chooses a token by logits such as a model has: for measurements, and before any are known. */
+export function madeUpChoice(vocabulary: number): () => void {
+  const sampler = createSampler({});
+  const logits = Float32Array.from({ length: vocabulary }, (_, i) => -0.05 * (i % 1000));
+  return () => void sampler.sample(logits, []);
+}
+
 /** What {@link truncate} leaves out; `scale` is `binsPerLogit` of the temperature. */
 export interface Limits {
   scale: number;

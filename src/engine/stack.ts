@@ -1,4 +1,3 @@
-import type { AcceleratorKind } from '../devices/accelerators.js';
 import type { Device } from '../devices/device.js';
 import type { Routes } from '../experts/assignments.js';
 import type { Graph } from '../ggml/graph.js';
@@ -16,7 +15,8 @@ export interface StackParts {
   /** Hidden states [chunk, hidden] on the accelerator; layers and experts add to them. */
   hidden: Tensor;
   inputs: StepInputs;
-  kind: Pick<AcceleratorKind, 'cacheStep'>;
+  /** Attention reads the KV cache in steps of at least so many rows. */
+  cacheStep: number;
   routes: RouteBuffers;
   /** Writes the embeddings of tokens to the hidden states. */
   embed: (tokens: readonly number[]) => void;
@@ -92,7 +92,7 @@ export class Stack {
    */
   begin(tokens: readonly number[], past: number, guesses = false): Shape {
     const count = tokens.length;
-    const rows = this.parts.bidirectional ? count : attendedRows(past + count, this.parts.kind.cacheStep);
+    const rows = this.parts.bidirectional ? count : attendedRows(past + count, this.parts.cacheStep);
     this.parts.embed(tokens);
     this.parts.inputs.send(past, count, rows, this.source);
     const sourceRows = cacheRows(this.source);

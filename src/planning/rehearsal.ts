@@ -49,19 +49,13 @@ export function rehearsedProcess(
 function rehearse(machine: Machine, use: ProcessUse, { script, model }: Rehearsal): number | undefined {
   const { kind, inRam } = machine;
   const tokens = Array.from({ length: PROMPT }, (_, i) => 1 + i * 7).join(',');
-  const onGpu = inRam ? GENERATED_IN_RAM : GENERATED_ON_GPU;
+  const apart = kind.gpu && !inRam;
+  const onGpu = apart ? GENERATED_ON_GPU : GENERATED_IN_RAM;
   const generated = kind.gpu ? onGpu : GENERATED;
   const residency = kind.name === 'none' ? [] : ['--experts-resident', '50%'];
-  const settings = [
-    '--accelerator',
-    kind.name,
-    '--dtype',
-    use.dtype ?? 'auto',
-    '--ctx',
-    `${PROMPT + generated}`,
-    '--threads',
-    '1',
-  ];
+  const context = `${PROMPT + generated}`;
+  const dtype = use.dtype ?? 'auto';
+  const settings = ['--accelerator', kind.name, '--dtype', dtype, '--ctx', context, '--threads', '1'];
   const { stdout } = spawnSync(
     process.execPath,
     [
@@ -74,8 +68,7 @@ function rehearse(machine: Machine, use: ProcessUse, { script, model }: Rehearsa
   if (!report) return undefined;
   const source = folderSource(model);
   const { peakRss, taken } = report.memory;
-  const growth = kind.gpu && !inRam ? GROWTH_ON_GPU : 0;
-  return peakRss * (1 + growth) - taken - tokenizerBytes(source, Number(source.config.vocab_size));
+  return peakRss * (apart ? 1 + GROWTH_ON_GPU : 1) - taken - tokenizerBytes(source, Number(source.config.vocab_size));
 }
 
 function reportIn(stdout: string): Report | undefined {

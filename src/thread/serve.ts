@@ -46,15 +46,15 @@ export function serve(port: MessagePort, loadEngine: LoadEngine): void {
       item: (item: never) => outbox.push(item),
       cancelled: () => Atomics.load(flag, 0) !== 0,
     };
+    let answer: Response;
     try {
       const handler = handlers[kind] as (call: Call<CallKind>) => Calls[CallKind]['result'];
-      const result = handler(call as Call<CallKind>);
-      outbox.flush();
-      post({ kind: 'result', id, result });
+      answer = { kind: 'result', id, result: handler(call as Call<CallKind>) };
     } catch (error) {
-      outbox.flush();
-      post({ kind: 'error', id, error: toMessage(error) });
+      answer = { kind: 'error', id, error: toMessage(error) };
     }
+    outbox.flush();
+    post(answer);
   });
 }
 
