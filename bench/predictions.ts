@@ -1,15 +1,15 @@
-// Compares what a plan predicts with what is then measured, for every policy and several residencies.
+// Compares what `fiddler plan` says with what `fiddler run` then measures, for every policy and several residencies.
+// The machine is calibrated anew in each round, since its speed drifts; figures are medians of the rounds.
+import { spawnSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { prepareEnvironment } from '#fiddler/devices/environment.js';
 import { rotated } from '#fiddler/engine/benchmark.js';
-import { loadSource } from '#fiddler/engine/load.js';
-import type { LoadOptions } from '#fiddler/engine/options.js';
-import { folderSource } from '#fiddler/engine/source.js';
+import type { Report } from '#fiddler/engine/options.js';
 import { POLICIES } from '#fiddler/experts/policies/index.js';
-import { CAREFUL, calibrate } from '#fiddler/planning/calibrate.js';
-import { planModel } from '#fiddler/planning/plan.js';
+import type { Plan } from '#fiddler/planning/plan.js';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const { values: args } = parseArgs({
@@ -17,75 +17,108 @@ const { values: args } = parseArgs({
     model: { type: 'string', default: join(root, 'models', 'mini-mixtral') },
     accelerator: { type: 'string', default: 'none,host' },
     residency: { type: 'string', default: '0,25,50' },
-    prompt: { type: 'string', default: '128' },
-    tokens: { type: 'string', default: '64' },
-    repeats: { type: 'string', default: '5' },
-    threads: { type: 'string' },
+    prompt: { type: 'string', default: '512' },
+    tokens: { type: 'string', default: '1000' },
+    rounds: { type: 'string', default: '5' },
   },
 });
+const [prompt, tokens, rounds] = [Number(args.prompt), Number(args.tokens), Number(args.rounds)];
+const context = ['--ctx', `${prompt + tokens}`];
+const ids = Array.from({ length: prompt }, (_, i) => ((i * 37) % 400) + 3).join(',');
+const decodeAt = `${prompt + (tokens >> 1)}`;
 
-const [prompt, tokens, repeats] = [Number(args.prompt), Number(args.tokens), Number(args.repeats)];
-const ids = Array.from({ length: prompt }, (_, i) => ((i * 37) % 400) + 3);
-const never = () => false;
-const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1]!;
-
-/** Generations of a load. */
-const RUNS = 3;
-
-interface Measured {
-  decode: number;
-  ttft: number;
-  /** Of the accelerator. */
-  bytes: number;
+/** One round of a policy at a residency. */
+interface Compared {
+  planned: Plan;
+  measured: Report;
 }
 
-/** A few generations after one that is not counted, each from an empty KV cache. */
-function measure(options: LoadOptions): Measured[] {
-  const session = loadSource(folderSource(args.model), options);
-  try {
-    const reports = Array.from({ length: RUNS + 1 }, (_, seed) => {
-      session.score([ids[1]!], 0, () => {}, never);
-      return session.generate(ids, { maxTokens: tokens, seed }, never, never);
-    });
-    const bytes = session.info.memory.accelerator;
-    return reports.slice(1).map(({ decodeRate: decode, ttft }) => ({ decode, ttft, bytes }));
-  } finally {
-    session.close();
-  }
+const folder = mkdtempSync(join(tmpdir(), 'fiddler-predictions-'));
+
+/** Runs the command as a process that writes to a file, so that nobody reads along on its cores. @returns its last line */
+function fiddler(command: string, ...given: string[]): string {
+  const file = join(folder, 'output');
+  const output = openSync(file, 'w');
+  const script = join(root, 'dist', 'cli', 'main.js');
+  const { status, stderr } = spawnSync(process.execPath, [script, command, ...given], {
+    stdio: ['ignore', output, 'pipe'],
+    encoding: 'utf8',
+  });
+  closeSync(output);
+  if (status !== 0) throw new Error(`fiddler ${command} ended with ${status}: ${stderr}`);
+  return readFileSync(file, 'utf8').trimEnd().split('\n').at(-1)!;
 }
 
-prepareEnvironment({});
-const percent = (ours: number, real: number) => `${ours >= real ? '+' : ''}${(100 * (ours / real - 1)).toFixed(0)}%`;
-for (const accelerator of args.accelerator.split(',')) {
-  const machine = { accelerator, threads: args.threads, ctx: 1024, profile: false } as LoadOptions;
-  if (args.threads) machine.threads = Number(args.threads);
-  for (const residency of accelerator === 'none' ? [0] : args.residency.split(',').map(Number)) {
-    const options: LoadOptions = { ...machine, expertsResident: residency / 100 };
-    const { rates } = calibrate(folderSource(args.model), machine, CAREFUL);
-    const asked = { ...options, prompts: [prompt], past: prompt + (tokens >> 1) };
-    const plan = planModel(folderSource(args.model), asked, () => rates);
-    const names = (accelerator === 'none' ? POLICIES.slice(0, 1) : POLICIES).map(({ name }) => name);
-    const found = new Map(names.map((policy) => [policy, [] as Measured[]]));
-    // In turn, so that a machine that drifts does so for all alike.
-    for (let i = 0; i < repeats; i++) {
-      for (const [policy, all] of rotated([...found], i)) all.push(...measure({ ...options, policy }));
-    }
-    const decodes = new Map([...found].map(([policy, all]) => [policy, median(all.map((m) => m.decode))]));
-    for (const [policy, all] of found) {
-      const predicted = plan.policies.find((p) => p.policy === policy)!;
-      const [decode, ttft] = [1000 / predicted.decode.ms, predicted.prefill[0]!.ms / 1000];
-      const measured = { decode: decodes.get(policy)!, ttft: median(all.map((m) => m.ttft)) };
-      console.log(
-        `${accelerator} ${residency}% ${policy}: decode ${measured.decode.toFixed(0)} tokens/s, predicted ${decode.toFixed(0)} (${percent(decode, measured.decode)}); ` +
-          `first token after ${(1000 * measured.ttft).toFixed(2)} ms, predicted ${(1000 * ttft).toFixed(2)} (${percent(ttft, measured.ttft)})`,
-      );
-    }
-    const { policy } = plan.policies[0]!;
-    const part = decodes.get(policy)! / Math.max(...decodes.values());
-    const { bytes } = found.get(policy)![0]!;
-    console.log(
-      `${accelerator} ${residency}%: the plan takes ${policy}, ${(100 * part).toFixed(0)}% of the fastest; ` +
-        `accelerator ${plan.memory.accelerator.total} bytes planned, ${bytes} taken`,
+/** Every policy once at a residency, or the only one where nothing is offloaded. */
+function round(accelerator: string, residency: number, turn: number): Map<string, Compared> {
+  const offloads = accelerator !== 'none';
+  const setting = ['--accelerator', accelerator, '--no-profile', ...context];
+  if (offloads) setting.push('--experts-resident', `${residency}%`);
+  const predicting = ['--prompts', `${prompt}`, '--decode-at', decodeAt];
+  const planned: Plan = JSON.parse(fiddler('plan', args.model, '--json', ...setting, ...predicting));
+  const names = (offloads ? POLICIES : POLICIES.slice(0, 1)).map(({ name }) => name);
+  const generating = ['--tokens', ids, '--max-tokens', `${tokens}`, '--json', '--no-learn'];
+  return new Map(
+    rotated(names, turn).map((policy) => {
+      const line = fiddler('run', '--model', args.model, ...generating, ...setting, '--policy', policy);
+      return [policy, { planned, measured: JSON.parse(line).report }];
+    }),
+  );
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
+}
+
+/** Medians of predicted and measured, and of their ratio in each round. */
+function compare(
+  rows: readonly Compared[],
+  predicted: (c: Compared) => number,
+  measured: (c: Compared) => number,
+): string {
+  const ratio = median(rows.map((row) => predicted(row) / measured(row)));
+  const difference = `${ratio >= 1 ? '+' : ''}${(100 * (ratio - 1)).toFixed(0)}%`;
+  const [value, real] = [median(rows.map(predicted)), median(rows.map(measured))];
+  return `${real.toPrecision(3)} | ${value.toPrecision(3)} | ${difference}`;
+}
+
+function print(accelerator: string, residency: number, all: readonly Map<string, Compared>[]): void {
+  const rate = ({ measured }: Compared) => measured.decodeRate;
+  const of = (policy: string) => all.map((found) => found.get(policy)!);
+  const policies = [...all[0]!.keys()].sort();
+  for (const policy of policies) {
+    const planOf = ({ planned }: Compared) => planned.policies.find((p) => p.policy === policy)!;
+    const decode = compare(of(policy), (c) => 1000 / planOf(c).decode.ms, rate);
+    const first = compare(
+      of(policy),
+      (c) => planOf(c).prefill[0]!.ms,
+      ({ measured }) => 1000 * measured.ttft,
     );
+    console.log(`| ${accelerator} ${residency}% ${policy} | ${decode} | ${first} |`);
   }
+  const medians = new Map(policies.map((policy) => [policy, median(of(policy).map(rate))]));
+  const named = [...all[0]!.values()][0]!.planned.policies[0]!.policy;
+  const part = medians.get(named)! / Math.max(...medians.values());
+  console.log(
+    `| ${accelerator} ${residency}%: the plan takes ${named}, ${(100 * part).toFixed(0)}% of the fastest | | | | | | |`,
+  );
+}
+
+try {
+  const settings = args.accelerator.split(',').flatMap((accelerator) => {
+    const residencies = accelerator === 'none' ? [0] : args.residency.split(',').map(Number);
+    return residencies.map((residency) => ({ accelerator, residency, found: [] as Map<string, Compared>[] }));
+  });
+  for (let turn = 0; turn < rounds; turn++) {
+    for (const { accelerator, residency, found } of settings) {
+      fiddler('calibrate', args.model, '--accelerator', accelerator, ...context);
+      found.push(round(accelerator, residency, turn));
+    }
+  }
+  console.log(
+    '| | tokens/s | predicted | | first token, ms | predicted | |\n| --- | --- | --- | --- | --- | --- | --- |',
+  );
+  for (const { accelerator, residency, found } of settings) print(accelerator, residency, found);
+} finally {
+  rmSync(folder, { recursive: true });
 }

@@ -1,6 +1,6 @@
 import type { Routes } from '../experts/assignments.js';
 import type { Experts } from '../experts/experts.js';
-import { measureExperts, type Patience, QUICK, repeat } from '../experts/measure.js';
+import { mean, measureExperts, type Patience, QUICK, repeat } from '../experts/measure.js';
 import { makespan } from '../experts/policies/lanes.js';
 import type { LayerSpec } from '../models/model.js';
 import type { Blueprint } from './blueprint.js';
@@ -40,12 +40,12 @@ export function measureRates(measured: Measured, patience: Patience = QUICK): Ra
     dense: [],
     begin: [],
     between: 0,
-    head: timer.median(head),
+    head: timer.mean(head),
   };
   const measure = (tokens: number, past: number) => {
     const ids = Array.from({ length: tokens }, () => 0);
     const stack = network.pretend(past);
-    found.begin.push({ tokens, past, ms: timer.median(() => stack.begin(ids, past)) });
+    found.begin.push({ tokens, past, ms: timer.mean(() => stack.begin(ids, past)) });
     const shape = stack.begin(ids, past);
     let routes: Routes | undefined;
     const compute = () => {
@@ -56,7 +56,7 @@ export function measureRates(measured: Measured, patience: Patience = QUICK): Ra
       const attend = (l: number) => {
         routes = stack.attend(l, shape) ?? routes;
       };
-      const times = kinds[kind].map((l) => timer.median(() => attend(l), compute));
+      const times = kinds[kind].map((l) => timer.mean(() => attend(l), compute));
       if (times.length > 0) found[kind].push({ tokens, past, ms: times.reduce((a, b) => a + b) / times.length });
     }
   };
@@ -144,13 +144,13 @@ class Timer {
     private readonly patience: Patience,
   ) {}
 
-  median(run: () => void, between?: () => void): number {
+  mean(run: () => void, between?: () => void): number {
     const all = () => {
       run();
       this.experts.wait();
     };
     const times = repeat(this.patience, all, between);
     this.last = times.at(-1)!;
-    return times[times.length >> 1]!;
+    return mean(times);
   }
 }

@@ -46,6 +46,11 @@ export function repeat({ limit, repeats, least }: Patience, run: () => void, bet
   return times.sort((a, b) => a - b);
 }
 
+/** What a call of many pieces takes of them: it meets their outliers as well. */
+export function mean(times: readonly number[]): number {
+  return times.reduce((a, b) => a + b) / times.length;
+}
+
 /**
  * Measures what experts cost in each lane on this machine, alone and with all lanes running, by made-up calls of
  * layers that have experts for the lane. What is added to the hidden states is of no use afterwards.
@@ -168,7 +173,7 @@ class Meter {
     const median = times[times.length >> 1]!;
     const quarter = times.length >> 2;
     this.spreads.push((times[times.length - 1 - quarter]! - times[quarter]!) / 2 / median);
-    return median;
+    return mean(times);
   }
 
   get spread(): number {
