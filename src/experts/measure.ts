@@ -25,6 +25,8 @@ export const QUICK: Patience = {
   lengths: [1, 128],
 };
 
+/** As many times the median, a measurement counts as no more. */
+const OUTLIER = 5;
 /** Bytes of experts that no cache holds: a model's calls find none of theirs there. */
 const BEYOND_CACHES = 2 ** 27;
 
@@ -46,9 +48,14 @@ export function repeat({ limit, repeats, least }: Patience, run: () => void, bet
   return times.sort((a, b) => a - b);
 }
 
-/** What a call of many pieces takes of them: it meets their outliers as well. */
+/**
+ * What a call of many pieces takes of each: their mean, as it meets slow ones too; of a very slow one, which few calls
+ * meet, a part.
+ * @param times ascending
+ */
 export function mean(times: readonly number[]): number {
-  return times.reduce((a, b) => a + b) / times.length;
+  const most = OUTLIER * times[times.length >> 1]!;
+  return times.reduce((sum, ms) => sum + Math.min(ms, most), 0) / times.length;
 }
 
 /**
@@ -163,7 +170,7 @@ class Meter {
     this.experts.wait();
   }
 
-  /** Median milliseconds of calls with so many experts, each with all of the tokens. */
+  /** Milliseconds of calls with so many experts, each with all of the tokens. */
   private time(lane: LaneName, groups: readonly Group[], count: number, tokens: number): number {
     const between = () => {
       this.attend();
