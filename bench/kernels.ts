@@ -3,6 +3,7 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import koffi from 'koffi';
+import { cpusForThreads, usableCores } from '#fiddler/devices/cores.js';
 import { api } from '#fiddler/ggml/api.js';
 import { Backend, Buffer, devices, GraphAllocator, loadBackend } from '#fiddler/ggml/backend.js';
 import {
@@ -230,7 +231,8 @@ function main(): void {
     n > 8 ? weights.map((w) => [w]) : weights.flatMap((_, i) => (i % TOP === 0 ? [weights.slice(i, i + TOP)] : []));
   const x = Float32Array.from({ length: mostTokens * hidden }, () => 2 * Math.random() - 1);
 
-  const pool = kernels.pool(Number(args.threads));
+  const threads = Number(args.threads) || usableCores();
+  const pool = kernels.pool(threads, cpusForThreads(threads));
   const read = (3 * MATRIX_BYTES) / shortestRead(weights, pool);
   const peak = pool.measurePeak(type);
   console.log(

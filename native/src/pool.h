@@ -55,8 +55,7 @@ private:
   std::condition_variable wakeup_;
 };
 
-// CPUs this process may use, NUMA node by node.
-std::vector<int> allowed_cpus();
+// NUMA nodes with memory; 1 where the system does not say.
 int numa_nodes();
 
 } // namespace fk

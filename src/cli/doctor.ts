@@ -48,7 +48,7 @@ function formatExamination(
     `Fiddler ${version}, Node ${process.versions.node}, ${process.platform}-${process.arch}\n`,
     table('CPU', [
       ['model', cpu.model],
-      ['cores', `${cpu.cores} may be used`],
+      ['cores', coresOf(cpu)],
       ['extensions', cpu.features.join(' ')],
       ...(cpu.library ? [['kernels', cpu.library] as const] : []),
       ['experts beside a GPU', cpu.kernels[0] ?? "ggml's: native kernels were not built"],
@@ -65,6 +65,10 @@ function formatExamination(
       libraries.map(({ file, version }) => [version ?? '', file]),
     ),
   ].join('\n');
+}
+
+function coresOf({ cores, hardwareThreads }: Examination['cpu']): string {
+  return `${cores} may be used${hardwareThreads > cores ? ` (of ${hardwareThreads} hardware threads)` : ''}`;
 }
 
 function acceleratorRows({ name, summary, works, fault, devices }: AcceleratorExamination): Row[] {

@@ -70,7 +70,11 @@ export function addMachineOptions(command: Command): Command {
       'choose resident experts by this profile (default: the stored one; see `fiddler profile`)',
     )
     .option('--no-profile', 'choose them without one')
-    .option('--threads <n>', 'CPU threads (default: the cores this process may use)', integer(1))
+    .option(
+      '--threads <n>',
+      'CPU threads (default: one for each core this process may use, less one where that pays)',
+      integer(1),
+    )
     .addOption(new Option('--dtype <type>', 'f32 upcasts everything').choices(['auto', 'f32']).default('auto'))
     .option('--ctx <tokens>', "context length (default: the model's own, up to 4096)", integer(1))
     .option('--debug', 'print what the libraries log, and stack traces of errors');

@@ -6,7 +6,7 @@ import { ggmlVersion, libraryFeatures } from '../ggml/features.js';
 import { findLibraries } from '../ggml/libraries.js';
 import { ACCELERATORS, type AcceleratorKind, acceleratorKind, findDevices } from './accelerators.js';
 import { bestDevice, chooseAccelerator, faultOf } from './choice.js';
-import { availableRam, usableCores } from './cores.js';
+import { availableRam, usableCores, usableCpus } from './cores.js';
 import { probeAccelerator } from './probe.js';
 import { packageVersion } from './probe-cache.js';
 import type { Probe } from './probe-result.js';
@@ -28,6 +28,8 @@ export interface Examination {
     model: string;
     /** Cores this process may use. */
     cores: number;
+    /** Of all cores that may be used, slow ones too. */
+    hardwareThreads: number;
     /** What ggml's library for this CPU makes use of, by ggml's names. */
     features: string[];
     /** File name of that library. */
@@ -59,6 +61,7 @@ export function examineMachine(refresh: boolean): Examination {
     cpu: {
       model: cpus()[0]?.model.trim() ?? cpu!.description,
       cores: usableCores(),
+      hardwareThreads: usableCpus(),
       features: features.map(([name, value]) => (value === '1' ? name : `${name}=${value}`)),
       library: libraries.map(({ file }) => basename(file)).find((name) => name.includes('ggml-cpu')),
       kernels: loadExpertKernels()?.available ?? [],

@@ -3,7 +3,7 @@ import { Buffer } from '../ggml/backend.js';
 import { rowBytes, type Tensor, TensorContext, type Type } from '../ggml/tensor.js';
 import { convertTogether } from '../weights/conversions/crew.js';
 import type { Source } from '../weights/source.js';
-import { usableCores } from './cores.js';
+import { usableCpus } from './cores.js';
 import type { Device } from './device.js';
 
 /** Numbers that are converted or copied at once. */
@@ -12,7 +12,7 @@ const CHUNK_ELEMENTS = 4 << 20;
 /** ggml divides a copy between its threads by rows, so a long vector is copied as a matrix with rows of this many. */
 const ROW_ELEMENTS = 4096;
 
-const convert = convertTogether(usableCores);
+const convert = convertTogether(usableCpus);
 
 /** Numbers in the host's memory. */
 interface InMemory {

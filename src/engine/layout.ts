@@ -1,3 +1,4 @@
+import { cpusForThreads } from '../devices/cores.js';
 import { MappedTensors } from '../devices/mapped.js';
 import { FiddlerError } from '../errors.js';
 import { Experts } from '../experts/experts.js';
@@ -172,8 +173,10 @@ function nativePool(
   const computes = kernels && layers.length > 0 && layers.every((spec) => nativeComputes(spec, type));
   // Beside ggml's pool, which computes the rest where there is no GPU, a second one would fight for the cores.
   if (computes && (machine.kind.gpu || asked === 'native')) {
-    const { countsOnly, threads, kind } = machine;
-    return { name: kernels.name, pool: kernels.pool(countsOnly ? 1 : threads), spin: kind.gpu && !countsOnly };
+    const { countsOnly, kind } = machine;
+    const threads = countsOnly ? 1 : machine.threads;
+    const pool = kernels.pool(threads, cpusForThreads(threads));
+    return { name: kernels.name, pool, spin: kind.gpu && !countsOnly };
   }
   if (asked !== 'native') return undefined;
   const problem = kernels

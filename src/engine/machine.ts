@@ -1,6 +1,6 @@
 import { type AcceleratorKind, acceleratorKind, openAccelerator, openCpu } from '../devices/accelerators.js';
 import { type Choice, resolveAccelerator } from '../devices/choice.js';
-import { availableRam, usableCores } from '../devices/cores.js';
+import { availableRam, usableCores, usableCpus } from '../devices/cores.js';
 import { Device, HostMemory } from '../devices/device.js';
 import { deviceMemory, devices, silenceLog } from '../ggml/backend.js';
 import { Threadpool } from '../ggml/threadpool.js';
@@ -35,9 +35,17 @@ export interface Hardware {
   accelerator?: { name: string; memory: number };
 }
 
-/** One thread a core; where a GPU is fed beside them, the thread that does so keeps a core. */
-export function defaultThreads({ gpu }: AcceleratorKind, cores: number): number {
-  return gpu && cores > 2 ? cores - 1 : cores;
+/** Cores from which on one thread fewer costs less than what the rest of the process takes from so many that wait for each other. */
+const MANY = 9;
+
+/**
+ * One thread a core; where a GPU is fed beside them, the thread that does so keeps a core. Of many cores one is left to the
+ * rest of the process, where it has no hardware threads beside them.
+ * @param cpus hardware threads of these cores
+ */
+export function defaultThreads({ gpu }: AcceleratorKind, cores: number, cpus = cores): number {
+  const spare = gpu ? cores > 2 : cores >= MANY && cpus <= cores;
+  return spare ? cores - 1 : cores;
 }
 
 /** A GPU that is not here: its memory is only counted, as that of the CPU's stand-in for one. */
@@ -84,7 +92,9 @@ export class Machine {
     const { bufferType } = this.cpu;
     const pinned = this.kind.gpu && !standIn;
     this.hostMemory = new HostMemory(pinned ? this.accelerator.hostBufferType(bufferType) : bufferType);
-    this.threads = threads ?? defaultThreads(this.kind, standIn?.cores ?? usableCores());
+    this.threads =
+      threads ??
+      (standIn ? defaultThreads(this.kind, standIn.cores) : defaultThreads(this.kind, usableCores(), usableCpus()));
     this.pool = countsOnly ? this.startPool(1, false) : this.startPool(this.threads, true);
   }
 

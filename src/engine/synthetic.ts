@@ -1,4 +1,4 @@
-import { usableCores } from '../devices/cores.js';
+import { usableCpus } from '../devices/cores.js';
 import { FiddlerError } from '../errors.js';
 import { wantedTensors } from '../experts/stored.js';
 import { layersOf, type ModelSpec } from '../models/model.js';
@@ -38,7 +38,7 @@ export function syntheticSource(
     synthetic: true,
     open(spec, declarations) {
       routeAtRandom(spec, zipf, guessRecall);
-      return openSynthetic(name, syntheticTensors(spec, declarations), empty ? 0 : usableCores());
+      return openSynthetic(name, syntheticTensors(spec, declarations), empty ? 0 : usableCpus());
     },
   };
 }

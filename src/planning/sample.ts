@@ -1,4 +1,4 @@
-import { usableCores } from '../devices/cores.js';
+import { usableCpus } from '../devices/cores.js';
 import { describe } from '../engine/blueprint.js';
 import { gib } from '../engine/fitting.js';
 import type { ModelSource } from '../engine/source.js';
@@ -36,7 +36,7 @@ export function sampleOf(source: ModelSource, room?: number): ModelSource {
       // Half of them are resident, and each lane is measured with as many as a token chooses.
       const wanted = Math.max(4 * chosen, Math.ceil(EXPERT_BYTES / each));
       const distinct = Math.min(wanted, 1 + Math.floor((room - one) / each));
-      return openSynthetic(this.name, tensors(distinct), usableCores());
+      return openSynthetic(this.name, tensors(distinct), usableCpus());
     },
   };
 }

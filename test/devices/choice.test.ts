@@ -81,9 +81,14 @@ describe('choice of the accelerator', () => {
   });
 
   it('leaves a core for feeding a GPU, where there are more than 2', () => {
-    const [gpu, host] = ['cuda', 'host'].map((name) => chooseAccelerator(name, () => works).kind);
-    expect([1, 2, 3, 16].map((cores) => defaultThreads(gpu!, cores))).toEqual([1, 2, 2, 15]);
-    expect([1, 2, 3, 16].map((cores) => defaultThreads(host!, cores))).toEqual([1, 2, 3, 16]);
+    const { kind } = chooseAccelerator('cuda', () => works);
+    expect([1, 2, 3, 16].map((cores) => defaultThreads(kind, cores))).toEqual([1, 2, 2, 15]);
+  });
+
+  it('leaves one of many cores to the rest of the process, which may have hardware threads beside them', () => {
+    const { kind } = chooseAccelerator('host', () => works);
+    expect([1, 2, 8, 9, 16].map((cores) => defaultThreads(kind, cores))).toEqual([1, 2, 8, 8, 15]);
+    expect([8, 16].map((cores) => defaultThreads(kind, cores, 2 * cores))).toEqual([8, 16]);
   });
 
   it('knows software devices by their descriptions', () => {

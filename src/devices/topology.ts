@@ -1,0 +1,68 @@
+import { readFileSync } from 'node:fs';
+
+const CPUS = '/sys/devices/system/cpu';
+const NODES = '/sys/devices/system/node';
+
+/** CPUs, which are hardware threads, as Linux numbers them. */
+export interface Topology {
+  /** Those that this process may use; one at least. */
+  allowed: readonly number[];
+  /** Those of each NUMA node. */
+  nodes: readonly (readonly number[])[];
+  /** Names a CPU's core, alike for its hardware threads; undefined where that is not known. */
+  core: (cpu: number) => string | undefined;
+  /** Those of the fast cores of a hybrid processor. */
+  fast?: readonly number[];
+}
+
+/** A file of the system, which may be missing. */
+export function readSystem(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** The CPUs of this machine; undefined on other systems than Linux. */
+export function readTopology(): Topology | undefined {
+  const allowed = readSystem('/proc/self/status')?.match(/^Cpus_allowed_list:\s*(\d.*)$/m)?.[1];
+  if (!allowed) return undefined;
+  const list = (file: string) => parseList(readSystem(file) ?? '');
+  const fast = list('/sys/devices/cpu_core/cpus');
+  return {
+    allowed: parseList(allowed),
+    nodes: list(`${NODES}/online`).map((node) => list(`${NODES}/node${node}/cpulist`)),
+    core: (cpu) => readSystem(`${CPUS}/cpu${cpu}/topology/thread_siblings_list`)?.trim(),
+    ...(fast.length > 0 && { fast }),
+  };
+}
+
+/**
+ * The CPUs as threads should take them, each part node by node: one of each fast core, then those that share such a core's
+ * units, then those of slow cores, for which threads that work together would wait.
+ * @returns also how many the first part has; slow cores count where no fast one is allowed
+ */
+export function orderCpus({ allowed, nodes, core, fast }: Topology): { order: number[]; cores: number } {
+  const some = allowed.some((cpu) => fast?.includes(cpu));
+  const known = new Set(allowed);
+  const byNode = new Set([...nodes.flat().filter((cpu) => known.has(cpu)), ...allowed]);
+  const taken = new Set<string>();
+  const parts: [first: number[], shared: number[], slow: number[]] = [[], [], []];
+  for (const cpu of byNode) {
+    const name = core(cpu) ?? `${cpu}`;
+    if (some && !fast?.includes(cpu)) parts[2].push(cpu);
+    else parts[taken.has(name) ? 1 : 0].push(cpu);
+    taken.add(name);
+  }
+  return { order: parts.flat(), cores: parts[0].length };
+}
+
+/** The numbers of a kernel's list such as `0-3,8`. */
+export function parseList(list: string): number[] {
+  if (!list.trim()) return [];
+  return list.split(',').flatMap((part) => {
+    const [from, to = from] = part.split('-').map(Number);
+    return Array.from({ length: to! - from! + 1 }, (_, i) => from! + i);
+  });
+}
