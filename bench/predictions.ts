@@ -49,13 +49,14 @@ function fiddler(command: string, ...given: string[]): string {
   return readFileSync(file, 'utf8').trimEnd().split('\n').at(-1)!;
 }
 
-/** Every policy once at a residency, or the only one where nothing is offloaded. */
+/** What is planned at a residency, and each policy's run. */
 function round(accelerator: string, residency: number, turn: number): Map<string, Compared> {
   const offloads = accelerator !== 'none';
   const setting = ['--accelerator', accelerator, '--no-profile', ...context];
   if (offloads) setting.push('--experts-resident', `${residency}%`);
   const predicting = ['--prompts', `${prompt}`, '--decode-at', decodeAt];
   const planned: Plan = JSON.parse(fiddler('plan', args.model, '--json', ...setting, ...predicting));
+  // Nothing is decided where nothing is offloaded.
   const names = (offloads ? POLICIES : POLICIES.slice(0, 1)).map(({ name }) => name);
   const generating = ['--tokens', ids, '--max-tokens', `${tokens}`, '--json', '--no-learn'];
   return new Map(
@@ -70,7 +71,7 @@ function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1]!;
 }
 
-/** Medians of predicted and measured, and of their ratio in each round. */
+/** Medians of measured and predicted, and that of their ratio in each round. */
 function compare(
   rows: readonly Compared[],
   predicted: (c: Compared) => number,
@@ -82,6 +83,7 @@ function compare(
   return `${real.toPrecision(3)} | ${value.toPrecision(3)} | ${difference}`;
 }
 
+/** Prints a row for each policy, and how fast the planned one was beside the others. */
 function print(accelerator: string, residency: number, all: readonly Map<string, Compared>[]): void {
   const rate = ({ measured }: Compared) => measured.decodeRate;
   const of = (policy: string) => all.map((found) => found.get(policy)!);

@@ -8,7 +8,7 @@ import { measureRates } from './measure.js';
 import { type Rates, ratesSchema } from './rates.js';
 
 /** Raised when rates are measured otherwise than before, so that old ones are not taken. */
-const REVISION = 3;
+const REVISION = 4;
 /** Drivers and kernels change: what is older, in milliseconds, is measured again. */
 const LIFETIME = 30 * 24 * 3600 * 1000;
 

@@ -11,6 +11,7 @@ type Generated = Pick<Report, 'promptTokens' | 'cachedTokens' | 'generatedTokens
 /** What a plan says of a loaded model's calls, and whether the model's speed disproves it. */
 export class Expectation {
   private fastest?: Generated;
+  private answers = 0;
 
   /**
    * @param rates what the model's pieces take here, where that is known
@@ -22,18 +23,22 @@ export class Expectation {
     private readonly disproved?: () => void,
   ) {}
 
-  /** What a prompt of `prompt` tokens, and decoding behind `past`, should take; undefined where rates are not known. */
-  of(prompt: number, past: number): Expected | undefined {
-    return this.rates && expect(scenarioOf(this.layout, this.rates), prompt, past);
+  /**
+   * What a prompt of `prompt` tokens, and decoding behind `past`, should take; undefined where rates are not known.
+   * @param fresh before the first answer
+   */
+  of(prompt: number, past: number, fresh = false): Expected | undefined {
+    return this.rates && expect(scenarioOf(this.layout, this.rates, fresh), prompt, past);
   }
 
-  /** As `of`, for a generation; this takes some milliseconds, of large models tens. */
+  /** As `of`, for the generation that was noted last; this takes some milliseconds, of large models tens. */
   ofGeneration({ promptTokens, cachedTokens, generatedTokens }: Generated): Expected | undefined {
-    return this.of(promptTokens - cachedTokens, promptTokens + (generatedTokens >> 1));
+    return this.of(promptTokens - cachedTokens, promptTokens + (generatedTokens >> 1), this.answers < 2);
   }
 
   /** A generation was as fast as this. */
   note(generated: Generated): void {
+    this.answers++;
     const { generatedTokens, decodeRate } = generated;
     if (generatedTokens >= LEAST_TOKENS && decodeRate > (this.fastest?.decodeRate ?? 0)) this.fastest = generated;
   }

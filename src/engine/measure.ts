@@ -4,6 +4,7 @@ import { mean, measureExperts, type Patience, QUICK, repeat } from '../experts/m
 import { makespan } from '../experts/policies/lanes.js';
 import type { LayerSpec } from '../models/model.js';
 import type { Blueprint } from './blueprint.js';
+import { timeFirstPrompt } from './first-prompt.js';
 import type { Network } from './network.js';
 import { paceOf, type Rates, withoutExperts } from './rates.js';
 import { madeUpChoice } from './sampling.js';
@@ -15,7 +16,7 @@ const NEAR = 128;
 const FARTHER = 4;
 /** Tokens that are decoded one after another where one takes at most so many milliseconds. */
 const DECODED = 64;
-const SHORT = 5;
+const SHORT = 20;
 /** Calls after which JavaScript that loops over a vocabulary is compiled: it takes ten times as long before. */
 const COMPILED = 32;
 
@@ -31,6 +32,8 @@ export function measureRates(measured: Measured, patience: Patience = QUICK): Ra
   const { network, experts, blueprint, sizes } = measured;
   const { chunk, context } = sizes;
   const timer = new Timer(experts, patience);
+  // Before anything is compiled.
+  const longer = timeFirstPrompt(measured);
   const { layers } = network.decoder;
   const kinds = { sparse: layersWhere(layers, true), dense: layersWhere(layers, false) };
   const head = headOf(network, blueprint.spec.vocabulary);
@@ -39,7 +42,8 @@ export function measureRates(measured: Measured, patience: Patience = QUICK): Ra
     sparse: [],
     dense: [],
     begin: [],
-    between: 0,
+    between: [],
+    first: 0,
     head: timer.mean(head),
   };
   const measure = (tokens: number, past: number) => {
@@ -70,21 +74,26 @@ export function measureRates(measured: Measured, patience: Patience = QUICK): Ra
   }
   for (let past = NEAR; past < context - 1; past *= FARTHER) measure(1, past);
   if (!pasts.has(context - 1)) measure(1, context - 1);
-  found.between = beyondPieces(found, measured, head, patience);
+  found.first = longer();
+  const places = new Set([NEAR, context].map((past) => Math.max(0, Math.min(past, context - DECODED))));
+  found.between = [...places].flatMap((past) => {
+    const ms = beyondPieces(found, measured, head, past, patience);
+    return ms === undefined ? [] : [{ tokens: 1, past, ms }];
+  });
   return found;
 }
 
 /**
- * Milliseconds a layer by which decoding takes longer than its pieces; 0 where tokens take so long that this is little of
- * them. Each expert is computed where it is.
+ * Milliseconds a layer by which decoding behind `past` tokens takes longer than its pieces; undefined where tokens take so
+ * long that this is little of them. Each expert is computed where it is.
  */
 function beyondPieces(
   rates: Rates,
-  { network, experts, blueprint: { expertLayers }, sizes: { context } }: Measured,
+  { network, experts, blueprint: { expertLayers } }: Measured,
   head: () => void,
+  past: number,
   { limit }: Patience,
-): number {
-  const past = Math.max(0, Math.min(NEAR, context - DECODED));
+): number | undefined {
   const stack = network.pretend(past);
   const pace = paceOf(rates);
   const { costs } = pace;
@@ -93,7 +102,7 @@ function beyondPieces(
   const total = expertLayers.reduce((sum, { count }) => sum + count, 0);
   const missing = experts.offloads ? 1 - experts.resident.count / total : 1;
   // Asked before anything is computed: what lies on a disk would be read for it.
-  if (others + missing * sparse * expertLayers[0]!.chosen * costs.cpu(1) > SHORT) return 0;
+  if (others + missing * sparse * expertLayers[0]!.chosen * costs.cpu(1) > SHORT) return undefined;
 
   let routed = 0;
   const token = (position: number) => {

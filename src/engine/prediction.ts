@@ -9,7 +9,7 @@ import type { ExpertsSpec } from '../experts/spec.js';
 import { GUESS_RECALL } from '../models/router-random.js';
 import type { Limit } from './options.js';
 import { Random } from './random.js';
-import { type Pace, withoutExperts } from './rates.js';
+import { FIRST_PROMPT, type Pace, withoutExperts } from './rates.js';
 import { Traffic } from './traffic.js';
 
 /** Tokens decoded in a prediction, after as many that only fill the cache. */
@@ -47,6 +47,8 @@ export interface Scenario {
   prefetch: boolean;
   /** Most tokens of a call. */
   chunk: number;
+  /** The process has not answered yet. */
+  fresh: boolean;
   popularity?: readonly ArrayLike<number>[];
 }
 
@@ -75,8 +77,8 @@ export function predictDecode(scenario: Scenario, past: number): Prediction {
 /** Predicts a prompt of `tokens` from an empty KV cache to the first token's logits. */
 export function predictPrefill(scenario: Scenario, tokens: number): Prediction {
   const run = new Simulation(scenario, tokens > 1 ? scenario.slots.several : scenario.slots.one);
-  const { pace, chunk } = scenario;
-  let others = pace.head;
+  const { pace, chunk, fresh } = scenario;
+  let others = pace.head + (fresh ? pace.first * Math.min(1, tokens / FIRST_PROMPT) : 0);
   const calls: Spent[] = [];
   const call = (part: Part, count: number, past: number) => {
     others += run.others(part, count, past);

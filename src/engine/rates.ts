@@ -2,6 +2,9 @@ import { z } from 'zod';
 import { costsOf, interpolate, type Sample } from '../experts/costs.js';
 import type { Costs } from '../experts/policy.js';
 
+/** Tokens of a process's first prompt from which on it takes the whole of `first` longer; of a shorter one the part. */
+export const FIRST_PROMPT = 512;
+
 const time = z.number().finite().nonnegative();
 const sample = z.object({ tokens: z.int().positive(), ms: time });
 const samples = z.array(sample);
@@ -25,7 +28,9 @@ export const ratesSchema = z.object({
   /** What a call takes before its first layer. */
   begin: inContext,
   /** What a layer takes, in a call of one token, beyond these: with threads and caches that others have just used. */
-  between: time,
+  between: inContext,
+  /** By how much a process's first prompt takes longer than later ones, where it has {@link FIRST_PROMPT} tokens or more. */
+  first: time,
   /** The logits of one token, and choosing the next by them. */
   head: time,
   /** Copying weights from RAM to where they are computed, a GB. */
@@ -56,18 +61,20 @@ export interface Pace {
   sparse(tokens: number, past: number): number;
   dense(tokens: number, past: number): number;
   begin(tokens: number, past: number): number;
-  between: number;
+  between(tokens: number, past: number): number;
+  first: number;
   head: number;
   spread: number;
 }
 
-export function paceOf({ experts, sparse, dense, begin, between, head }: Rates): Pace {
+export function paceOf({ experts, sparse, dense, begin, between, first, head }: Rates): Pace {
   return {
     costs: costsOf(experts),
     sparse: inContextOf(sparse),
     dense: inContextOf(dense),
     begin: inContextOf(begin),
-    between,
+    between: inContextOf(between),
+    first,
     head,
     spread: experts.spread,
   };
@@ -82,5 +89,5 @@ export function withoutExperts(
 ): number {
   const { sparse, dense } = layers;
   const pieces = sparse * pace.sparse(tokens, past) + dense * pace.dense(tokens, past);
-  return pace.begin(tokens, past) + pieces + (sparse + dense) * pace.between;
+  return pace.begin(tokens, past) + pieces + (sparse + dense) * pace.between(tokens, past);
 }

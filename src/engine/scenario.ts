@@ -6,8 +6,12 @@ import { paceOf, type Rates } from './rates.js';
 
 type Parts = Pick<Layout, 'blueprint' | 'machine' | 'experts' | 'placement' | 'profile' | 'sizes'>;
 
-/** A laid out model at rates, by the policy in use. */
-export function scenarioOf({ blueprint, machine, experts, placement, profile, sizes }: Parts, rates: Rates): Scenario {
+/** A laid out model at rates, by the policy in use. @param fresh the process has not answered yet */
+export function scenarioOf(
+  { blueprint, machine, experts, placement, profile, sizes }: Parts,
+  rates: Rates,
+  fresh: boolean,
+): Scenario {
   const { expertLayers: layers, spec } = blueprint;
   return {
     pace: paceOf(rates),
@@ -20,6 +24,7 @@ export function scenarioOf({ blueprint, machine, experts, placement, profile, si
     slots: { one: sizes.slotsForOne, several: sizes.slots },
     prefetch: experts.prefetches,
     chunk: sizes.chunk,
+    fresh,
     popularity: profile?.counts,
   };
 }

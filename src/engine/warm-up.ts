@@ -11,21 +11,18 @@ const PROMPT = 128;
 
 const never = () => false;
 
-/**
- * Computes some made-up tokens: the first calls of a process are slow, because devices load their kernels and JavaScript
- * is not compiled yet. Nothing of it counts; what the KV cache holds is of no use afterwards.
- */
-export function warmUp({
-  network,
-  experts,
-  blueprint,
-  sizes,
-}: {
+export interface WarmUpParts {
   network: Network;
   experts: Experts;
   blueprint: Blueprint;
   sizes: { chunk: number };
-}): void {
+}
+
+/**
+ * Computes some made-up tokens: the first calls of a process are slow, because devices load their kernels and JavaScript
+ * is not compiled yet. Nothing of it counts; what the KV cache holds is of no use afterwards.
+ */
+export function warmUp({ network, experts, blueprint, sizes }: WarmUpParts): void {
   const { vocabulary } = blueprint.spec;
   const begin = performance.now();
   const elapsed = () => performance.now() - begin;

@@ -123,7 +123,7 @@ function layerRates(
   gpu: Hardware['gpu'],
   layerUs: number,
   { parameters, declarations, spec, expertLayers, cacheType }: Blueprint,
-): Pick<Rates, 'sparse' | 'dense' | 'begin' | 'between' | 'head'> {
+): Pick<Rates, 'sparse' | 'dense' | 'begin' | 'between' | 'first' | 'head'> {
   const layers = layersOf(spec).length;
   const headBytes = spec.vocabulary * spec.hidden * 2;
   const all = parameters.reduce((sum, p) => sum + p.bytes, 0);
@@ -142,7 +142,8 @@ function layerRates(
     sparse: expertLayers.length > 0 ? samples : [],
     dense: expertLayers.length < layers ? samples : [],
     begin: [{ tokens: 1, past: 0, ms: 0 }],
-    between: 0,
+    between: [],
+    first: 0,
     head: headBytes / gpu.bandwidth / 1e6,
   };
 }

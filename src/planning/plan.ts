@@ -98,7 +98,7 @@ function planPolicy(
   const layout = layOut(source, options, { countsOnly: true, standIn, opened });
   try {
     const rates = ratesFor(layout);
-    const scenario = scenarioOf(layout, rates);
+    const scenario = scenarioOf(layout, rates, true);
     const { context } = layout.sizes;
     const past = Math.min(options.past, context - 1);
     const prefill = prompts

@@ -25,7 +25,8 @@ const rates: Rates = {
   sparse: [{ tokens: 1, past: 0, ms: 0.1 }],
   dense: [],
   begin: [{ tokens: 1, past: 0, ms: 0.02 }],
-  between: 0.01,
+  between: [{ tokens: 1, past: 128, ms: 0.01 }],
+  first: 5,
   head: 0.5,
   fill: 100,
 };

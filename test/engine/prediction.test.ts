@@ -31,8 +31,9 @@ const machines: fc.Arbitrary<Rates> = fc
     overlap: fc.boolean(),
     slower: ms(1, 2),
     others: ms(0.01, 1),
+    first: ms(0, 20),
   })
-  .map(({ cpu, perToken, copy, part, call, overlap, slower, others }) => {
+  .map(({ cpu, perToken, copy, part, call, overlap, slower, others, first }) => {
     const accelerator = part * (1 / (1 / cpu + 1 / copy));
     const at = (past: number) => [1, 512].map((tokens) => ({ tokens, past, ms: others * (1 + tokens / 64) }));
     return {
@@ -48,7 +49,8 @@ const machines: fc.Arbitrary<Rates> = fc
       sparse: [...at(0), ...at(4096)],
       dense: [],
       begin: [{ tokens: 1, past: 0, ms: 0 }],
-      between: 0,
+      between: [],
+      first,
       head: others,
     };
   });
@@ -64,6 +66,7 @@ function scenario(rates: Rates, policy: string, resident: number): Scenario {
     slots: { one: 2, several: 2 },
     prefetch: false,
     chunk: 512,
+    fresh: false,
   };
 }
 
@@ -127,7 +130,8 @@ describe('a prediction', () => {
     sparse: [{ tokens: 1, past: 0, ms: 0.5 }],
     dense: [{ tokens: 1, past: 0, ms: 0.25 }],
     begin: [{ tokens: 1, past: 0, ms: 0.125 }],
-    between: 0,
+    between: [],
+    first: 10,
     head: 1,
   };
 
@@ -142,6 +146,16 @@ describe('a prediction', () => {
     // Both lanes together are faster than either, and no faster than the sum of their speeds.
     expect(of('lanes').ms).toBeLessThan(of('static').ms * 0.8);
     expect(of('lanes').ms).toBeGreaterThan(others + (LAYERS * 2) / (1 / 3 + 1 / 7));
+  });
+
+  it("takes longer for a process's first prompt, once, and only a part for a short one", () => {
+    const given = scenario(rates, 'static', 0);
+    const longer = (tokens: number) =>
+      predictPrefill({ ...given, fresh: true }, tokens).ms - predictPrefill(given, tokens).ms;
+    expect(longer(128)).toBeCloseTo(2.5, 9);
+    expect(longer(512)).toBeCloseTo(10, 9);
+    expect(longer(2048)).toBeCloseTo(10, 9);
+    expect(predictDecode({ ...given, fresh: true }, 100)).toEqual(predictDecode(given, 100));
   });
 
   it('finds popular experts on the accelerator', () => {

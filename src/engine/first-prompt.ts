@@ -1,0 +1,42 @@
+import { expertTotals } from './blueprint.js';
+import { encode, forward } from './forward.js';
+import { FIRST_PROMPT } from './rates.js';
+import { type WarmUpParts, warmUp } from './warm-up.js';
+
+/** Bytes of experts from which on a prompt takes so long that the first is like any other. */
+const LARGE = 2 ** 30;
+/** Prompts that are timed once all is compiled. */
+const LATER = 5;
+
+const never = () => false;
+
+/**
+ * Times a process's first prompt, which takes longer than later ones even after the warm-up: JavaScript is compiled
+ * meanwhile, on cores that others wait for, and memory is touched for the first time.
+ * @returns says, asked once other things were measured, how many milliseconds longer; 0 of a large model
+ */
+export function timeFirstPrompt(parts: WarmUpParts): () => number {
+  const { network, experts, blueprint, sizes } = parts;
+  const { total, bytes } = expertTotals(blueprint);
+  if (total * bytes > LARGE) return () => 0;
+
+  const { vocabulary } = blueprint.spec;
+  const length = Math.min(FIRST_PROMPT, sizes.chunk);
+  const time = (offset: number) => {
+    const ids = Array.from({ length }, (_, i) => (offset + 31 * i) % vocabulary);
+    const begin = performance.now();
+    if (network.encoder) encode(network, experts, ids, never);
+    else forward(network.decoder, experts, ids, 0, never);
+    network.logits([0]);
+    return performance.now() - begin;
+  };
+  warmUp(parts);
+  const first = time(0);
+  experts.forgetCalls();
+  return () => {
+    const later = Array.from({ length: LATER }, (_, i) => time(i)).sort((a, b) => a - b)[LATER >> 1]!;
+    experts.wait();
+    experts.forgetCalls();
+    return Math.max(0, first - later);
+  };
+}
