@@ -64,7 +64,7 @@ export function ratesOf(layout: Layout, key: string): Rates {
   if (stored && covers(stored, layout)) return stored;
   const measured = measureRates(layout);
   const rates = stored
-    ? { ...measured, fill: stored.fill, experts: completed(measured.experts, stored.experts) }
+    ? { ...measured, fill: stored.fill, first: stored.first, experts: completed(measured.experts, stored.experts) }
     : measured;
   rememberRates(key, rates);
   return rates;

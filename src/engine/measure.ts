@@ -4,7 +4,6 @@ import { mean, measureExperts, type Patience, QUICK, repeat } from '../experts/m
 import { makespan } from '../experts/policies/lanes.js';
 import type { LayerSpec } from '../models/model.js';
 import type { Blueprint } from './blueprint.js';
-import { timeFirstPrompt } from './first-prompt.js';
 import type { Network } from './network.js';
 import { paceOf, type Rates, withoutExperts } from './rates.js';
 import { madeUpChoice } from './sampling.js';
@@ -32,8 +31,6 @@ export function measureRates(measured: Measured, patience: Patience = QUICK): Ra
   const { network, experts, blueprint, sizes } = measured;
   const { chunk, context } = sizes;
   const timer = new Timer(experts, patience);
-  // Before anything is compiled.
-  const longer = timeFirstPrompt(measured);
   const { layers } = network.decoder;
   const kinds = { sparse: layersWhere(layers, true), dense: layersWhere(layers, false) };
   const head = headOf(network, blueprint.spec.vocabulary);
@@ -74,7 +71,6 @@ export function measureRates(measured: Measured, patience: Patience = QUICK): Ra
   }
   for (let past = NEAR; past < context - 1; past *= FARTHER) measure(1, past);
   if (!pasts.has(context - 1)) measure(1, context - 1);
-  found.first = longer();
   const places = new Set([NEAR, context].map((past) => Math.max(0, Math.min(past, context - DECODED))));
   found.between = [...places].flatMap((past) => {
     const ms = beyondPieces(found, measured, head, past, patience);

@@ -1,6 +1,7 @@
 import { availableRam } from '../devices/cores.js';
 import { describe, expertTotals } from '../engine/blueprint.js';
 import { calibrationKey, recallRates, rememberRates } from '../engine/calibration.js';
+import { timeFirstPrompt } from '../engine/first-prompt.js';
 import { checkRam, PROCESS_BYTES } from '../engine/fitting.js';
 import { modelRam, sumOf } from '../engine/footprint.js';
 import { type Layout, layOut, openWeights } from '../engine/layout.js';
@@ -80,11 +81,15 @@ export function calibrate(source: ModelSource, options: LoadOptions, patience: P
 
 /** Measures every lane with a sample and stores the rates. */
 function measured(sample: Sample, options: LoadOptions, patience: Patience, key: string) {
-  const found = sample.measure(options.threads, (layout, fill) => ({
-    rates: { ...measureRates(layout, patience), fill },
-    bytes: expertTotals(layout.blueprint).bytes,
-    all: layout.machine.threads,
-  }));
+  const found = sample.measure(options.threads, (layout, fill) => {
+    const firstTakesLonger = timeFirstPrompt(layout); // before anything is compiled
+    const rates = measureRates(layout, patience);
+    return {
+      rates: { ...rates, first: firstTakesLonger(), fill },
+      bytes: expertTotals(layout.blueprint).bytes,
+      all: layout.machine.threads,
+    };
+  });
   store(key, found.rates, options);
   return found;
 }
