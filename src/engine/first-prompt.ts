@@ -5,6 +5,8 @@ import { type WarmUpParts, warmUp } from './warm-up.js';
 
 /** Bytes of experts from which on a prompt takes so long that the first is like any other. */
 const LARGE = 2 ** 30;
+/** Milliseconds of a token from which on prompts take so long as well; and software Vulkan dies of long ones. */
+const SLOW = 5;
 /** Prompts that are timed once all is compiled. */
 const LATER = 5;
 
@@ -13,7 +15,7 @@ const never = () => false;
 /**
  * Times a process's first prompt, which takes longer than later ones even after the warm-up: JavaScript is compiled
  * meanwhile, on cores that others wait for, and memory is touched for the first time.
- * @returns says, asked once other things were measured, how many milliseconds longer; 0 of a large model
+ * @returns says, asked once other things were measured, how many milliseconds longer; 0 of a large model or a slow device
  */
 export function timeFirstPrompt(parts: WarmUpParts): () => number {
   const { network, experts, blueprint, sizes } = parts;
@@ -22,19 +24,29 @@ export function timeFirstPrompt(parts: WarmUpParts): () => number {
 
   const { vocabulary } = blueprint.spec;
   const length = Math.min(FIRST_PROMPT, sizes.chunk);
-  const time = (offset: number) => {
-    const ids = Array.from({ length }, (_, i) => (offset + 31 * i) % vocabulary);
+  const timed = (run: () => void) => {
     const begin = performance.now();
-    if (network.encoder) encode(network, experts, ids, never);
-    else forward(network.decoder, experts, ids, 0, never);
+    run();
     network.logits([0]);
     return performance.now() - begin;
   };
+  const prompt = (offset: number) => {
+    const ids = Array.from({ length }, (_, i) => (offset + 31 * i) % vocabulary);
+    return timed(() => {
+      if (network.encoder) encode(network, experts, ids, never);
+      else forward(network.decoder, experts, ids, 0, never);
+    });
+  };
   warmUp(parts);
-  const first = time(0);
+  if (timed(() => forward(network.pretend(0), experts, [0], 0, never)) > SLOW) {
+    experts.wait();
+    experts.forgetCalls();
+    return () => 0;
+  }
+  const first = prompt(0);
   experts.forgetCalls();
   return () => {
-    const later = Array.from({ length: LATER }, (_, i) => time(i)).sort((a, b) => a - b)[LATER >> 1]!;
+    const later = Array.from({ length: LATER }, (_, i) => prompt(i)).sort((a, b) => a - b)[LATER >> 1]!;
     experts.wait();
     experts.forgetCalls();
     return Math.max(0, first - later);
