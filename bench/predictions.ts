@@ -27,10 +27,10 @@ const context = ['--ctx', `${prompt + tokens}`];
 const ids = Array.from({ length: prompt }, (_, i) => ((i * 37) % 400) + 3).join(',');
 const decodeAt = `${prompt + (tokens >> 1)}`;
 
-/** One round of a policy at a residency. */
-interface Compared {
+/** What was planned at a residency, and what each policy's run then measured. */
+interface Round {
   planned: Plan;
-  measured: Report;
+  measured: Map<string, Report>;
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'fiddler-predictions-'));
@@ -49,8 +49,7 @@ function fiddler(command: string, ...given: string[]): string {
   return readFileSync(file, 'utf8').trimEnd().split('\n').at(-1)!;
 }
 
-/** What is planned at a residency, and each policy's run. */
-function round(accelerator: string, residency: number, turn: number): Map<string, Compared> {
+function round(accelerator: string, residency: number, turn: number): Round {
   const offloads = accelerator !== 'none';
   const setting = ['--accelerator', accelerator, '--no-profile', ...context];
   if (offloads) setting.push('--experts-resident', `${residency}%`);
@@ -59,12 +58,12 @@ function round(accelerator: string, residency: number, turn: number): Map<string
   // Nothing is decided where nothing is offloaded.
   const names = (offloads ? POLICIES : POLICIES.slice(0, 1)).map(({ name }) => name);
   const generating = ['--tokens', ids, '--max-tokens', `${tokens}`, '--json', '--no-learn'];
-  return new Map(
-    rotated(names, turn).map((policy) => {
-      const line = fiddler('run', '--model', args.model, ...generating, ...setting, '--policy', policy);
-      return [policy, { planned, measured: JSON.parse(line).report }];
-    }),
-  );
+  const measured = new Map<string, Report>();
+  for (const policy of rotated(names, turn)) {
+    const line = fiddler('run', '--model', args.model, ...generating, ...setting, '--policy', policy);
+    measured.set(policy, JSON.parse(line).report);
+  }
+  return { planned, measured };
 }
 
 function median(values: readonly number[]): number {
@@ -72,35 +71,27 @@ function median(values: readonly number[]): number {
 }
 
 /** Medians of measured and predicted, and that of their ratio in each round. */
-function compare(
-  rows: readonly Compared[],
-  predicted: (c: Compared) => number,
-  measured: (c: Compared) => number,
-): string {
-  const ratio = median(rows.map((row) => predicted(row) / measured(row)));
+function compare(all: readonly Round[], predicted: (r: Round) => number, measured: (r: Round) => number): string {
+  const ratio = median(all.map((one) => predicted(one) / measured(one)));
   const difference = `${ratio >= 1 ? '+' : ''}${(100 * (ratio - 1)).toFixed(0)}%`;
-  const [value, real] = [median(rows.map(predicted)), median(rows.map(measured))];
+  const [value, real] = [median(all.map(predicted)), median(all.map(measured))];
   return `${real.toPrecision(3)} | ${value.toPrecision(3)} | ${difference}`;
 }
 
 /** Prints a row for each policy, and how fast the planned one was beside the others. */
-function print(accelerator: string, residency: number, all: readonly Map<string, Compared>[]): void {
-  const rate = ({ measured }: Compared) => measured.decodeRate;
-  const of = (policy: string) => all.map((found) => found.get(policy)!);
-  const policies = [...all[0]!.keys()].sort();
-  for (const policy of policies) {
-    const planOf = ({ planned }: Compared) => planned.policies.find((p) => p.policy === policy)!;
-    const decode = compare(of(policy), (c) => 1000 / planOf(c).decode.ms, rate);
-    const first = compare(
-      of(policy),
-      (c) => planOf(c).prefill[0]!.ms,
-      ({ measured }) => 1000 * measured.ttft,
-    );
+function print(accelerator: string, residency: number, all: readonly Round[]): void {
+  const rates = new Map<string, number>();
+  for (const policy of [...all[0]!.measured.keys()].sort()) {
+    const plan = ({ planned }: Round) => planned.policies.find((p) => p.policy === policy)!;
+    const rate = ({ measured }: Round) => measured.get(policy)!.decodeRate;
+    const ttft = ({ measured }: Round) => 1000 * measured.get(policy)!.ttft;
+    const decode = compare(all, (r) => 1000 / plan(r).decode.ms, rate);
+    const first = compare(all, (r) => plan(r).prefill[0]!.ms, ttft);
     console.log(`| ${accelerator} ${residency}% ${policy} | ${decode} | ${first} |`);
+    rates.set(policy, median(all.map(rate)));
   }
-  const medians = new Map(policies.map((policy) => [policy, median(of(policy).map(rate))]));
-  const named = [...all[0]!.values()][0]!.planned.policies[0]!.policy;
-  const part = medians.get(named)! / Math.max(...medians.values());
+  const named = all[0]!.planned.policies[0]!.policy;
+  const part = rates.get(named)! / Math.max(...rates.values());
   console.log(
     `| ${accelerator} ${residency}%: the plan takes ${named}, ${(100 * part).toFixed(0)}% of the fastest | | | | | | |`,
   );
@@ -109,7 +100,7 @@ function print(accelerator: string, residency: number, all: readonly Map<string,
 try {
   const settings = args.accelerator.split(',').flatMap((accelerator) => {
     const residencies = accelerator === 'none' ? [0] : args.residency.split(',').map(Number);
-    return residencies.map((residency) => ({ accelerator, residency, found: [] as Map<string, Compared>[] }));
+    return residencies.map((residency) => ({ accelerator, residency, found: [] as Round[] }));
   });
   for (let turn = 0; turn < rounds; turn++) {
     for (const { accelerator, residency, found } of settings) {

@@ -82,8 +82,8 @@ const char *fk_kernels_available(void);
 int fk_select_kernel(const char *name);
 
 /* A pool of `threads` threads: the caller of fk_experts_run and threads - 1 workers. Worker i is pinned to cpus[i];
- * cpus[0] is left to the caller, which is not pinned. With cpus NULL no worker is pinned; threads 0 are as many as the
- * machine has CPUs. NULL where threads cannot be had. */
+ * cpus[0] is left to the caller, which is not pinned. With cpus NULL no worker is pinned. NULL where threads cannot be
+ * had. */
 fk_pool *fk_pool_create(int threads, const int32_t *cpus);
 void fk_pool_free(fk_pool *pool);
 int fk_pool_threads(const fk_pool *pool);

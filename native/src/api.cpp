@@ -77,9 +77,8 @@ FK_API int fk_select_kernel(const char *name) {
 }
 
 FK_API fk_pool *fk_pool_create(int threads, const int32_t *cpus) {
-  if (threads < 0 || threads > 4096) return nullptr;
+  if (threads < 1 || threads > 4096) return nullptr;
   try {
-    if (threads == 0) return new fk_pool(int(std::max(1u, std::thread::hardware_concurrency())), {});
     return new fk_pool(threads, cpus ? std::vector<int>(cpus, cpus + threads) : std::vector<int>());
   } catch (...) {
     return nullptr;

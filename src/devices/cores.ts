@@ -1,9 +1,9 @@
 import { availableParallelism, freemem, totalmem } from 'node:os';
-import { orderCpus, readSystem, readTopology } from './topology.js';
+import { allowedCpus, orderCpus, readSystem, readTopology } from './topology.js';
 
 /** CPUs, which are hardware threads, that this process may use: its affinity, and its control group's quota (rounded up). */
 export function usableCpus(): number {
-  const allowed = readTopology()?.allowed.length ?? availableParallelism();
+  const allowed = allowedCpus()?.length ?? availableParallelism();
   const [quota, period] = (readSystem('/sys/fs/cgroup/cpu.max') ?? 'max 100000').trim().split(' ').map(Number);
   const limit = quota && period ? Math.ceil(quota / period) : Number.POSITIVE_INFINITY;
   return Math.max(1, Math.min(allowed, availableParallelism(), limit));

@@ -24,14 +24,20 @@ export function readSystem(file: string): string | undefined {
   }
 }
 
+/** Numbers of the CPUs that this process may use; undefined on other systems than Linux. */
+export function allowedCpus(): number[] | undefined {
+  const list = readSystem('/proc/self/status')?.match(/^Cpus_allowed_list:\s*(\d.*)$/m)?.[1];
+  return list === undefined ? undefined : parseList(list);
+}
+
 /** The CPUs of this machine; undefined on other systems than Linux. */
 export function readTopology(): Topology | undefined {
-  const allowed = readSystem('/proc/self/status')?.match(/^Cpus_allowed_list:\s*(\d.*)$/m)?.[1];
+  const allowed = allowedCpus();
   if (!allowed) return undefined;
   const list = (file: string) => parseList(readSystem(file) ?? '');
   const fast = list('/sys/devices/cpu_core/cpus');
   return {
-    allowed: parseList(allowed),
+    allowed,
     nodes: list(`${NODES}/online`).map((node) => list(`${NODES}/node${node}/cpulist`)),
     core: (cpu) => readSystem(`${CPUS}/cpu${cpu}/topology/thread_siblings_list`)?.trim(),
     ...(fast.length > 0 && { fast }),

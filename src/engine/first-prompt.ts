@@ -1,7 +1,7 @@
 import { expertTotals } from './blueprint.js';
-import { encode, forward } from './forward.js';
+import { forward } from './forward.js';
 import { FIRST_PROMPT } from './rates.js';
-import { type WarmUpParts, warmUp } from './warm-up.js';
+import { readPrompt, type WarmUpParts, warmUp } from './warm-up.js';
 
 /** Bytes of experts from which on a prompt takes so long that the first is like any other. */
 const LARGE = 2 ** 30;
@@ -28,27 +28,20 @@ export function timeFirstPrompt(parts: WarmUpParts): () => number {
     const begin = performance.now();
     run();
     network.logits([0]);
-    return performance.now() - begin;
+    const ms = performance.now() - begin;
+    experts.wait();
+    experts.forgetCalls();
+    return ms;
   };
   const prompt = (offset: number) => {
     const ids = Array.from({ length }, (_, i) => (offset + 31 * i) % vocabulary);
-    return timed(() => {
-      if (network.encoder) encode(network, experts, ids, never);
-      else forward(network.decoder, experts, ids, 0, never);
-    });
+    return timed(() => readPrompt(network, experts, ids));
   };
   warmUp(parts);
-  if (timed(() => forward(network.pretend(0), experts, [0], 0, never)) > SLOW) {
-    experts.wait();
-    experts.forgetCalls();
-    return () => 0;
-  }
+  if (timed(() => forward(network.pretend(0), experts, [0], 0, never)) > SLOW) return () => 0;
   const first = prompt(0);
-  experts.forgetCalls();
   return () => {
     const later = Array.from({ length: LATER }, (_, i) => prompt(i)).sort((a, b) => a - b)[LATER >> 1]!;
-    experts.wait();
-    experts.forgetCalls();
     return Math.max(0, first - later);
   };
 }

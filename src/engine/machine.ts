@@ -93,8 +93,7 @@ export class Machine {
     const pinned = this.kind.gpu && !standIn;
     this.hostMemory = new HostMemory(pinned ? this.accelerator.hostBufferType(bufferType) : bufferType);
     this.threads =
-      threads ??
-      (standIn ? defaultThreads(this.kind, standIn.cores) : defaultThreads(this.kind, usableCores(), usableCpus()));
+      threads ?? defaultThreads(this.kind, standIn?.cores ?? usableCores(), standIn?.cores ?? usableCpus());
     this.pool = countsOnly ? this.startPool(1, false) : this.startPool(this.threads, true);
   }
 

@@ -42,11 +42,14 @@ export function warmUp({ network, experts, blueprint, sizes }: WarmUpParts): voi
   const prompt = Math.min(PROMPT, sizes.chunk);
   // A prompt takes as many times as long as it chooses more experts.
   const spread = Math.max(1, ...blueprint.expertLayers.map(({ count, chosen }) => count / chosen));
-  if (ms * Math.min(prompt, spread) < PATIENCE) {
-    if (network.encoder) encode(network, experts, ids(0, prompt), never);
-    else forward(network.decoder, experts, ids(0, prompt), 0, never);
-  }
+  if (ms * Math.min(prompt, spread) < PATIENCE) readPrompt(network, experts, ids(0, prompt));
   for (let n = 2; elapsed() < PATIENCE; n++) token(n);
   experts.wait();
   experts.forgetCalls();
+}
+
+/** Passes a made-up prompt through the layers that read prompts. */
+export function readPrompt(network: Network, experts: Experts, tokens: readonly number[]): void {
+  if (network.encoder) encode(network, experts, tokens, never);
+  else forward(network.decoder, experts, tokens, 0, never);
 }

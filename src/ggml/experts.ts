@@ -282,11 +282,10 @@ export class ExpertKernels {
   }
 
   /**
-   * A pool of `threads` threads (0: as many as the machine has CPUs). Worker i is pinned to cpus[i], without them to none;
-   * cpus[0] is the caller's.
+   * A pool of `threads` threads. Worker i is pinned to cpus[i], without them to none; cpus[0] is the caller's.
    * @throws FiddlerError `memory` where threads cannot be had.
    */
-  pool(threads = 0, cpus?: readonly number[]): ExpertPool {
+  pool(threads: number, cpus?: readonly number[]): ExpertPool {
     const pool = this.api.poolCreate(threads, cpus ? Int32Array.from(cpus) : null);
     if (!pool) check(-2, 'creating a pool of threads');
     return new ExpertPool(this.api, pool);
