@@ -223,7 +223,7 @@ function main(): void {
   if (args.kernel) kernels.select(args.kernel);
   loadBackend();
   const cpu = devices().find((d) => d.kind === 'cpu')!;
-  const backend = Backend.open(cpu.pointer);
+  const backend = new Backend(cpu.pointer);
   const bufferType: bigint = api().deviceBufferType(cpu.pointer);
   const weights = allocateExperts(bufferType);
   // Decode computes TOP experts a call, prefill one at a time.

@@ -28,8 +28,8 @@ export class Device {
     /** What would be taken is only counted: tensors get addresses of the host's that nobody touches. */
     readonly countsOnly = false,
   ) {
-    this.compute = Backend.open(pointer);
-    this.copies = streams === 2 ? Backend.open(pointer) : this.compute;
+    this.compute = new Backend(pointer);
+    this.copies = streams === 2 ? new Backend(pointer) : this.compute;
     this.bufferType = api().deviceBufferType(pointer);
     this.allocator = new GraphAllocator(this.bufferType);
   }

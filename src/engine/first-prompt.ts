@@ -5,7 +5,7 @@ import { readPrompt, type WarmUpParts, warmUp } from './warm-up.js';
 
 /** Bytes of experts from which on a prompt takes so long that the first is like any other. */
 const LARGE = 2 ** 30;
-/** Milliseconds of a token from which on prompts take so long as well; and software Vulkan dies of long ones. */
+/** Milliseconds of a token from which on the first prompt is like any other too. */
 const SLOW = 5;
 /** Prompts that are timed once all is compiled. */
 const LATER = 5;

@@ -87,8 +87,8 @@ export class Machine {
     this.accelerator = standIn
       ? new Device(standIn.gpu.name, this.cpu.pointer, false, 2, countsOnly)
       : openAccelerator(this.kind, this.cpu, choice.device, countsOnly);
-    // Mesa's lavapipe (22.3) crashes where ggml frees scratch memory, to take more of it, while work is queued.
-    for (const backend of [this.accelerator.compute, this.accelerator.copies]) backend.waits = choice.software === true;
+    // ggml's instances reuse descriptor sets, and Mesa's lavapipe (22.3) touches every buffer that a set ever named.
+    this.accelerator.compute.renews = choice.software === true;
     const { bufferType } = this.cpu;
     const pinned = this.kind.gpu && !standIn;
     this.hostMemory = new HostMemory(pinned ? this.accelerator.hostBufferType(bufferType) : bufferType);

@@ -61,46 +61,46 @@ export function deviceMemory(device: Pointer): { free: number; total: number } {
   return { free: Number(free[0]), total: Number(total[0]) };
 }
 
-/** An instance of a device: one stream of work. */
+/** One stream of a device's work. */
 export class Backend {
-  /** Nothing stays queued: each graph and copy is waited for. */
-  waits = false;
+  /** Each graph is computed by a new instance of the device. */
+  renews = false;
+  pointer: Pointer;
 
-  constructor(
-    readonly pointer: Pointer,
-    readonly device: Pointer,
-  ) {}
+  constructor(private readonly device: Pointer) {
+    this.pointer = newInstance(device);
+  }
 
-  static open(device: Pointer): Backend {
-    return new Backend(checkPointer(api().deviceInit(device, null), 'a backend'), device);
+  private renew(): void {
+    this.synchronize();
+    this.free();
+    this.pointer = newInstance(this.device);
   }
 
   compute(graph: Graph): void {
+    if (this.renews) this.renew();
     checkStatus(api().compute(this.pointer, graph.pointer), 'computing a graph');
   }
 
   /** Queues the graph; on devices without a queue it is computed before this returns. */
   computeAsync(graph: Graph): void {
+    if (this.renews) this.renew();
     checkStatus(api().computeAsync(this.pointer, graph.pointer), 'computing a graph');
-    if (this.waits) this.synchronize();
   }
 
   /** Queues a copy of `bytes` bytes from host memory into `tensor` at byte `offset`. */
   write(tensor: Tensor, source: Pointer, offset: number, bytes: number): void {
     api().tensorSetAsync(this.pointer, tensor.pointer, source, offset, bytes);
-    if (this.waits) this.synchronize();
   }
 
   /** Queues a copy of `rows` rows of `bytes` bytes each, a stride apart in the source and one behind the other in `tensor`. */
   writeRows(tensor: Tensor, source: Pointer, offset: number, bytes: number, rows: number, stride: number): void {
     api().tensorSet2dAsync(this.pointer, tensor.pointer, source, offset, bytes, rows, bytes, stride);
-    if (this.waits) this.synchronize();
   }
 
   /** Queues a copy of `bytes` bytes of the tensor, from byte `offset` on, into host memory. */
   read(tensor: Tensor, target: Pointer, bytes: number, offset = 0): void {
     api().tensorGetAsync(this.pointer, tensor.pointer, target, offset, bytes);
-    if (this.waits) this.synchronize();
   }
 
   synchronize(): void {
@@ -114,6 +114,10 @@ export class Backend {
   free(): void {
     api().backendFree(this.pointer);
   }
+}
+
+function newInstance(device: Pointer): Pointer {
+  return checkPointer(api().deviceInit(device, null), 'a backend');
 }
 
 /** Orders work between two streams of one device; CPU devices have none, and need none. */
