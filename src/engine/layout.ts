@@ -213,6 +213,6 @@ function placeExperts(
   const room = () => Math.floor(machine.freeMemory() / bytes);
   const counts = profile?.counts;
   const placed = placeResident({ accelerator, layers: expertLayers, type: expertType, count, counts, room, onWarning });
-  experts.resident = own(placed.resident, (r) => r.free());
+  experts.place(own(placed.resident, (r) => r.free()));
   return placed.placement;
 }

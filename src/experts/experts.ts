@@ -1,51 +1,21 @@
-import type { Device, HostMemory } from '../devices/device.js';
 import type { Tensor } from '../ggml/tensor.js';
-import { type LaneTimes, LearntCosts } from './adaptation.js';
+import { LearntCosts } from './adaptation.js';
 import { Assignments, type Routes } from './assignments.js';
 import type { Exchange } from './exchange.js';
-import { buildForRows, EXPERT_GRAPH_CAPACITY, type PlacedExpert } from './expert.js';
-import type { HostExperts } from './host-experts.js';
-import { RoutingInputs } from './io.js';
-import { ExpertCompute } from './lanes/compute.js';
-import { type CpuExperts, GgmlExperts } from './lanes/cpu.js';
-import { NativeExperts, type NativePool } from './lanes/native.js';
-import type { StreamSlots } from './lanes/slots.js';
-import { StreamLane } from './lanes/stream.js';
-import { CpuSums } from './lanes/sums.js';
+import type { PlacedExpert } from './expert.js';
+import { type CallTimes, type Division, Lanes, type LanesParts } from './lanes/lanes.js';
 import { type Demand, LANES, type LaneName, type Policy, partOf, type Share } from './policy.js';
 import type { ResidentExperts } from './resident-experts.js';
-import type { OnSpan, SpanLane } from './spans.js';
-import type { ExpertsSpec } from './spec.js';
+import type { OnSpan } from './spans.js';
 import { Statistics } from './statistics.js';
 
 /** Lanes that run beside each other are timed at every n-th call only, since that takes a synchronisation. */
 const TIMED_CALLS = 8;
-/** A synchronisation that finds nothing to wait for takes less. */
-const SYNCHRONISE_MS = 0.05;
 
-export interface ExpertsParts {
-  cpu: Device;
-  /** The same as `cpu` where nothing is offloaded. */
-  accelerator: Device;
-  layers: readonly ExpertsSpec[];
-  /** Most tokens of a call. */
-  chunk: number;
-  /** Hidden states on the accelerator [chunk, hidden] (PyTorch's order), to which experts add their results. */
-  hidden: Tensor;
-  /** Their normalised form, which experts read: on the accelerator, and its copy in the host's memory. */
-  input: Tensor;
-  hostInput: Tensor;
-  host: HostExperts;
-  slots?: StreamSlots;
-  /** Of these slots, those that are the expert cache. */
-  cached: number;
+export interface ExpertsParts extends LanesParts {
+  policy: Policy;
   /** Experts are copied ahead of their layer; undefined lets the policy say so. */
   prefetch?: boolean;
-  /** Native CPU kernels and their threads, where they compute these experts; else ggml's kernels do. */
-  pool?: NativePool;
-  policy: Policy;
-  /** The host's memory that the accelerator copies from and to. */
-  hostMemory: HostMemory;
 }
 
 /** What is done to copy fewer experts, or sooner; by default as it was loaded. */
@@ -55,77 +25,40 @@ export interface Caching {
   prefetch?: boolean;
 }
 
-/** The routed experts of a model: decides where each is computed, runs the three lanes at once, and adds up. */
+/** The routed experts of a model: decides where each is computed, has the lanes compute them, and learns from it. */
 export class Experts {
   readonly costs = new LearntCosts();
-  policy!: Policy;
-  /** Set once it is known how much room there is for them. */
-  resident!: ResidentExperts;
   readonly statistics: Statistics;
+  policy!: Policy;
   private readonly assignments: Assignments;
-  private readonly forCpu: RoutingInputs;
-  private readonly forAccelerator: RoutingInputs;
-  private readonly sums?: CpuSums;
-  private readonly onAccelerator: ExpertCompute;
-  private readonly onCpu: CpuExperts;
-  /** Where ggml's kernels compute the CPU lane. */
-  private readonly cpuGraphs?: ExpertCompute;
-  /** In a call of one token, the place of the first streamed expert's weight: behind those of all experts. */
-  private readonly streamedPlaces: number;
-  /** The accelerator computes and copies while the CPU computes. */
-  readonly overlaps: boolean;
+  private readonly lanes: Lanes;
   /** Bytes of one expert of each layer. */
   private readonly bytes: readonly number[];
-  /** Missing where nothing is streamed. */
-  private readonly stream?: StreamLane;
   private calls = 0;
   private last?: { routes: Routes; plan: readonly Share[] };
 
   constructor(private readonly parts: ExpertsParts) {
-    const { cpu, accelerator, layers, chunk, hidden, input, hostInput, hostMemory } = parts;
-    const count = Math.max(...layers.map((l) => l.count));
-    const chosen = Math.max(...layers.map((l) => l.chosen));
-    const capacity = chunk * chosen;
-    this.streamedPlaces = count;
-    this.assignments = new Assignments(count, capacity);
-    this.bytes = layers.map((_, l) => parts.host.expertBytes(l));
+    const { layers, chunk } = parts;
+    const most = (of: 'count' | 'chosen') => Math.max(...layers.map((l) => l[of]));
+    this.assignments = new Assignments(most('count'), chunk * most('chosen'));
     this.statistics = new Statistics(layers.map((l) => l.count));
-    const inputsOf = (device: Device) => new RoutingInputs(device, capacity, count + chosen, hostMemory);
-    this.forCpu = inputsOf(cpu);
-    this.forAccelerator = accelerator === cpu ? this.forCpu : inputsOf(accelerator);
-    this.overlaps = accelerator.copies !== accelerator.compute;
-    if (accelerator !== cpu) this.sums = new CpuSums(accelerator, hidden, hostMemory);
-    const io = ({ rows, weights }: RoutingInputs) => ({ rows, weights });
-    this.onAccelerator = new ExpertCompute(accelerator, { input, output: hidden, ...io(this.forAccelerator) });
-    const output = this.sums?.host ?? hidden;
-    const { host, pool } = parts;
-    if (pool)
-      this.onCpu = new NativeExperts(pool, host, layers, host.typeOf(0), hostInput, output, this.sums !== undefined);
-    else {
-      this.cpuGraphs = new ExpertCompute(cpu, { input: hostInput, output, ...io(this.forCpu) });
-      this.onCpu = new GgmlExperts(this.cpuGraphs, host, layers);
-    }
-    this.stream = this.streamLane();
+    this.bytes = layers.map((_, l) => parts.host.expertBytes(l));
+    this.lanes = new Lanes(parts, this.assignments, this.statistics);
     this.use(parts.policy);
-  }
-
-  private streamLane(): StreamLane | undefined {
-    const { layers, host, slots, cached } = this.parts;
-    if (!slots) return undefined;
-    const { onAccelerator: compute, streamedPlaces: firstPlace, assignments, statistics, overlaps } = this;
-    const isResident = (layer: number, expert: number) => this.resident.has(layer, expert);
-    const parts = { layers, host, slots, cached, compute, firstPlace, assignments, statistics, overlaps, isResident };
-    return new StreamLane(parts);
   }
 
   /** Makes room on the devices for an expert's graph with as many tokens as a call can have. */
   reserve(): void {
-    const { layers, host, chunk } = this.parts;
-    for (const compute of [this.onAccelerator, this.cpuGraphs]) {
-      compute?.device.reserve(EXPERT_GRAPH_CAPACITY, (g) =>
-        buildForRows(g, host.expert(0, 0), layers[0]!.activation, compute.io, 0, chunk),
-      );
-    }
+    this.lanes.reserve();
+  }
+
+  /** Says which experts are resident, once it is known how much room there is for them. */
+  place(resident: ResidentExperts): void {
+    this.lanes.resident = resident;
+  }
+
+  get resident(): ResidentExperts {
+    return this.lanes.resident;
   }
 
   /**
@@ -134,15 +67,24 @@ export class Experts {
    */
   run(routes: Routes): void {
     const { layer, tokens } = routes;
-    const backlog = this.stream?.begin(tokens) ?? 0;
-    const cached = (e: number) => this.stream?.has(layer, e) === true;
-    const demand = this.assignments.group(routes, (e) => this.resident.has(layer, e), cached);
+    const { stream, offloads } = this.lanes;
+    const backlog = stream?.begin(tokens) ?? 0;
+    const demand = this.demand(routes, (e) => stream?.has(layer, e) === true);
     for (const each of demand) this.statistics.chosen(layer, each.expert, each.tokens);
     // Slots are left out where every expert was to be resident; if some do not fit after all, nothing can be streamed.
-    const decides = this.sums !== undefined && (this.stream !== undefined || !this.policy.streams);
-    const { width } = this.parts.layers[layer]!;
+    const decides = offloads && (stream !== undefined || !this.policy.streams);
     const costs = this.costs.for(tokens, backlog);
-    this.execute(routes, decides ? this.policy.decide(demand, costs, width) : inPlace(demand), backlog);
+    this.execute(routes, decides ? this.policy.decide(demand, costs, this.width(layer)) : inPlace(demand), backlog);
+  }
+
+  /** A layer's chosen experts, grouped for the lanes. */
+  private demand(routes: Routes, isCached?: (expert: number) => boolean): readonly Demand[] {
+    return this.assignments.group(routes, (e) => this.resident.has(routes.layer, e), isCached);
+  }
+
+  /** Inner rows of an expert. */
+  private width(layer: number): number {
+    return this.parts.layers[layer]!.width;
   }
 
   /**
@@ -150,23 +92,23 @@ export class Experts {
    * computes; undefined where there is nothing.
    */
   arrived(): Tensor | undefined {
-    return this.sums?.take();
+    return this.lanes.arrived();
   }
 
   /** Queues what the caller of `arrived` would have to add. */
   settle(): void {
-    this.sums?.settle();
+    this.lanes.settle();
   }
 
   /** Decides by another policy from now on, with the slots that it has where it is loaded alone. */
   use(policy: Policy, { cache = true, prefetch = this.parts.prefetch ?? policy.prefetches }: Caching = {}): void {
     this.policy = policy;
-    this.stream?.use(cache, prefetch === true);
+    this.lanes.stream?.use(cache, prefetch === true);
   }
 
   /** Guesses of the next layer's experts are of use. */
   get prefetches(): boolean {
-    return this.stream?.prefetches === true;
+    return this.lanes.stream?.prefetches === true;
   }
 
   /** What was computed so far counts for nothing. */
@@ -177,7 +119,7 @@ export class Experts {
 
   /** Runs a plan for routes, for measurements: without one, each expert where its weights are. @returns what was run */
   measure(routes: Routes, plan?: readonly Share[]): readonly Share[] {
-    const demand = this.assignments.group(routes, (e) => this.resident.has(routes.layer, e));
+    const demand = this.demand(routes);
     const run = plan ?? inPlace(demand);
     this.execute(routes, run);
     this.settle();
@@ -195,46 +137,10 @@ export class Experts {
     return performance.now() - begin;
   }
 
-  /**
-   * Repeats the last call's work piece by piece, lane after lane: the accelerator has no clock that could be read, so a
-   * piece ends when it was waited for.
-   */
+  /** Repeats the last call's work piece by piece, lane after lane. */
   record(onSpan: OnSpan): void {
     const { routes, plan } = this.last!;
-    const { layer, tokens } = routes;
-    const lanes = byLane(plan);
-    const single = tokens === 1;
-    this.send(lanes, single);
-    this.wait();
-    let from = performance.now();
-    const ended = (lane: SpanLane) => {
-      this.wait();
-      onSpan(lane, from, performance.now());
-      from = performance.now();
-    };
-    lanes.streamed.forEach((share, i) => {
-      this.stream!.run(layer, share, single, i, () => ended('copy'));
-      ended('streamed');
-    });
-    for (const share of lanes.resident) {
-      this.runResident(layer, share, single);
-      ended('resident');
-    }
-    if (lanes.cpu.length === 0) return;
-    this.startCpu(layer, lanes.cpu, tokens);
-    this.finishCpu(tokens);
-    this.settle();
-    ended('cpu');
-  }
-
-  private startCpu(layer: number, shares: readonly Share[], tokens: number): void {
-    if (!this.onCpu.overwrites) this.sums?.clear(tokens);
-    this.onCpu.start({ layer, shares, assignments: this.assignments, tokens });
-  }
-
-  private finishCpu(tokens: number): void {
-    this.onCpu.finish();
-    this.sums?.send(tokens);
+    this.lanes.record(routes, byLane(plan), onSpan);
   }
 
   /**
@@ -244,77 +150,37 @@ export class Experts {
   private execute(routes: Routes, plan: readonly Share[], backlog?: number): void {
     this.last = { routes, plan };
     const { layer, tokens } = routes;
-    const lanes = byLane(plan);
-    this.onAccelerator.release();
-    const single = tokens === 1;
+    const division = byLane(plan);
     const timed = this.overlaps && this.calls++ % TIMED_CALLS === 0;
-    this.send(lanes, single);
-    const begin = performance.now();
-    if (lanes.cpu.length > 0) this.startCpu(layer, lanes.cpu, tokens);
-    const cpuStarted = performance.now();
-    // What lies in slots is computed first: copies wait for them. While residents are computed the first copies arrive.
-    const cached = lanes.streamed.filter((share) => share.cached).length;
-    for (let i = 0; i < cached; i++) this.stream!.run(layer, lanes.streamed[i]!, single, i);
-    const cachedIssued = performance.now();
-    for (const share of lanes.resident) this.runResident(layer, share, single);
-    const residentIssued = performance.now();
-    for (let i = cached; i < lanes.streamed.length; i++) this.stream!.run(layer, lanes.streamed[i]!, single, i);
-    this.stream?.settle();
-    const streamedIssued = performance.now();
-    if (routes.next) this.stream?.prefetch(layer + 1, routes.next);
-    const prefetched = performance.now();
-    if (lanes.cpu.length > 0) this.finishCpu(tokens);
-    const end = performance.now();
-    this.costs.planned(lanes, tokens);
-    const waited = timed ? this.timeLanes(begin) : undefined;
-    if (waited) {
-      const times = { ...waited, streamed: waited.streamed - (backlog ?? 0), cpu: end - begin };
-      this.costs.learn(lanes, this.parts.layers[layer]!.width, tokens, times);
+    const times = this.lanes.run(routes, division, timed);
+    this.costs.planned(division, tokens);
+    if (times.timed) {
+      const streamed = times.timed.streamed - (backlog ?? 0);
+      this.costs.learn(division, this.width(layer), tokens, { ...times.timed, streamed });
     }
     // Behind the CPU's sums, which the next layer begins with: copies to the accelerator take turns.
-    if (backlog !== undefined) this.stream?.copyAhead(routes, lanes.streamed, this.costs.measured.copy);
-    this.count(layer, lanes, {
-      resident: waited?.resident ?? (this.overlaps ? undefined : residentIssued - cachedIssued),
-      streamed:
-        waited?.streamed ?? (this.overlaps ? undefined : cachedIssued - cpuStarted + streamedIssued - residentIssued),
-      cpu: end - (this.overlaps ? begin : prefetched),
-    });
+    if (backlog !== undefined) this.lanes.stream?.copyAhead(routes, division.streamed, this.costs.measured.copy);
+    this.count(layer, division, times);
   }
 
-  /** Sends the assignments to the devices that need them. */
-  private send(lanes: Record<LaneName, Share[]>, single: boolean): void {
-    const { resident, streamed, cpu } = lanes;
-    const targets: RoutingInputs[] = [];
-    if (resident.length + streamed.length > 0) targets.push(this.forAccelerator);
-    // The native kernels read them where they are.
-    if (cpu.length > 0 && this.cpuGraphs) targets.push(this.forCpu);
-    if (!single) {
-      for (const inputs of targets) inputs.send(this.assignments, this.assignments.total);
-      return;
+  private count(layer: number, division: Division, times: CallTimes): void {
+    const bytes = this.bytes[layer]!;
+    const width = this.width(layer);
+    const sum = (shares: readonly Share[]) => shares.reduce((total, share) => total + partOf(share, width), 0);
+    for (const lane of LANES) {
+      const shares = division[lane];
+      if (shares.length === 0) continue;
+      const moved = shares.filter(({ cached }) => !cached);
+      this.statistics.add(lane, sum(shares), sum(moved) * bytes, times.lanes[lane]);
     }
-    const placed: [place: number, weight: number][] = [];
-    for (const { expert } of [...resident, ...cpu]) placed.push([expert, this.assignments.weight(expert)]);
-    streamed.forEach(({ expert }, i) => {
-      placed.push([this.streamedPlaces + i, this.assignments.weight(expert)]);
-    });
-    for (const inputs of targets) inputs.sendPlaced(placed);
-  }
-
-  private runResident(layer: number, share: Share, single: boolean): void {
-    const placed = this.resident.expert(layer, share.expert);
-    this.onAccelerator.run(layer, share, placed, this.parts.layers[layer]!.activation, this.assignments, single);
   }
 
   /** Exchanges a resident expert for a missing one of its layer; only between calls of the model. Done when it returns. */
   exchange(exchange: Exchange): void {
     const { layer, evicted, admitted } = exchange;
-    const { host, accelerator } = this.parts;
-    const { copies } = accelerator;
+    const { copies } = this.parts.accelerator;
     this.wait();
-    for (const expert of [evicted, admitted]) {
-      this.onAccelerator.forget(layer, expert);
-      this.onCpu.forget(layer, expert);
-    }
+    for (const expert of [evicted, admitted]) this.lanes.forget(layer, expert);
     const read = (target: PlacedExpert) => {
       this.resident.read(copies, layer, evicted, target);
       copies.synchronize();
@@ -323,7 +189,7 @@ export class Experts {
       this.resident.replace(copies, layer, [evicted, admitted], source);
       copies.synchronize();
     };
-    host.exchange(exchange, read, write);
+    this.parts.host.exchange(exchange, read, write);
   }
 
   /** The native kernels compute the CPU lane. */
@@ -333,48 +199,26 @@ export class Experts {
 
   /** Name of the kernels that compute the CPU lane. */
   get kernels(): string {
-    return this.onCpu.kernels;
+    return this.lanes.kernels;
   }
 
   /** Some experts may be on another device than the CPU. */
   get offloads(): boolean {
-    return this.sums !== undefined;
+    return this.lanes.offloads;
+  }
+
+  /** The accelerator computes and copies while the CPU computes. */
+  get overlaps(): boolean {
+    return this.lanes.overlaps;
   }
 
   /** Returns once the accelerator has nothing left to do. */
   wait(): void {
-    this.parts.accelerator.copies.synchronize();
-    this.parts.accelerator.compute.synchronize();
-  }
-
-  /** Waits until each lane of the accelerator is done, and gives their milliseconds since `begin`. */
-  private timeLanes(begin: number): Omit<LaneTimes, 'cpu'> {
-    const { accelerator } = this.parts;
-    const before = performance.now();
-    accelerator.copies.synchronize();
-    const copied = performance.now();
-    accelerator.compute.synchronize();
-    const streamedLast = copied - before > SYNCHRONISE_MS;
-    return { resident: performance.now() - begin, streamed: copied - begin, streamedLast };
-  }
-
-  private count(layer: number, lanes: Record<LaneName, Share[]>, ms: Record<LaneName, number | undefined>): void {
-    const bytes = this.bytes[layer]!;
-    const { width } = this.parts.layers[layer]!;
-    for (const lane of LANES) {
-      if (lanes[lane].length === 0) continue;
-      const sum = (shares: readonly Share[]) => shares.reduce((total, share) => total + partOf(share, width), 0);
-      const moved = lanes[lane].filter(({ cached }) => !cached);
-      this.statistics.add(lane, sum(lanes[lane]), sum(moved) * bytes, ms[lane]);
-    }
+    this.lanes.wait();
   }
 
   free(): void {
-    this.onAccelerator.free();
-    this.onCpu.free();
-    this.sums?.free();
-    this.forCpu.free();
-    if (this.forAccelerator !== this.forCpu) this.forAccelerator.free();
+    this.lanes.free();
   }
 }
 
@@ -383,7 +227,7 @@ function inPlace(demand: readonly Demand[]): Share[] {
   return demand.map(({ expert, tokens, resident }) => ({ expert, tokens, lane: resident ? 'resident' : 'cpu' }));
 }
 
-function byLane(plan: readonly Share[]): Record<LaneName, Share[]> {
+function byLane(plan: readonly Share[]): Division {
   const of = (lane: LaneName) => plan.filter((share) => share.lane === lane);
   const streamed = of('streamed');
   const cached = streamed.filter((share) => share.cached);

@@ -1,0 +1,262 @@
+import type { Device, HostMemory } from '../../devices/device.js';
+import type { Tensor } from '../../ggml/tensor.js';
+import type { LaneTimes } from '../adaptation.js';
+import type { Assignments, Routes } from '../assignments.js';
+import { buildForRows, EXPERT_GRAPH_CAPACITY } from '../expert.js';
+import type { HostExperts } from '../host-experts.js';
+import { RoutingInputs } from '../io.js';
+import type { LaneName, Share } from '../policy.js';
+import type { ResidentExperts } from '../resident-experts.js';
+import type { OnSpan, SpanLane } from '../spans.js';
+import type { ExpertsSpec } from '../spec.js';
+import type { Statistics } from '../statistics.js';
+import { ExpertCompute } from './compute.js';
+import { type CpuExperts, GgmlExperts } from './cpu.js';
+import { NativeExperts, type NativePool } from './native.js';
+import type { StreamSlots } from './slots.js';
+import { StreamLane } from './stream.js';
+import { CpuSums } from './sums.js';
+
+/** A synchronisation that finds nothing to wait for takes less. */
+const SYNCHRONISE_MS = 0.05;
+
+export interface LanesParts {
+  cpu: Device;
+  /** The same as `cpu` where nothing is offloaded. */
+  accelerator: Device;
+  layers: readonly ExpertsSpec[];
+  /** Most tokens of a call. */
+  chunk: number;
+  /** Hidden states on the accelerator [chunk, hidden] (PyTorch's order), to which experts add their results. */
+  hidden: Tensor;
+  /** Their normalised form, which experts read: on the accelerator, and its copy in the host's memory. */
+  input: Tensor;
+  hostInput: Tensor;
+  host: HostExperts;
+  slots?: StreamSlots;
+  /** Of these slots, those that are the expert cache. */
+  cached: number;
+  /** Native CPU kernels and their threads, where they compute these experts; else ggml's kernels do. */
+  pool?: NativePool;
+  /** The host's memory that the accelerator copies from and to. */
+  hostMemory: HostMemory;
+}
+
+/** A layer's shares, by the lane that runs them. */
+export type Division = Record<LaneName, readonly Share[]>;
+
+/** Milliseconds of a call's lanes, undefined where a lane was not waited for; all of them where it was timed. */
+export interface CallTimes {
+  lanes: Record<LaneName, number | undefined>;
+  timed?: LaneTimes;
+}
+
+/** The three lanes: computes the shares of a layer's experts, all lanes at once, and adds up. */
+export class Lanes {
+  /** Set once it is known how much room there is for them. */
+  resident!: ResidentExperts;
+  /** Missing where nothing is streamed. */
+  readonly stream?: StreamLane;
+  /** The accelerator computes and copies while the CPU computes. */
+  readonly overlaps: boolean;
+  private readonly forCpu: RoutingInputs;
+  private readonly forAccelerator: RoutingInputs;
+  private readonly sums?: CpuSums;
+  private readonly onAccelerator: ExpertCompute;
+  private readonly onCpu: CpuExperts;
+  /** Where ggml's kernels compute the CPU lane. */
+  private readonly cpuGraphs?: ExpertCompute;
+  /** In a call of one token, the place of the first streamed expert's weight: behind those of all experts. */
+  private readonly streamedPlaces: number;
+
+  /** @param assignments of the routes that a call of `run` is for */
+  constructor(
+    private readonly parts: LanesParts,
+    private readonly assignments: Assignments,
+    statistics: Statistics,
+  ) {
+    const { cpu, accelerator, layers, chunk, hidden, input, hostInput, hostMemory, host, pool, slots, cached } = parts;
+    const chosen = Math.max(...layers.map((l) => l.chosen));
+    this.streamedPlaces = Math.max(...layers.map((l) => l.count));
+    const inputsOf = (device: Device) =>
+      new RoutingInputs(device, chunk * chosen, this.streamedPlaces + chosen, hostMemory);
+    this.forCpu = inputsOf(cpu);
+    this.forAccelerator = accelerator === cpu ? this.forCpu : inputsOf(accelerator);
+    this.overlaps = accelerator.copies !== accelerator.compute;
+    if (accelerator !== cpu) this.sums = new CpuSums(accelerator, hidden, hostMemory);
+    const io = ({ rows, weights }: RoutingInputs) => ({ rows, weights });
+    this.onAccelerator = new ExpertCompute(accelerator, { input, output: hidden, ...io(this.forAccelerator) });
+    const output = this.sums?.host ?? hidden;
+    if (pool)
+      this.onCpu = new NativeExperts(pool, host, layers, host.typeOf(0), hostInput, output, this.sums !== undefined);
+    else {
+      this.cpuGraphs = new ExpertCompute(cpu, { input: hostInput, output, ...io(this.forCpu) });
+      this.onCpu = new GgmlExperts(this.cpuGraphs, host, layers);
+    }
+    if (!slots) return;
+    const { onAccelerator: compute, streamedPlaces: firstPlace, overlaps } = this;
+    const isResident = (layer: number, expert: number) => this.resident.has(layer, expert);
+    const shared = { layers, host, slots, cached, compute, firstPlace, assignments, statistics, overlaps, isResident };
+    this.stream = new StreamLane(shared);
+  }
+
+  /** Makes room on the devices for an expert's graph with as many tokens as a call can have. */
+  reserve(): void {
+    const { layers, host, chunk } = this.parts;
+    for (const compute of [this.onAccelerator, this.cpuGraphs]) {
+      compute?.device.reserve(EXPERT_GRAPH_CAPACITY, (g) =>
+        buildForRows(g, host.expert(0, 0), layers[0]!.activation, compute.io, 0, chunk),
+      );
+    }
+  }
+
+  /**
+   * Adds the shares' results to the hidden states, but for what `arrived` then gives. The accelerator may still be
+   * computing when this returns, unless the call is timed.
+   */
+  run({ layer, tokens, next }: Routes, { resident, streamed, cpu }: Division, timed: boolean): CallTimes {
+    this.onAccelerator.release();
+    const single = tokens === 1;
+    this.send({ resident, streamed, cpu }, single);
+    const begin = performance.now();
+    if (cpu.length > 0) this.startCpu(layer, cpu, tokens);
+    const cpuStarted = performance.now();
+    // What lies in slots is computed first: copies wait for them. While residents are computed the first copies arrive.
+    const cached = streamed.filter((share) => share.cached).length;
+    for (let i = 0; i < cached; i++) this.stream!.run(layer, streamed[i]!, single, i);
+    const cachedIssued = performance.now();
+    for (const share of resident) this.runResident(layer, share, single);
+    const residentIssued = performance.now();
+    for (let i = cached; i < streamed.length; i++) this.stream!.run(layer, streamed[i]!, single, i);
+    this.stream?.settle();
+    const streamedIssued = performance.now();
+    if (next) this.stream?.prefetch(layer + 1, next);
+    const prefetched = performance.now();
+    if (cpu.length > 0) this.finishCpu(tokens);
+    const end = performance.now();
+    if (timed) {
+      const times = { ...this.timeAccelerator(begin), cpu: end - begin };
+      return { lanes: times, timed: times };
+    }
+    if (this.overlaps) return { lanes: { resident: undefined, streamed: undefined, cpu: end - begin } };
+    const streamedMs = cachedIssued - cpuStarted + streamedIssued - residentIssued;
+    return { lanes: { resident: residentIssued - cachedIssued, streamed: streamedMs, cpu: end - prefetched } };
+  }
+
+  /**
+   * Runs the shares piece by piece, lane after lane: the accelerator has no clock that could be read, so a piece ends
+   * when it was waited for.
+   */
+  record({ layer, tokens }: Routes, division: Division, onSpan: OnSpan): void {
+    const { resident, streamed, cpu } = division;
+    const single = tokens === 1;
+    this.send(division, single);
+    this.wait();
+    let from = performance.now();
+    const ended = (lane: SpanLane) => {
+      this.wait();
+      onSpan(lane, from, performance.now());
+      from = performance.now();
+    };
+    streamed.forEach((share, i) => {
+      this.stream!.run(layer, share, single, i, () => ended('copy'));
+      ended('streamed');
+    });
+    for (const share of resident) {
+      this.runResident(layer, share, single);
+      ended('resident');
+    }
+    if (cpu.length === 0) return;
+    this.startCpu(layer, cpu, tokens);
+    this.finishCpu(tokens);
+    this.settle();
+    ended('cpu');
+  }
+
+  /** Sends the assignments to the devices that need them. */
+  private send({ resident, streamed, cpu }: Division, single: boolean): void {
+    const targets: RoutingInputs[] = [];
+    if (resident.length + streamed.length > 0) targets.push(this.forAccelerator);
+    // The native kernels read them where they are.
+    if (cpu.length > 0 && this.cpuGraphs) targets.push(this.forCpu);
+    if (!single) {
+      for (const inputs of targets) inputs.send(this.assignments, this.assignments.total);
+      return;
+    }
+    const placed: [place: number, weight: number][] = [];
+    for (const { expert } of [...resident, ...cpu]) placed.push([expert, this.assignments.weight(expert)]);
+    streamed.forEach(({ expert }, i) => {
+      placed.push([this.streamedPlaces + i, this.assignments.weight(expert)]);
+    });
+    for (const inputs of targets) inputs.sendPlaced(placed);
+  }
+
+  private runResident(layer: number, share: Share, single: boolean): void {
+    const placed = this.resident.expert(layer, share.expert);
+    this.onAccelerator.run(layer, share, placed, this.parts.layers[layer]!.activation, this.assignments, single);
+  }
+
+  private startCpu(layer: number, shares: readonly Share[], tokens: number): void {
+    if (!this.onCpu.overwrites) this.sums?.clear(tokens);
+    this.onCpu.start({ layer, shares, assignments: this.assignments, tokens });
+  }
+
+  private finishCpu(tokens: number): void {
+    this.onCpu.finish();
+    this.sums?.send(tokens);
+  }
+
+  /** Waits until each lane of the accelerator is done, and gives their milliseconds since `begin`. */
+  private timeAccelerator(begin: number): Omit<LaneTimes, 'cpu'> {
+    const { accelerator } = this.parts;
+    const before = performance.now();
+    accelerator.copies.synchronize();
+    const copied = performance.now();
+    accelerator.compute.synchronize();
+    const streamedLast = copied - before > SYNCHRONISE_MS;
+    return { resident: performance.now() - begin, streamed: copied - begin, streamedLast };
+  }
+
+  /**
+   * What the CPU computed for the hidden states and the caller must add to them [chunk, hidden], first of all that it
+   * computes; undefined where there is nothing.
+   */
+  arrived(): Tensor | undefined {
+    return this.sums?.take();
+  }
+
+  /** Queues what the caller of `arrived` would have to add. */
+  settle(): void {
+    this.sums?.settle();
+  }
+
+  /** Returns once the accelerator has nothing left to do. */
+  wait(): void {
+    this.parts.accelerator.copies.synchronize();
+    this.parts.accelerator.compute.synchronize();
+  }
+
+  /** Drops what was kept for an expert whose weights lie elsewhere from now on. */
+  forget(layer: number, expert: number): void {
+    this.onAccelerator.forget(layer, expert);
+    this.onCpu.forget(layer, expert);
+  }
+
+  /** Some experts may be on another device than the CPU. */
+  get offloads(): boolean {
+    return this.sums !== undefined;
+  }
+
+  /** Name of the kernels that compute the CPU lane. */
+  get kernels(): string {
+    return this.onCpu.kernels;
+  }
+
+  free(): void {
+    this.onAccelerator.free();
+    this.onCpu.free();
+    this.sums?.free();
+    this.forCpu.free();
+    if (this.forAccelerator !== this.forCpu) this.forAccelerator.free();
+  }
+}
