@@ -1,5 +1,6 @@
 import { api, type Pointer } from '../ggml/api.js';
 import { Buffer } from '../ggml/backend.js';
+import { mapAnonymous, unmap } from '../ggml/memory.js';
 import { rowBytes, type Tensor, TensorContext, type Type } from '../ggml/tensor.js';
 import { convertTogether } from '../weights/conversions/crew.js';
 import type { Source } from '../weights/source.js';
@@ -69,12 +70,16 @@ export class Uploader {
     });
   }
 
+  /** Pages of its own: the heap would keep pieces of such blocks. */
   private withScratch(type: Type, elements: number, use: (scratch: Tensor) => void): void {
     const context = new TensorContext(1);
     const scratch = context.tensor(type, elements);
-    const memory = Buffer.allocate(context, this.cpu.bufferType, 'memory to convert weights');
+    const memory = mapAnonymous('memory to convert weights', scratch.bytes);
+    const buffer = Buffer.over(memory.address, memory.bytes);
+    buffer.place(scratch, memory.address);
     use(scratch);
-    memory.free();
+    buffer.free();
+    unmap(memory);
     context.free();
   }
 
