@@ -114,10 +114,11 @@ export class Lanes {
    * Adds the shares' results to the hidden states, but for what `arrived` then gives. The accelerator may still be
    * computing when this returns, unless the call is timed.
    */
-  run({ layer, tokens, next }: Routes, { resident, streamed, cpu }: Division, timed: boolean): CallTimes {
+  run({ layer, tokens, next }: Routes, division: Division, timed: boolean): CallTimes {
+    const { resident, streamed, cpu } = division;
     this.onAccelerator.release();
     const single = tokens === 1;
-    this.send({ resident, streamed, cpu }, single);
+    this.send(division, single);
     const begin = performance.now();
     if (cpu.length > 0) this.startCpu(layer, cpu, tokens);
     const cpuStarted = performance.now();
