@@ -29,7 +29,10 @@ export const ratesSchema = z.object({
   begin: inContext,
   /** What a layer takes, in a call of one token, beyond these: with threads and caches that others have just used. */
   between: inContext,
-  /** By how much a process's first prompt takes longer than later ones, where it has {@link FIRST_PROMPT} tokens or more; 0 where rates were measured before it. */
+  /**
+   * By how much a process's first prompt takes longer than later ones, where it has {@link FIRST_PROMPT} tokens or more;
+   * 0 where rates were measured at a load.
+   */
   first: time,
   /** The logits of one token, and choosing the next by them. */
   head: time,

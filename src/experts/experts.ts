@@ -1,6 +1,6 @@
 import type { Tensor } from '../ggml/tensor.js';
 import { LearntCosts } from './adaptation.js';
-import { Assignments, type Routes } from './assignments.js';
+import type { Routes } from './assignments.js';
 import type { Exchange } from './exchange.js';
 import type { PlacedExpert } from './expert.js';
 import { type CallTimes, type Division, Lanes, type LanesParts } from './lanes/lanes.js';
@@ -30,7 +30,6 @@ export class Experts {
   readonly costs = new LearntCosts();
   readonly statistics: Statistics;
   policy!: Policy;
-  private readonly assignments: Assignments;
   private readonly lanes: Lanes;
   /** Bytes of one expert of each layer. */
   private readonly bytes: readonly number[];
@@ -38,12 +37,10 @@ export class Experts {
   private last?: { routes: Routes; plan: readonly Share[] };
 
   constructor(private readonly parts: ExpertsParts) {
-    const { layers, chunk } = parts;
-    const most = (of: 'count' | 'chosen') => Math.max(...layers.map((l) => l[of]));
-    this.assignments = new Assignments(most('count'), chunk * most('chosen'));
+    const { layers } = parts;
     this.statistics = new Statistics(layers.map((l) => l.count));
     this.bytes = layers.map((_, l) => parts.host.expertBytes(l));
-    this.lanes = new Lanes(parts, this.assignments, this.statistics);
+    this.lanes = new Lanes(parts, this.statistics);
     this.use(parts.policy);
   }
 
@@ -79,7 +76,7 @@ export class Experts {
 
   /** A layer's chosen experts, grouped for the lanes. */
   private demand(routes: Routes, isCached?: (expert: number) => boolean): readonly Demand[] {
-    return this.assignments.group(routes, (e) => this.resident.has(routes.layer, e), isCached);
+    return this.lanes.assignments.group(routes, (e) => this.resident.has(routes.layer, e), isCached);
   }
 
   /** Inner rows of an expert. */

@@ -73,8 +73,9 @@ export class Backend {
 
   private renew(): void {
     this.synchronize();
+    const renewed = newInstance(this.device);
     this.free();
-    this.pointer = newInstance(this.device);
+    this.pointer = renewed;
   }
 
   compute(graph: Graph): void {

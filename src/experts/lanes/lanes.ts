@@ -1,7 +1,7 @@
 import type { Device, HostMemory } from '../../devices/device.js';
 import type { Tensor } from '../../ggml/tensor.js';
 import type { LaneTimes } from '../adaptation.js';
-import type { Assignments, Routes } from '../assignments.js';
+import { Assignments, type Routes } from '../assignments.js';
 import { buildForRows, EXPERT_GRAPH_CAPACITY } from '../expert.js';
 import type { HostExperts } from '../host-experts.js';
 import { RoutingInputs } from '../io.js';
@@ -59,6 +59,8 @@ export class Lanes {
   readonly stream?: StreamLane;
   /** The accelerator computes and copies while the CPU computes. */
   readonly overlaps: boolean;
+  /** Of the routes that `run` and `record` are for; grouped by the caller. */
+  readonly assignments: Assignments;
   private readonly forCpu: RoutingInputs;
   private readonly forAccelerator: RoutingInputs;
   private readonly sums?: CpuSums;
@@ -69,17 +71,17 @@ export class Lanes {
   /** In a call of one token, the place of the first streamed expert's weight: behind those of all experts. */
   private readonly streamedPlaces: number;
 
-  /** @param assignments of the routes that a call of `run` is for */
   constructor(
     private readonly parts: LanesParts,
-    private readonly assignments: Assignments,
     statistics: Statistics,
   ) {
     const { cpu, accelerator, layers, chunk, hidden, input, hostInput, hostMemory, host, pool, slots, cached } = parts;
     const chosen = Math.max(...layers.map((l) => l.chosen));
-    this.streamedPlaces = Math.max(...layers.map((l) => l.count));
-    const inputsOf = (device: Device) =>
-      new RoutingInputs(device, chunk * chosen, this.streamedPlaces + chosen, hostMemory);
+    const count = Math.max(...layers.map((l) => l.count));
+    const capacity = chunk * chosen;
+    this.assignments = new Assignments(count, capacity);
+    this.streamedPlaces = count;
+    const inputsOf = (device: Device) => new RoutingInputs(device, capacity, count + chosen, hostMemory);
     this.forCpu = inputsOf(cpu);
     this.forAccelerator = accelerator === cpu ? this.forCpu : inputsOf(accelerator);
     this.overlaps = accelerator.copies !== accelerator.compute;
@@ -94,7 +96,7 @@ export class Lanes {
       this.onCpu = new GgmlExperts(this.cpuGraphs, host, layers);
     }
     if (!slots) return;
-    const { onAccelerator: compute, streamedPlaces: firstPlace, overlaps } = this;
+    const { onAccelerator: compute, streamedPlaces: firstPlace, overlaps, assignments } = this;
     const isResident = (layer: number, expert: number) => this.resident.has(layer, expert);
     const shared = { layers, host, slots, cached, compute, firstPlace, assignments, statistics, overlaps, isResident };
     this.stream = new StreamLane(shared);
