@@ -1,4 +1,4 @@
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
@@ -11,13 +11,37 @@ const shared = {
   hookTimeout: 120_000,
 } as const;
 
+/** Files that run beside each other, each on one core. */
+const beside = { ...shared, setupFiles: 'test/support/one-core.ts', maxWorkers: availableParallelism() } as const;
+
+const slow = ['test/**/*.slow.test.ts'];
+/** What several threads compute together: one file at a time, on every core. */
+const together = ['test/native/*.test.ts', 'test/engine/golden.test.ts', 'test/weights/conversions/*.test.ts'];
+
 export default defineConfig({
   test: {
-    // Two thread pools that spin on the same cores slow each other down a thousandfold.
-    fileParallelism: false,
+    reporters: ['default', './test/support/no-skips.ts'],
     projects: [
-      { test: { ...shared, name: 'fast', include: ['test/**/*.test.ts'], exclude: ['test/**/*.slow.test.ts'] } },
-      { test: { ...shared, name: 'all', include: ['test/**/*.test.ts'] } },
+      {
+        test: {
+          ...shared,
+          name: 'together',
+          include: together,
+          exclude: slow,
+          fileParallelism: false,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          ...beside,
+          name: 'beside',
+          include: ['test/**/*.test.ts'],
+          exclude: [...slow, ...together],
+          sequence: { groupOrder: 1 },
+        },
+      },
+      { test: { ...beside, name: 'slow', include: slow, sequence: { groupOrder: 2 } } },
     ],
   },
 });

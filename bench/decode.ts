@@ -6,8 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { prepareEnvironment } from '#fiddler/devices/environment.js';
 import { loadEngine } from '#fiddler/engine/load.js';
-import type { LoadOptions } from '#fiddler/engine/options.js';
 import type { Session } from '#fiddler/engine/session.js';
+import type { LoadOptions } from '#fiddler/options.js';
+import { median } from './median.js';
 import { timeNativeCalls } from './native-time.js';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
@@ -33,10 +34,6 @@ interface Figure {
   /** What the value must reach, or stay below. */
   target: string;
   met: boolean;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
 }
 
 /** Decodes greedily after the prompt, computing the prompt anew; end tokens do not end it here. */

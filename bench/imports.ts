@@ -8,21 +8,27 @@ import { fileURLToPath } from 'node:url';
  */
 export const LAYERS: readonly (readonly string[])[] = [
   ['cli'],
+  ['server'],
   ['index'],
   ['thread'],
   ['text'],
   ['planning'],
   ['engine'],
+  ['pace'],
+  ['loading'],
+  ['network'],
+  ['sampling'],
   ['models'],
   ['experts'],
   ['devices'],
   ['weights'],
-  ['ggml'],
+  ['native'],
+  ['options'],
   ['errors'],
 ];
 
 /** The one layer that may import each of these packages. */
-const OWNED_PACKAGES: Readonly<Record<string, string>> = { koffi: 'ggml' };
+const OWNED_PACKAGES: Readonly<Record<string, string>> = { koffi: 'native' };
 
 /** Static imports and re-exports, which the formatter keeps at a line's beginning, and dynamic imports; types too. */
 const IMPORT =

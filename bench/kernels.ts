@@ -4,20 +4,14 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import koffi from 'koffi';
 import { cpusForThreads, usableCores } from '#fiddler/devices/cores.js';
-import { api } from '#fiddler/ggml/api.js';
-import { Backend, Buffer, devices, GraphAllocator, loadBackend } from '#fiddler/ggml/backend.js';
-import {
-  type ExpertPool,
-  type ExpertType,
-  encodeExperts,
-  encodeLayer,
-  loadExpertKernels,
-  openExpertKernels,
-} from '#fiddler/ggml/experts.js';
-import { Graph } from '#fiddler/ggml/graph.js';
-import { memmove } from '#fiddler/ggml/memory.js';
-import { rowBytes, type Tensor, TensorContext, Type } from '#fiddler/ggml/tensor.js';
-import { Threadpool } from '#fiddler/ggml/threadpool.js';
+import { type ExpertType, encodeExperts, encodeLayer } from '#fiddler/native/expert-arguments.js';
+import { api } from '#fiddler/native/ggml/api.js';
+import { Backend, Buffer, devices, GraphAllocator, loadBackend } from '#fiddler/native/ggml/backend.js';
+import { Graph } from '#fiddler/native/ggml/graph.js';
+import { rowBytes, type Tensor, TensorContext, Type } from '#fiddler/native/ggml/tensor.js';
+import { Threadpool } from '#fiddler/native/ggml/threadpool.js';
+import { type ExpertPool, loadExpertKernels, openExpertKernels } from '#fiddler/native/kernels.js';
+import { memmove } from '#fiddler/native/os/memory.js';
 
 const { values: args } = parseArgs({
   options: {
@@ -133,7 +127,7 @@ function nativeCall(
     tokens: Int32Array.from({ length: n * experts.length }, (_, i) => i % n),
     weights: new Float32Array(n * experts.length).fill(1),
   };
-  const layer = encodeLayer({ hidden, type, activation: 'silu', fullF32 });
+  const layer = encodeLayer({ hidden, upType: type, downType: type, activation: 'silu', fullF32 });
   return () => pool.run(layer, encoded, routes, x, y, n);
 }
 

@@ -1,4 +1,4 @@
-import { type Api, api } from '#fiddler/ggml/api.js';
+import { type Api, api } from '#fiddler/native/ggml/api.js';
 
 /** Time spent in native calls since timing began. */
 export interface NativeTime {

@@ -1,5 +1,5 @@
-import type { OnRouted } from '#fiddler/engine/routes.js';
 import type { Router } from '#fiddler/models/router.js';
+import type { OnRouted } from '#fiddler/network/routes.js';
 
 /** A choice of experts that rounding may have turned. */
 export interface NearTie {

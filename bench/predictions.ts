@@ -1,15 +1,17 @@
 // Compares what `fiddler plan` says with what `fiddler run` then measures, for every policy and several residencies.
-// The machine is calibrated anew in each round, since its speed drifts; figures are medians of the rounds.
-import { spawnSync } from 'node:child_process';
+// The machine is calibrated anew in each round, since its speed drifts; figures are medians of the rounds. With --busy, so
+// many processes that do nothing but take a core run beside it.
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { rotated } from '#fiddler/engine/benchmark.js';
-import type { Report } from '#fiddler/engine/options.js';
 import { POLICIES } from '#fiddler/experts/policies/index.js';
+import type { Report } from '#fiddler/options.js';
 import type { Plan } from '#fiddler/planning/plan.js';
+import { median } from './median.js';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const { values: args } = parseArgs({
@@ -20,6 +22,7 @@ const { values: args } = parseArgs({
     prompt: { type: 'string', default: '512' },
     tokens: { type: 'string', default: '1000' },
     rounds: { type: 'string', default: '5' },
+    busy: { type: 'string', default: '0' },
   },
 });
 const [prompt, tokens, rounds] = [Number(args.prompt), Number(args.tokens), Number(args.rounds)];
@@ -66,8 +69,21 @@ function round(accelerator: string, residency: number, turn: number): Round {
   return { planned, measured };
 }
 
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
+/** Processes that take a core each until this one ends, or for an hour. */
+function busyLoops(count: number): ChildProcess[] {
+  const loop = 'const end = Date.now() + 36e5; while (Date.now() < end && process.ppid === PARENT);';
+  const script = loop.replace('PARENT', `${process.pid}`);
+  return Array.from({ length: count }, () => spawn(process.execPath, ['-e', script], { stdio: 'ignore' }));
+}
+
+/** Of all rates and first tokens of a run, how many lie in the plan's intervals. */
+function heldOf({ planned, measured }: Round): { held: number; of: number } {
+  const within = [...measured].flatMap(([policy, { decodeRate, ttft }]) => {
+    const { decode, prefill } = planned.policies.find((p) => p.policy === policy)!;
+    const holds = ({ low, high }: { low: number; high: number }, ms: number) => low <= ms && ms <= high;
+    return [holds(decode, 1000 / decodeRate), holds(prefill[0]!, 1000 * ttft)];
+  });
+  return { held: within.filter((yes) => yes).length, of: within.length };
 }
 
 /** Medians of measured and predicted, and that of their ratio in each round. */
@@ -97,6 +113,7 @@ function print(accelerator: string, residency: number, all: readonly Round[]): v
   );
 }
 
+const busy = busyLoops(Number(args.busy));
 try {
   const settings = args.accelerator.split(',').flatMap((accelerator) => {
     const residencies = accelerator === 'none' ? [0] : args.residency.split(',').map(Number);
@@ -112,6 +129,10 @@ try {
     '| | tokens/s | predicted | | first token, ms | predicted | |\n| --- | --- | --- | --- | --- | --- | --- |',
   );
   for (const { accelerator, residency, found } of settings) print(accelerator, residency, found);
+  const all = settings.flatMap(({ found }) => found.map(heldOf));
+  const total = (of: 'held' | 'of') => all.reduce((sum, each) => sum + each[of], 0);
+  console.log(`\nIn the plan's intervals lie ${total('held')} of ${total('of')} measured figures.`);
 } finally {
+  for (const loop of busy) loop.kill('SIGKILL');
   rmSync(folder, { recursive: true });
 }

@@ -1,6 +1,13 @@
+export { type ErrorCode, FiddlerError } from './errors.js';
+export type { Profile } from './experts/profile.js';
 export type {
+  BeamOptions,
   CacheReport,
+  CallPiece,
   Channel,
+  Choice,
+  Choices,
+  ChoicesOptions,
   Expected,
   Figure,
   GeneratedToken,
@@ -12,11 +19,10 @@ export type {
   Report,
   ScoredToken,
   TokenLogprob,
-} from './engine/options.js';
-export { type ErrorCode, FiddlerError } from './errors.js';
-export type { Profile } from './experts/profile.js';
-export type { ChatMessage } from './text/template.js';
+} from './options.js';
+export type { ChatMessage, ToolCall } from './text/template.js';
+export type { Tool } from './text/tools/format.js';
 export type { ChatOptions, Conversation } from './thread/conversation.js';
-export type { Generation, Scoring } from './thread/generation.js';
+export type { AnswerOptions, Generation, Scoring } from './thread/generation.js';
 export { load, type Model } from './thread/model.js';
 export type { Prompt, ScoredText } from './thread/protocol.js';

@@ -17,7 +17,7 @@
 extern "C" {
 #endif
 
-#define FK_API_VERSION 2
+#define FK_API_VERSION 3
 
 typedef enum fk_status {
   FK_OK = 0,
@@ -26,11 +26,30 @@ typedef enum fk_status {
   FK_UNSUPPORTED = -3, /* no such kernel, or this CPU lacks its instructions */
 } fk_status;
 
+/* Stored types: floats, and ggml's blocks as its files lay them out. */
 typedef enum fk_type {
   FK_F32 = 0,
   FK_F16 = 1,
   FK_BF16 = 2,
-  FK_Q8_0 = 3, /* ggml's blocks of 32 weights: an f16 scale and 32 signed bytes */
+  FK_Q8_0 = 3, /* an f16 scale and 32 signed bytes */
+  FK_Q4_0 = 4,
+  FK_Q4_1 = 5,
+  FK_Q5_0 = 6,
+  FK_Q5_1 = 7,
+  FK_Q2_K = 8,
+  FK_Q3_K = 9,
+  FK_Q4_K = 10,
+  FK_Q5_K = 11,
+  FK_Q6_K = 12,
+  FK_IQ2_XXS = 13,
+  FK_IQ2_XS = 14,
+  FK_IQ3_XXS = 15,
+  FK_IQ3_S = 16,
+  FK_IQ4_NL = 17,
+  FK_IQ4_XS = 18,
+  FK_MXFP4 = 19,
+  FK_NVFP4 = 20,
+  FK_TYPES = 21, /* how many there are */
 } fk_type;
 
 typedef enum fk_activation {
@@ -42,14 +61,15 @@ typedef enum fk_activation {
 } fk_activation;
 
 typedef enum fk_precision {
-  FK_AUTO = 0,     /* fast: tokens may round to bf16 (with Q8_0 to 16 bits), f16 and Q8_0 weights to bf16 too */
+  FK_AUTO = 0,     /* fast: tokens may round to bf16 (with Q8_0 to 16 bits, with other blocks to 8 bits with a scale for
+                      every 32), f16 weights and those in blocks to bf16 too */
   FK_FULL_F32 = 1, /* weights upcast, all arithmetic in f32 */
 } fk_precision;
 
 /* What the experts of one call have in common. */
 typedef struct fk_layer {
   int32_t hidden;     /* d */
-  int32_t type;       /* fk_type of gate, up and down */
+  int32_t gate_type, up_type, down_type; /* fk_type; gate's is ignored of ungated experts */
   int32_t activation; /* fk_activation */
   int32_t precision;  /* fk_precision */
   float alpha, limit; /* of FK_SWIGLU_CLAMPED */
@@ -58,7 +78,7 @@ typedef struct fk_layer {
 
 /* One expert, or the part of it made of rows [row_begin, row_end) of gate and up, which are columns of down.
  * Pointers and biases are those of the whole expert; biases are f32 or NULL. Of an expert in several parts only one
- * should carry down_bias. Q8_0 needs hidden, row_begin and row_end to be multiples of 32. */
+ * should carry down_bias. hidden must be a multiple of the blocks of gate and up, row_begin and row_end of down's. */
 typedef struct fk_expert {
   const void *gate; /* NULL: ungated */
   const void *up;
@@ -73,8 +93,11 @@ typedef struct fk_pool fk_pool;
 
 int fk_api_version(void);
 
-/* The best kernel of this CPU unless another was selected: "amx-bf16", "avx512-bf16", "avx512", "avx2" or "portable". */
+/* The best kernel of this CPU unless another was selected: "amx-bf16", "avx512-bf16", "avx512-vnni", "avx512",
+ * "avx2" or "portable". */
 const char *fk_kernel_name(void);
+/* Elements of a block of an fk_type and its bytes; FK_INVALID where there is no such type. */
+int fk_type_block(int type, int32_t *elements, int32_t *bytes);
 /* Names of the kernels that this build has and this CPU runs, best first, separated by commas. */
 const char *fk_kernels_available(void);
 /* Selects a kernel by name for all pools, NULL the best. Not while a call is under way. "amx-emulated" runs the AMX
@@ -114,6 +137,10 @@ void fk_memory_advise(void *address, size_t bytes);
 double fk_measure_read(fk_pool *pool, const void *address, size_t bytes); /* bytes a second of a plain streaming read */
 /* FLOP/s of the kernel's multiply instruction for weights of an fk_type, on registers alone. */
 double fk_measure_peak(fk_pool *pool, int type);
+
+/* From the first call on: where a read of mapped memory finds nothing there (SIGBUS, since a file was cut), `line` goes to
+ * standard error before the process ends by the signal. */
+void fk_say_bus_error(const char *line);
 
 /* For tests: overwrites all scratch, so that a kernel reading what it did not write is found out. */
 void fk_poison_scratch(fk_pool *pool, int byte);

@@ -51,6 +51,13 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 FK_API int fk_api_version(void) { return FK_API_VERSION; }
 
+FK_API int fk_type_block(int type, int32_t *elements, int32_t *bytes) {
+  if (type < 0 || type >= FK_TYPES) return FK_INVALID;
+  *elements = kPortableFull[type].block;
+  *bytes = kPortableFull[type].block_bytes;
+  return FK_OK;
+}
+
 FK_API const char *fk_kernel_name(void) { return kernel().name; }
 
 FK_API const char *fk_kernels_available(void) {
@@ -146,7 +153,7 @@ FK_API void fk_memory_advise(void *address, size_t bytes) {
 FK_API double fk_measure_read(fk_pool *pool, const void *address, size_t bytes) {
   if (!pool || !address || !bytes || pool->pool.busy()) return FK_INVALID;
   constexpr size_t kChunk = size_t(1) << 20;
-  const auto read = kernel().read;
+  const auto read = kernel().common->read;
   std::atomic<uint64_t> checksum{0};
   const auto start = std::chrono::steady_clock::now();
   try {
@@ -162,7 +169,7 @@ FK_API double fk_measure_read(fk_pool *pool, const void *address, size_t bytes) 
 }
 
 FK_API double fk_measure_peak(fk_pool *pool, int type) {
-  if (!pool || type < 0 || type > FK_Q8_0 || pool->pool.busy()) return FK_INVALID;
+  if (!pool || type < 0 || type >= FK_TYPES || pool->pool.busy()) return FK_INVALID;
   const auto peak = kernel().arithmetic[FK_AUTO][type].peak;
   const int threads = pool->pool.threads();
   std::vector<double> rates(threads), seconds(threads);

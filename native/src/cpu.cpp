@@ -58,7 +58,9 @@ bool has_avx512() {
          bit(seven.b, 31); // F, DQ, BW, VL
 }
 
-bool has_avx512_bf16() { return has_avx512() && bit(Leaf(7, 1).a, 5); }
+bool has_avx512_vnni() { return has_avx512() && bit(Leaf(7, 0).c, 11); }
+
+bool has_avx512_bf16() { return has_avx512_vnni() && bit(Leaf(7, 1).a, 5); }
 
 bool has_amx_bf16() {
   const Leaf seven(7, 0);
@@ -69,6 +71,7 @@ bool has_amx_bf16() {
 #else
 bool has_avx2() { return false; }
 bool has_avx512() { return false; }
+bool has_avx512_vnni() { return false; }
 bool has_avx512_bf16() { return false; }
 bool has_amx_bf16() { return false; }
 #endif

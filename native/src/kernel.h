@@ -27,6 +27,26 @@ struct Routes {
 // `tile` multiplies panels of rows with packed tokens (bound by arithmetic).
 enum class Form { dot, tile };
 
+// How the dot form's tokens lie in rows: for every type of weights the operand that it multiplies.
+enum class Rows { f32, bf16, int16, int8 };
+constexpr int kRowsLayouts = 4;
+// Sixteen-bit integers with a scale for every 32; finer than bf16, and Q8_0's bytes multiply them as integers.
+constexpr int kInt16StepBytes = 2 * kStep + 4;
+// Elements of an Int8Chunk (kernels/tokens.h), and its bytes.
+constexpr int kInt8Chunk = 256, kInt8ChunkBytes = 384;
+
+// Elements that are stored together: rows are filled with zeros up to a multiple.
+constexpr int row_unit(Rows rows) { return rows == Rows::int8 ? kInt8Chunk : kStep; }
+constexpr int64_t row_bytes(Rows rows, int k) {
+  const int64_t units = (k + row_unit(rows) - 1) / row_unit(rows);
+  return units * (rows == Rows::int8    ? kInt8ChunkBytes
+                  : rows == Rows::int16 ? kInt16StepBytes
+                  : rows == Rows::bf16  ? 2 * kStep
+                                        : 4 * kStep);
+}
+
+struct Arithmetic;
+
 // One expert of a call, with its place in the shared scratch.
 struct Task {
   fk_expert expert;
@@ -37,16 +57,17 @@ struct Task {
   int act_k;    // rows, padded to kStep
   int vectors;  // ceil(routes / kVector); tile form only
   void *packed; // tile form: x as [vectors][hidden_k / pair][16][pair] elements, pair = 2 for bf16 and 1 for f32
-  void *act;    // dot form: [routes] rows over act_k; tile form: as packed, over act_k
+  void *act;    // dot form: [routes] rows over `rows`; tile form: as packed, over act_k
 };
 
 // One call.
 struct Job {
   fk_layer layer;
+  const Arithmetic *gate, *up, *down;
   int hidden_k; // layer.hidden, padded to kStep
   const float *x;
   float *y;
-  void *rows_x; // dot form: x as [tokens] rows over hidden_k
+  void *rows_x[kRowsLayouts]; // dot form: x as [tokens] rows over hidden, where an expert wants them so
 };
 
 // Scratch of one thread, aligned to 64 bytes.
@@ -55,41 +76,59 @@ struct Scratch {
   float *sums; // [kTokenBlock / 16][kPanelRows][16]
 };
 constexpr size_t kPanelBytes = size_t(kPanelRows) * 1280;
+constexpr int64_t kSumsStride = int64_t(kPanelRows) * kVector; // from one vector's sums to the next
 constexpr size_t kSumsBytes = size_t(kTokenBlock) * kPanelRows * sizeof(float);
 
 // The functions for one type of weights at one precision.
 struct Arithmetic {
-  int dot_step;     // bytes that kStep elements of x or act take in the dot form
-  int tile_element; // bytes of one in the tile form: 4 (float) or 2 (bf16)
-  int dot_tokens;   // tokens up to which the dot form is the faster one
-  // One token of x into rows_x.
-  void (*convert_row)(const Job &, int token);
+  int block, block_bytes; // elements of a stored block, of which a row is a multiple, and its bytes
+  Rows rows;              // the dot form's tokens
+  int tile_element;       // bytes of one in the tile form: 4 (float) or 2 (bf16)
+  int dot_tokens;         // tokens up to which the dot form is the faster one
+  // out[t][r] = row r · token t over k elements, for `count` <= kStep rows and n <= kMaxDotTokens tokens; out is
+  // [n][kStep].
+  void (*dot)(const uint8_t *rows, int64_t stride, int count, int k, const void *const *tokens, int n, float *out);
+  // `elements` of a row from p on, both ends being those of blocks, as the tile form's elements; then zeros up to `padded`.
+  void (*convert)(const uint8_t *p, int elements, int padded, void *to);
+  bool in_place; // stored weights are the tile form's elements
+  // scratch.sums[v][first + r][t] = rows[r] · token t of vector v0 + v, over k elements of this type; writes up to 31
+  // rows more.
+  void (*panel)(const Arithmetic &type, const uint8_t *const *rows, int first, int count, int k, const void *tokens,
+                int v0, int v1, const Scratch &scratch);
+  // A register-only loop of the tile form's multiply instruction; returns the FLOPs done.
+  double (*peak)(int64_t rounds);
+};
+
+// What all types share; compiled for an instruction set.
+struct Common {
+  // One token of x into rows of a layout.
+  void (*convert_row)(const Job &, Rows layout, int token);
   // k in [k0, k1), multiples of kStep, of one vector of a task's tokens into packed.
   void (*pack)(const Job &, const Task &, int vector, int k0, int k1);
   // act rows [r0, r1), counted from row_begin, for a task of either form; r0 is a multiple of kStep.
   void (*gate_up)(const Job &, const Task &, const Scratch &, int r0, int r1);
   // y[..., c0 .. c1) += of one task. Only one thread at a time holds a column.
   void (*down)(const Job &, const Task &, const Scratch &, int c0, int c1);
-  // A register-only loop of the tile form's multiply instruction; returns the FLOPs done.
-  double (*peak)(int64_t rounds);
+  uint64_t (*read)(const void *, size_t bytes); // streams through memory; returns a checksum
 };
 
 struct Kernel {
   const char *name;
   bool (*supported)();
   bool automatic; // whether selection by default and the list of kernels include it
-  const Arithmetic *arithmetic[2]; // by fk_precision: four each, by fk_type
-  uint64_t (*read)(const void *, size_t bytes); // streams through memory; returns a checksum
+  const Arithmetic *arithmetic[2]; // by fk_precision: FK_TYPES each, by fk_type
+  const Common *common;
 };
 
-// Largest dot_tokens of any arithmetic.
+// Most dot_tokens of any arithmetic.
 constexpr int kMaxDotTokens = 16;
 
-// Four each, by fk_type; kernels with faster units share FK_FULL_F32 with the instruction set below them.
-extern const Arithmetic kPortableFull[4], kAvx2Full[4], kAvx512Full[4];
-extern const Arithmetic kPortableFast[4], kAvx2Fast[4], kAvx512Fast[4];
-extern const Arithmetic kAvx512Bf16Fast[4], kAmxBf16Fast[4], kAmxEmulatedFast[4];
-uint64_t read_portable(const void *, size_t), read_avx2(const void *, size_t), read_avx512(const void *, size_t);
+// By fk_type; kernels with faster units share FK_FULL_F32 with the instruction set below them.
+extern const Arithmetic kPortableFull[FK_TYPES], kAvx2Full[FK_TYPES], kAvx512Full[FK_TYPES];
+extern const Arithmetic kPortableFast[FK_TYPES], kAvx2Fast[FK_TYPES], kAvx512Fast[FK_TYPES];
+extern const Arithmetic kAvx512VnniFast[FK_TYPES], kAvx512Bf16Fast[FK_TYPES];
+extern const Arithmetic kAmxBf16Fast[FK_TYPES], kAmxEmulatedFast[FK_TYPES];
+extern const Common kPortableCommon, kAvx2Common, kAvx512Common;
 
 extern const Kernel *const kKernels[]; // best first, NULL-terminated
 

@@ -27,26 +27,46 @@ LayerCall::LayerCall(int threads)
 
 fk_status LayerCall::check(const fk_layer &layer, const fk_expert *experts, int count, const Routes &routes,
                            int tokens) {
-  const bool blocks = layer.type == FK_Q8_0;
-  if (layer.hidden <= 0 || tokens < 0 || count < 0 || routes.count < 0 || !known(layer.type, FK_Q8_0) ||
-      !known(layer.activation, FK_RELU) || !known(layer.precision, FK_FULL_F32) || (blocks && layer.hidden % kStep))
+  if (layer.hidden <= 0 || tokens < 0 || count < 0 || routes.count < 0 || !known(layer.up_type, FK_TYPES - 1) ||
+      !known(layer.down_type, FK_TYPES - 1) || !known(layer.activation, FK_RELU) ||
+      !known(layer.precision, FK_FULL_F32) || layer.hidden % kPortableFull[layer.up_type].block)
     return FK_INVALID;
+  const int block = kPortableFull[layer.down_type].block;
   for (int i = 0; i < routes.count; i++)
     if (routes.tokens[i] < 0 || routes.tokens[i] >= tokens) return FK_INVALID;
   for (int i = 0; i < count; i++) {
     const fk_expert &e = experts[i];
     if (!e.up || !e.down || e.row_begin < 0 || e.row_end < e.row_begin || e.first_route < 0 || e.routes < 0 ||
-        e.first_route > routes.count - e.routes || (!e.gate && layer.activation == FK_SWIGLU_CLAMPED) ||
-        (blocks && (e.row_begin % kStep || e.row_end % kStep)))
+        e.first_route > routes.count - e.routes || e.row_begin % block || e.row_end % block)
+      return FK_INVALID;
+    if (e.gate ? !known(layer.gate_type, FK_TYPES - 1) || layer.hidden % kPortableFull[layer.gate_type].block
+               : layer.activation == FK_SWIGLU_CLAMPED)
       return FK_INVALID;
   }
   return FK_OK;
 }
 
+// Gate and up read one packed copy of the tokens: where their elements differ, both are computed in floats.
+void LayerCall::choose(const Kernel &kernel, const fk_expert *experts, int count) {
+  const fk_layer &layer = job_.layer;
+  gated_ = std::any_of(experts, experts + count, [](const fk_expert &e) { return e.gate != nullptr; });
+  const auto table = kernel.arithmetic[layer.precision];
+  job_.up = &table[layer.up_type];
+  job_.gate = gated_ ? &table[layer.gate_type] : job_.up;
+  job_.down = &table[layer.down_type];
+  if (job_.gate->tile_element != job_.up->tile_element) {
+    job_.gate = &kernel.arithmetic[FK_FULL_F32][layer.gate_type];
+    job_.up = &kernel.arithmetic[FK_FULL_F32][layer.up_type];
+  }
+  common_ = kernel.common;
+  layouts_.assign(1, job_.up->rows);
+  if (job_.gate->rows != job_.up->rows) layouts_.push_back(job_.gate->rows);
+}
+
 std::vector<Stage> LayerCall::plan(const Kernel &kernel, const fk_layer &layer, const fk_expert *experts, int count,
                                    const Routes &routes, const float *x, float *y, int tokens) {
-  arithmetic_ = &kernel.arithmetic[layer.precision][layer.type];
-  job_ = {layer, round_up(layer.hidden, kStep), x, y, nullptr};
+  job_ = {layer, nullptr, nullptr, nullptr, round_up(layer.hidden, kStep), x, y, {}};
+  choose(kernel, experts, count);
   add_tasks(experts, count, routes);
   std::vector<Stage> stages;
   rows_ready_ = false;
@@ -60,12 +80,13 @@ std::vector<Stage> LayerCall::plan(const Kernel &kernel, const fk_layer &layer, 
 }
 
 void LayerCall::poison(int byte) {
-  rows_x_.fill(byte);
+  for (Buffer &rows : rows_x_) rows.fill(byte);
   shared_.fill(byte);
   threads_scratch_.fill(byte);
 }
 
 void LayerCall::add_tasks(const fk_expert *experts, int count, const Routes &routes) {
+  const int dot_tokens = std::min({job_.gate->dot_tokens, job_.up->dot_tokens, job_.down->dot_tokens});
   tasks_.clear();
   for (int i = 0; i < count; i++) {
     const fk_expert &e = experts[i];
@@ -74,7 +95,7 @@ void LayerCall::add_tasks(const fk_expert *experts, int count, const Routes &rou
     task.expert = e;
     task.tokens = routes.tokens + e.first_route;
     task.weights = routes.weights + e.first_route;
-    task.form = e.routes <= arithmetic_->dot_tokens ? Form::dot : Form::tile;
+    task.form = e.routes <= dot_tokens ? Form::dot : Form::tile;
     task.rows = e.row_end - e.row_begin;
     task.act_k = round_up(task.rows, kStep);
     task.vectors = round_up(e.routes, kVector) / kVector;
@@ -92,9 +113,9 @@ std::vector<LayerCall::Batch> LayerCall::place_tasks(int tokens) {
     const bool dot = task.form == Form::dot;
     rows |= dot;
     const int64_t routes = dot ? task.expert.routes : int64_t(task.vectors) * kVector;
-    const int64_t step = dot ? arithmetic_->dot_step : arithmetic_->tile_element * kStep; // bytes
-    const int64_t packed = dot ? 0 : aligned(routes * (job_.hidden_k / kStep) * step);
-    const int64_t act = aligned(routes * (task.act_k / kStep) * step);
+    const int64_t packed = dot ? 0 : aligned(routes * job_.hidden_k * job_.up->tile_element);
+    const int64_t act = aligned(routes * (dot ? row_bytes(job_.down->rows, task.rows)
+                                              : int64_t(task.act_k) * job_.down->tile_element));
     if (batches.empty() || used + packed + act > kBatchBytes) {
       batches.push_back({i, i});
       used = 0;
@@ -109,7 +130,9 @@ std::vector<LayerCall::Batch> LayerCall::place_tasks(int tokens) {
     tasks_[i].packed = base + places[i].first;
     tasks_[i].act = base + places[i].second;
   }
-  if (rows) job_.rows_x = rows_x_.reserve(size_t(int64_t(tokens) * (job_.hidden_k / kStep) * arithmetic_->dot_step));
+  for (const Rows layout : layouts_)
+    if (rows)
+      job_.rows_x[int(layout)] = rows_x_[int(layout)].reserve(size_t(tokens * row_bytes(layout, job_.layer.hidden)));
   return batches;
 }
 
@@ -124,7 +147,7 @@ void LayerCall::add_preparation(std::vector<Stage> &stages, Batch batch, int tok
     if (tasks_[i].form == Form::tile) pieces->push_back({i, 0, tasks_[i].vectors * slices});
   }
   // Row by row where an expert wants rows, unless an earlier batch has them.
-  const int rows = dot && !rows_ready_ ? tokens : 0;
+  const int rows = dot && !rows_ready_ ? tokens * int(layouts_.size()) : 0;
   rows_ready_ |= dot;
   const int zeros = stages.empty() && job_.layer.overwrite ? (tokens + kZeroRows - 1) / kZeroRows : 0;
   int chunks = rows + zeros;
@@ -134,7 +157,7 @@ void LayerCall::add_preparation(std::vector<Stage> &stages, Batch batch, int tok
   }
   if (chunks == 0) return;
   stages.push_back({chunks, [this, pieces, rows, zeros, slices, tokens](int chunk, int) {
-                      if (chunk < rows) return arithmetic_->convert_row(job_, chunk);
+                      if (chunk < rows) return common_->convert_row(job_, layouts_[chunk / tokens], chunk % tokens);
                       if (chunk < rows + zeros) {
                         const int first = (chunk - rows) * kZeroRows, count = std::min(kZeroRows, tokens - first);
                         const int64_t hidden = job_.layer.hidden;
@@ -145,7 +168,7 @@ void LayerCall::add_preparation(std::vector<Stage> &stages, Batch batch, int tok
                                                       [&](const Piece &p) { return chunk < p.end; });
                       const int part = chunk - piece->begin, k = part % slices * kSlice;
                       const int end = std::min(k + kSlice, job_.hidden_k);
-                      arithmetic_->pack(job_, tasks_[piece->task], part / slices, k, end);
+                      common_->pack(job_, tasks_[piece->task], part / slices, k, end);
                     }});
 }
 
@@ -163,7 +186,7 @@ void LayerCall::add_gate_up(std::vector<Stage> &stages, Batch batch) {
   }
   stages.push_back({int(pieces->size()), [this, pieces](int chunk, int thread) {
                       const Piece &piece = (*pieces)[chunk];
-                      arithmetic_->gate_up(job_, tasks_[piece.task], scratch_of(thread), piece.begin, piece.end);
+                      common_->gate_up(job_, tasks_[piece.task], scratch_of(thread), piece.begin, piece.end);
                     }});
 }
 
@@ -178,7 +201,7 @@ void LayerCall::add_down(std::vector<Stage> &stages, Batch batch) {
   stages.push_back({(hidden + step - 1) / step, [this, batch, step, hidden](int chunk, int thread) {
                       const int c0 = chunk * step, c1 = std::min(c0 + step, hidden);
                       for (int i = batch.begin; i < batch.end; i++)
-                        arithmetic_->down(job_, tasks_[i], scratch_of(thread), c0, c1);
+                        common_->down(job_, tasks_[i], scratch_of(thread), c0, c1);
                     }});
 }
 

@@ -31,6 +31,7 @@ private:
     int begin, end;
   };
 
+  void choose(const Kernel &kernel, const fk_expert *experts, int count);
   void add_tasks(const fk_expert *experts, int count, const Routes &routes);
   std::vector<Batch> place_tasks(int tokens);
   void add_preparation(std::vector<Stage> &stages, Batch batch, int tokens);
@@ -39,11 +40,13 @@ private:
   Scratch scratch_of(int thread) const;
 
   const int threads_;
-  const Arithmetic *arithmetic_ = nullptr;
+  bool gated_ = false; // whether any expert is
+  const Common *common_ = nullptr;
   Job job_ = {};
-  bool rows_ready_ = false; // job_.rows_x is filled by a stage already planned
+  std::vector<Rows> layouts_; // in which the dot form of gate and up wants tokens
+  bool rows_ready_ = false;   // job_.rows_x is filled by a stage already planned
   std::vector<Task> tasks_;
-  Buffer rows_x_, shared_, threads_scratch_;
+  Buffer rows_x_[kRowsLayouts], shared_, threads_scratch_;
   char *threads_base_;
 };
 

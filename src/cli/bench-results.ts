@@ -1,6 +1,6 @@
 import type { Measurement } from '../engine/benchmark.js';
-import type { Hardware } from '../engine/machine.js';
 import type { LayerTimeline } from '../engine/timeline.js';
+import type { Hardware } from '../loading/machine.js';
 
 /** All that a run of `fiddler bench` found. */
 export interface BenchResults {

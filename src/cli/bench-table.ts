@@ -1,7 +1,7 @@
 import type { CopyRates } from '../devices/link.js';
 import { contenderName, type Measurement } from '../engine/benchmark.js';
-import type { Hardware } from '../engine/machine.js';
 import type { Workbench } from '../engine/workbench.js';
+import type { Hardware } from '../loading/machine.js';
 
 /** What was loaded and what one expert costs here. @param rates of plain copies, where they were measured */
 export function describe(session: Workbench, past: number, layerUs: number, rates?: CopyRates): Record<string, string> {
@@ -41,12 +41,13 @@ export function machineLine({ cpu, cores, ram, accelerator }: Hardware): string 
 }
 
 export function workloadName(m: Measurement): string {
-  return m.kind === 'decode' ? `decode at ${m.past}` : `prefill ${m.tokens}`;
+  const at = m.sequences && m.sequences > 1 ? `${m.sequences} at ` : 'at ';
+  return m.kind === 'decode' ? `decode ${at}${m.past}` : `prefill ${m.tokens}`;
 }
 
 /** Tokens a second of the slowest and the fastest run. */
-export function spreadOf({ tokens, seconds }: Measurement): { low: number; high: number } {
-  return { low: tokens / seconds.max, high: tokens / seconds.min };
+export function spreadOf({ tokens, sequences = 1, seconds }: Measurement): { low: number; high: number } {
+  return { low: (sequences * tokens) / seconds.max, high: (sequences * tokens) / seconds.min };
 }
 
 /** The measurements for a terminal. */
@@ -63,16 +64,19 @@ export function table(found: readonly Measurement[]): string {
       workloadName(m),
       contenderName(m),
       m.rate.toFixed(2),
+      m.sequences ? (m.rate / m.sequences).toFixed(2) : '',
       spread,
       m.predicted?.toFixed(2) ?? '',
       lanes,
+      m.expertsPerStep?.toFixed(1) ?? '',
+      (m.expertBytesPerToken / 1e6).toFixed(0),
       moved,
       `${hits}`,
       ahead,
     ];
   });
-  const head = ['workload', 'policy', 'tokens/s', 'min–max', 'predicted', 'resident/streamed/CPU', 'expert GB/s'];
-  head.push('cache hits', 'prefetched useful/wasted');
+  const head = ['workload', 'policy', 'tokens/s', 'each', 'min–max', 'predicted', 'resident/streamed/CPU'];
+  head.push('experts a step', 'MB a token', 'expert GB/s', 'cache hits', 'prefetched useful/wasted');
   const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)));
   return [head, ...rows].map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join('  ')).join('\n');
 }

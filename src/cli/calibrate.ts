@@ -1,14 +1,16 @@
 import type { Command } from 'commander';
 import { prepareEnvironment } from '../devices/environment.js';
-import type { Rates } from '../engine/rates.js';
 import type { Sample } from '../experts/costs.js';
+import type { Rates } from '../pace/rates.js';
 import type { ThreadRate } from '../planning/calibrate.js';
-import { addCommon, addMachineOptions } from './options.js';
-import { addSyntheticOptions, modelArgument, type PlanFlags, sourceOf } from './plan.js';
+import { addModelArgument } from './model.js';
+import { addCommon, addMachineOptions, type ModelFlags } from './options.js';
 import { figure } from './plan-report.js';
+import { addSyntheticOptions, plannedSource, type SyntheticFlags } from './synthetic.js';
 import { warn } from './warn.js';
 
-interface CalibrateFlags extends PlanFlags {
+interface CalibrateFlags extends ModelFlags, SyntheticFlags {
+  json?: boolean;
   thorough?: boolean;
 }
 
@@ -24,18 +26,17 @@ export function addCalibrate(program: Command): void {
     .description(
       'Measures what a model’s pieces take on this machine, with a sample of random weights, and stores it for `plan` and for loading.',
     )
-    .addArgument(modelArgument())
     .option('--thorough', 'repeat more: about a minute in place of under 10 seconds')
     .option('--json', 'one JSON object');
-  addSyntheticOptions(addMachineOptions(command));
-  addCommon(command, EXAMPLES).action(calibrateModel);
+  addSyntheticOptions(addMachineOptions(addModelArgument(command)));
+  addCommon(command, EXAMPLES).action((_: unknown, flags: CalibrateFlags) => calibrateModel(flags));
 }
 
-async function calibrateModel(model: string, flags: CalibrateFlags): Promise<void> {
+async function calibrateModel(flags: CalibrateFlags): Promise<void> {
   prepareEnvironment(flags);
   const { calibrate, CAREFUL, THOROUGH } = await import('../planning/calibrate.js');
-  const { entryFile } = await import('../engine/calibration.js');
-  const source = await sourceOf(model, flags);
+  const { entryFile } = await import('../pace/calibration.js');
+  const source = await plannedSource(flags);
   const { rates, key, bytes, threads } = calibrate(
     source,
     { ...flags, onWarning: warn },

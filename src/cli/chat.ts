@@ -1,15 +1,17 @@
-import { createInterface, type Interface } from 'node:readline';
+import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { FiddlerError } from '../errors.js';
 import type { Conversation, Model, Report } from '../index.js';
 import { AnswerPrinter } from './answer.js';
 import { Ending } from './ending.js';
+import { messages } from './messages.js';
+import { addModelArgument } from './model.js';
 import { openModel } from './open.js';
 import {
   addCommon,
   addLearningOptions,
-  addModelOptions,
+  addLoadOptions,
   addSamplingOptions,
   generateOptions,
   type ModelFlags,
@@ -20,9 +22,9 @@ import { plural, rate } from './report.js';
 const COMMANDS = '/reset starts a new conversation, /exit ends, Ctrl-C stops an answer';
 
 const EXAMPLES = `
-fiddler chat --model ~/models/Mixtral-8x7B-Instruct-v0.1
+fiddler chat ~/models/Mixtral-8x7B-Instruct-v0.1
 fiddler chat --system "Answer in one sentence." --temperature 0.3
-printf 'Hello!\\nWho are you?\\n' | fiddler chat --model DIR`;
+printf 'Hello!\\nWho are you?\\n' | fiddler chat DIR`;
 
 interface ChatFlags extends ModelFlags, SamplingFlags {
   system?: string;
@@ -34,15 +36,15 @@ export function addChat(program: Command): void {
     .command('chat')
     .summary('hold a conversation')
     .description(
-      `A conversation in the model's own chat template; a model without one goes on with what was said. Each line of stdin is a turn. ${COMMANDS}.`,
+      `A conversation in the model's own chat template; a model without one goes on with what was said. Each line of stdin is a turn; lines that are pasted at a terminal are one. ${COMMANDS}.`,
     )
     .option('--system <text>', 'a system message')
     .option('--show-reasoning', 'print what a model thinks before it answers, too');
   addSamplingOptions(
-    addLearningOptions(addModelOptions(command)),
+    addLearningOptions(addLoadOptions(addModelArgument(command))),
     'what the context holds; 256 without a chat template',
   );
-  addCommon(command, EXAMPLES).action(chat);
+  addCommon(command, EXAMPLES).action((_: unknown, flags: ChatFlags) => chat(flags));
 }
 
 async function chat(flags: ChatFlags): Promise<void> {
@@ -77,31 +79,17 @@ class Dialogue {
     terminal.on('SIGINT', () => this.ending.interrupt());
     try {
       if (this.#interactive) note(`${this.model.info.name}: ${COMMANDS}`);
-      for await (const line of this.#lines(terminal)) {
-        if (line === '/exit') break;
-        if (line === '/reset') this.conversation.reset();
-        else if (line === '/help') note(COMMANDS);
-        else if (line.startsWith('/')) note(`there is no command ${line}; ${COMMANDS}`);
-        else if (line !== '') await this.#turn(line);
+      for await (const message of messages(terminal, this.#interactive)) {
+        const command = message.trimEnd(); // anything else that begins with a slash is said, such as the name of a file
+        if (command === '/exit') break;
+        if (command === '/reset') this.conversation.reset();
+        else if (command === '/help') note(COMMANDS);
+        else if (message.trim() !== '') await this.#turn(message);
         if (signal.aborted) break;
       }
     } finally {
       signal.removeEventListener('abort', close);
       close();
-    }
-  }
-
-  async *#lines(terminal: Interface): AsyncGenerator<string> {
-    const lines = terminal[Symbol.asyncIterator]();
-    let open = true;
-    terminal.once('close', () => {
-      open = false;
-    });
-    for (;;) {
-      if (this.#interactive && open) terminal.prompt(); // would read stdin again once closed
-      const { value, done } = await lines.next();
-      if (done) return;
-      yield value.trim();
     }
   }
 

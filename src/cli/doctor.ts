@@ -1,8 +1,6 @@
 import type { Command } from 'commander';
-import { type AcceleratorExamination, type Examination, examineMachine } from '../devices/examination.js';
+import type { AcceleratorExamination, Examination } from '../devices/examination.js';
 import { POLICIES } from '../experts/policies/index.js';
-import { silenceLog } from '../ggml/backend.js';
-import { FAMILIES } from '../models/index.js';
 import { addCommon } from './options.js';
 import { VERSION } from './package.js';
 import { formatBytes } from './report.js';
@@ -31,19 +29,32 @@ export function addDoctor(program: Command): void {
   addCommon(command, EXAMPLES).action(doctor);
 }
 
-function doctor({ json, refresh = false, debug }: DoctorFlags): void {
+async function doctor({ json, refresh = false, debug }: DoctorFlags): Promise<void> {
+  const { examineMachine } = await import('../devices/examination.js');
+  const { ARCHITECTURES } = await import('../models/gguf/index.js');
+  const { FAMILIES } = await import('../models/index.js');
+  const { silenceLog } = await import('../native/ggml/backend.js');
+  const { COMPUTED_TYPES } = await import('../weights/gguf/types.js');
   if (!debug) silenceLog();
   const examination = examineMachine(refresh);
   const policies = POLICIES.map(({ name, summary }) => ({ name, summary }));
   const families = FAMILIES.map(({ name, modelType }) => name ?? modelType);
-  const found = { version: VERSION, ...examination, policies, families };
+  const architectures = ARCHITECTURES.map(({ name }) => name);
+  const types = COMPUTED_TYPES;
+  const found = { version: VERSION, ...examination, policies, families, architectures, types };
   process.stdout.write(json ? `${JSON.stringify(found)}\n` : formatExamination(found));
 }
 
 function formatExamination(
-  found: Examination & { version: string; policies: { name: string; summary: string }[]; families: string[] },
+  found: Examination & {
+    version: string;
+    policies: { name: string; summary: string }[];
+    families: string[];
+    architectures: string[];
+    types: readonly string[];
+  },
 ): string {
-  const { version, cpu, ram, accelerators, auto, libraries, ggml, policies, families } = found;
+  const { version, cpu, ram, accelerators, auto, libraries, ggml, policies, families, architectures, types } = found;
   return [
     `Fiddler ${version}, Node ${process.versions.node}, ${process.platform}-${process.arch}\n`,
     table('CPU', [
@@ -59,7 +70,11 @@ function formatExamination(
       'Policies',
       policies.map((p, i) => [p.name, `${p.summary}${i === 0 ? ' (default)' : ''}`]),
     ),
-    table('Models', [['families', families.join(', ')]]),
+    table('Models', [
+      ['families', families.join(', ')],
+      ['GGUF', architectures.join(', ')],
+      ['types', types.join(', ')],
+    ]),
     table(
       `Libraries (ggml ${ggml})`,
       libraries.map(({ file, version }) => [version ?? '', file]),
@@ -71,7 +86,8 @@ function coresOf({ cores, hardwareThreads }: Examination['cpu']): string {
   return `${cores} may be used${hardwareThreads > cores ? ` (of ${hardwareThreads} hardware threads)` : ''}`;
 }
 
-function acceleratorRows({ name, summary, works, fault, devices }: AcceleratorExamination): Row[] {
+/** A line a device. */
+export function acceleratorRows({ name, summary, works, fault, devices }: AcceleratorExamination): Row[] {
   if (devices.length === 0) return [[name, works ? `works: ${summary}` : `not usable: ${fault}`]];
   return devices.map((device, i) => {
     const state = device.fault
@@ -80,7 +96,8 @@ function acceleratorRows({ name, summary, works, fault, devices }: AcceleratorEx
         ? 'works, in software: not for auto'
         : 'works';
     const memory = `${formatBytes(device.free)} free of ${formatBytes(device.total)}`;
-    return [i === 0 ? name : '', `${state}; ${device.name}, ${device.description}, ${memory}`];
+    const lack = device.lack === undefined ? '' : `; ${device.lack}`;
+    return [i === 0 ? name : '', `${state}; ${device.name}, ${device.description}, ${memory}${lack}`];
   });
 }
 

@@ -33,6 +33,8 @@ function failureOf({ code, message }: NodeJS.ErrnoException): Ended | FiddlerErr
  */
 export class Ending {
   readonly #controller = new AbortController();
+  /** Ends the process once an interrupted command has taken too long. */
+  #deadline: { die: () => void; timer: NodeJS.Timeout } | undefined;
   /** While set, Ctrl-C does this instead. */
   onInterrupt: (() => void) | undefined;
   /** Nobody reads standard output any more. */
@@ -59,6 +61,14 @@ export class Ending {
     this.signal.throwIfAborted();
   }
 
+  /** Lets the command take so many seconds more to end by itself. */
+  allow(seconds: number): void {
+    const { die } = this.#deadline ?? {};
+    if (!die) return;
+    clearTimeout(this.#deadline!.timer);
+    this.#deadline!.timer = setTimeout(die, GRACE + 1000 * seconds).unref();
+  }
+
   #endBy(name: NodeJS.Signals, exitCode: number): void {
     // A native call may block the engine thread, and with it the end of the process, for long.
     const die = () => {
@@ -66,7 +76,7 @@ export class Ending {
       process.kill(process.pid, name);
     };
     if (this.signal.aborted) die();
-    else setTimeout(die, GRACE).unref();
+    else this.#deadline = { die, timer: setTimeout(die, GRACE).unref() };
     this.#controller.abort(new Ended(exitCode));
   }
 

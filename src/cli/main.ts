@@ -2,27 +2,37 @@
 import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError } from 'commander';
 import { FiddlerError } from '../errors.js';
-import { addBench } from './bench.js';
-import { addCalibrate } from './calibrate.js';
-import { addChat } from './chat.js';
-import { addDoctor } from './doctor.js';
+import { leaveDeletedFolder } from '../native/os/working-folder.js';
 import { Ended, endWithOutput } from './ending.js';
 import { addCommon } from './options.js';
-import { addPlan } from './plan.js';
-import { addProfile } from './profile.js';
-import { addRun } from './run.js';
-import { addScore } from './score.js';
-import { addSimulate } from './simulate.js';
+
+/** Every command, and what adds it to the program. */
+const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  run: async () => (await import('./run.js')).addRun,
+  chat: async () => (await import('./chat.js')).addChat,
+  serve: async () => (await import('./serve.js')).addServe,
+  batch: async () => (await import('./batch.js')).addBatch,
+  score: async () => (await import('./score.js')).addScore,
+  profile: async () => (await import('./profile.js')).addProfile,
+  doctor: async () => (await import('./doctor.js')).addDoctor,
+  pull: async () => (await import('./pull.js')).addPull,
+  bench: async () => (await import('./bench.js')).addBench,
+  plan: async () => (await import('./plan.js')).addPlan,
+  calibrate: async () => (await import('./calibrate.js')).addCalibrate,
+  simulate: async () => (await import('./simulate.js')).addSimulate,
+};
 
 const EXAMPLES = `
 fiddler run
 fiddler run "The old house stood" --max-tokens 100
-fiddler chat --model ~/models/Mixtral-8x7B-Instruct-v0.1
+fiddler chat ~/models/Mixtral-8x7B-Instruct-v0.1
 fiddler run --help`;
 
 // V8 optimises a function after so many bytes of its bytecode, by default 66 KiB, on threads of its own. Those take cores
 // from ggml's threads, which wait for each other: what is not that hot costs a first answer more than it gains.
 setFlagsFromString('--interrupt-budget=300000');
+
+leaveDeletedFolder();
 
 const program = new Command('fiddler')
   .description(
@@ -31,15 +41,10 @@ const program = new Command('fiddler')
   .exitOverride()
   .configureOutput({ outputError: () => {} }); // errors are printed below, all in one form
 addCommon(program, EXAMPLES);
-addRun(program);
-addChat(program);
-addScore(program);
-addProfile(program);
-addDoctor(program);
-addBench(program);
-addPlan(program);
-addCalibrate(program);
-addSimulate(program);
+// Of a command that is named no other's modules are read, which would take longer than to refuse an option.
+const [first, second] = process.argv.slice(2);
+const named = (first === 'help' ? second : first) ?? '';
+for (const name of Object.hasOwn(COMMANDS, named) ? [named] : Object.keys(COMMANDS)) (await COMMANDS[name]!())(program);
 process.on('uncaughtException', (error) => process.exit(report(error)));
 endWithOutput();
 try {
@@ -52,12 +57,10 @@ try {
 function report(error: unknown): number {
   if (error instanceof Ended) return error.exitCode;
   if (error instanceof CommanderError) return reportUsage(error);
-  const known = error instanceof FiddlerError;
-  const message = error instanceof Error ? error.message : String(error);
-  const line = known ? message : `internal error: ${message}; run again with --debug and report what it prints`;
-  process.stderr.write(`fiddler: ${line.replaceAll(/\s*\n\s*/g, ' ')}\n`);
+  const { code, message } = FiddlerError.of(error);
+  process.stderr.write(`fiddler: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
   if (process.argv.includes('--debug') && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-  return known && error.code === 'usage' ? 2 : 1;
+  return code === 'usage' ? 2 : 1;
 }
 
 function reportUsage({ code, exitCode, message }: CommanderError): number {

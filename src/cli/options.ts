@@ -1,13 +1,15 @@
 import { type Command, Option } from 'commander';
-import { GENERATE_DEFAULTS } from '../engine/sampling.js';
 import { POLICIES } from '../experts/policies/index.js';
 import type { GenerateOptions, LoadOptions } from '../index.js';
-import { BUNDLED_MODEL, VERSION } from './package.js';
+import { LONGEST_CONTEXT } from '../options.js';
+import { GENERATE_DEFAULTS } from '../sampling/sampling.js';
+import type { ModelName } from './model.js';
+import { VERSION } from './package.js';
 import { bytes, integer, number, onOff, several, share } from './parse.js';
 
 /** Options of every command that loads a model. */
-export interface ModelFlags extends Omit<LoadOptions, 'onProgress' | 'onWarning'> {
-  model: string;
+export interface ModelFlags extends ModelName, Omit<LoadOptions, 'onProgress' | 'onWarning'> {
+  yes?: boolean;
 }
 
 /** Options of every command that generates. */
@@ -23,10 +25,16 @@ export function addCommon(command: Command, examples: string): Command {
     .addHelpText('after', `\nExamples:\n${examples.trim().replaceAll(/^/gm, '  ')}`);
 }
 
-export function addModelOptions(command: Command): Command {
-  const model = new Option('--model <dir>', 'folder of the model, or the id of a downloaded Hugging Face repository');
-  command.addOption(model.default(BUNDLED_MODEL, 'the bundled mini-mixtral'));
-  return addMachineOptions(command.addOption(policyOption().default(POLICIES[0]!.name)));
+/** Options that say how a model is loaded. */
+export function addLoadOptions(command: Command): Command {
+  const loading = command
+    .addOption(policyOption().default(POLICIES[0]!.name))
+    .option('--trace <file>', 'write what the routers choose into this file, for `fiddler simulate --trace`');
+  return addYes(addMachineOptions(loading));
+}
+
+export function addYes(command: Command): Command {
+  return command.option('-y, --yes', 'download a model that is not here without asking');
 }
 
 export function policyOption(): Option {
@@ -76,7 +84,7 @@ export function addMachineOptions(command: Command): Command {
       integer(1),
     )
     .addOption(new Option('--dtype <type>', 'f32 upcasts everything').choices(['auto', 'f32']).default('auto'))
-    .option('--ctx <tokens>', "context length (default: the model's own, up to 4096)", integer(1))
+    .option('--ctx <tokens>', "context length (default: the model's own, up to 4096)", integer(1, LONGEST_CONTEXT))
     .option('--debug', 'print what the libraries log, and stack traces of errors');
 }
 
@@ -112,7 +120,7 @@ export function addSamplingOptions(command: Command, maxTokens = `${GENERATE_DEF
 /** The options of `load` among all flags. */
 export function loadOptions(flags: ModelFlags): LoadOptions {
   const { accelerator, gpuMemory, expertsResident, policy, expertCache, prefetch } = flags;
-  const { cpuKernels, threads, dtype, ctx, profile, learn, rebalance, debug } = flags;
+  const { cpuKernels, threads, dtype, ctx, sequences, profile, learn, rebalance, trace, debug } = flags;
   return {
     accelerator,
     gpuMemory,
@@ -124,9 +132,11 @@ export function loadOptions(flags: ModelFlags): LoadOptions {
     threads,
     dtype,
     ctx,
+    sequences,
     profile,
     learn,
     rebalance,
+    trace,
     debug,
   };
 }

@@ -32,11 +32,30 @@ export function integer(min: number, max = Number.MAX_SAFE_INTEGER): Parser<numb
   };
 }
 
+/** Integers within [min, max], as '1,8,32' or '1 8 32'. */
+export function integers(min: number, max = Number.MAX_SAFE_INTEGER): Parser<number[]> {
+  const range = max === Number.MAX_SAFE_INTEGER ? `of ${min} or more` : `from ${min} to ${max}`;
+  return (text) => {
+    const values = listed(text);
+    if (!values?.every((value) => value >= min && value <= max))
+      throw new InvalidArgumentError(`It must be integers ${range}, separated by commas, such as 1,8,32.`);
+    return values;
+  };
+}
+
+/** Integers without signs between commas or spaces; undefined where the text is something else. */
+function listed(text: string): number[] | undefined {
+  const parts = text.trim().split(/\s*,\s*|\s+/);
+  return parts.every((part) => /^\d+$/.test(part) && Number.isSafeInteger(Number(part)))
+    ? parts.map(Number)
+    : undefined;
+}
+
 /** A number within [min, max], `min` itself only where `inclusive`. */
 export function number(min: number, max = Number.MAX_VALUE, inclusive = true): Parser<number> {
   const upper = max === Number.MAX_VALUE ? '' : `, at most ${max}`;
   return (text) => {
-    const value = DECIMAL.test(text) ? Number(text) : Number.NaN;
+    const value = DECIMAL.test(min < 0 ? text.replace(/^-/, '') : text) ? Number(text) : Number.NaN;
     if (!(value <= max && (inclusive ? value >= min : value > min)))
       throw new InvalidArgumentError(`It must be a number ${inclusive ? 'of at least' : 'above'} ${min}${upper}.`);
     return value;
@@ -51,6 +70,14 @@ export const bytes: Parser<number> = (text) => {
     : Number.NaN;
   if (!(value >= 1 && value <= Number.MAX_SAFE_INTEGER))
     throw new InvalidArgumentError('It must be a size such as 24GiB (2^30 bytes each), 8GB (10^9) or 500MB.');
+  return value;
+};
+
+/** Seconds, as '30s', '5m' or '30'. */
+export const seconds: Parser<number> = (text) => {
+  const [, amount = '', unit = 's'] = /^([\d.]+)\s*(s|m)?$/.exec(text.trim()) ?? [];
+  const value = DECIMAL.test(amount) ? Number(amount) * (unit === 'm' ? 60 : 1) : Number.NaN;
+  if (!(value >= 0 && value <= 86_400)) throw new InvalidArgumentError('It must be a time such as 30s or 5m.');
   return value;
 };
 
@@ -70,10 +97,9 @@ export const onOff: Parser<boolean> = (text) => {
 
 /** Token ids, as '1,17,42' or '1 17 42'. */
 export const tokens: Parser<number[]> = (text) => {
-  const ids = text.trim().split(/\s*,\s*|\s+/);
-  if (!ids.every((id) => /^\d+$/.test(id) && Number.isSafeInteger(Number(id))))
-    throw new InvalidArgumentError('It must be token ids separated by commas, such as 1,17,42.');
-  return ids.map(Number);
+  const ids = listed(text);
+  if (!ids) throw new InvalidArgumentError('It must be token ids separated by commas, such as 1,17,42.');
+  return ids;
 };
 
 /** One more of an option that may be given several times. */

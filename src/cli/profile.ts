@@ -6,8 +6,9 @@ import type { Profile } from '../experts/profile.js';
 import type { Model, Prompt } from '../index.js';
 import { Ending } from './ending.js';
 import { heatMapSvg } from './heat-map-svg.js';
+import { addModelArgument } from './model.js';
 import { openModel } from './open.js';
-import { addCommon, addModelOptions, type ModelFlags } from './options.js';
+import { addCommon, addLoadOptions, type ModelFlags } from './options.js';
 import { tokens } from './parse.js';
 import { formatProfileReport, type HeldOut, heldOut, residencies } from './profile-report.js';
 import { countingProgress } from './progress.js';
@@ -39,7 +40,6 @@ export function addProfile(program: Command): void {
     .description(
       'Counts how often each expert is chosen over texts, shows it as a heat map, and stores it: whenever the model is loaded from then on, its most popular experts are resident first. Without --data it shows what is stored, to which `run` and `chat` add unless told --no-learn.',
     )
-    .argument('[model]', 'folder of the model, as --model')
     .option('--data <file...>', 'texts to count over, in place of what is stored; - is stdin')
     .option(
       '--held-out <file...>',
@@ -49,12 +49,8 @@ export function addProfile(program: Command): void {
     .option('--svg <file>', 'write the heat map as a drawing')
     .option('--out <file>', 'write the profile to this file, for --profile, and store nothing')
     .option('--json', 'one JSON object');
-  addModelOptions(command);
-  addCommon(command, EXAMPLES).action((argument: string | undefined, flags: ProfileFlags) => {
-    if (argument !== undefined && command.getOptionValueSource('model') === 'cli')
-      throw new FiddlerError('usage', 'the model was given twice', 'give its folder or --model');
-    return profile({ ...flags, model: argument ?? flags.model });
-  });
+  addLoadOptions(addModelArgument(command));
+  addCommon(command, EXAMPLES).action((_: unknown, flags: ProfileFlags) => profile(flags));
 }
 
 async function profile(flags: ProfileFlags): Promise<void> {
@@ -129,7 +125,7 @@ async function count(model: Model, texts: readonly Prompt[], signal: AbortSignal
 
 /** The profile that a load with these flags would take. @throws FiddlerError `usage` where there is none */
 async function stored(flags: ProfileFlags): Promise<Profile> {
-  const { folderProfile } = await import('../engine/popularity.js'); // slow to import, and not needed for the help
+  const { folderProfile } = await import('../loading/popularity.js'); // slow to import, and not needed for the help
   const found = folderProfile(flags.model, { profile: flags.profile, onWarning: warn });
   if (!found)
     throw new FiddlerError('usage', 'no profile of this model is stored', 'count over a text with --data FILE');

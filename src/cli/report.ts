@@ -23,13 +23,13 @@ export function formatReport(report: Report): string {
     ['prefill', `${plural(report.promptTokens, 'token')}${cached}, ${rate(report.prefillRate)}`],
   ];
   if (report.generatedTokens > 0) rows.push(['first token', `after ${seconds(report.ttft)}`]);
-  if (report.seed !== undefined) {
+  if (report.seed !== undefined || report.generatedTokens > 0) {
     rows.push(
       ['decode', `${plural(report.generatedTokens, 'token')}, ${rate(report.decodeRate)}; ${FINISHES[report.finish]}`],
       ...(report.expected && report.generatedTokens > 1 ? [predicted(report.expected)] : []),
-      ['seed', `${report.seed}`],
     );
   }
+  if (report.seed !== undefined) rows.push(['seed', `${report.seed}`]);
   rows.push(['experts', expertsLine(experts)]);
   for (const name of ['resident', 'streamed', 'cpu'] as const) rows.push([`  ${LANE_NAMES[name]}`, lane(lanes[name])]);
   if (used(report.cache)) rows.push(['  cache', cacheWork(report.cache)]);
@@ -77,10 +77,10 @@ function cacheWork({ hits, usefulPrefetches: useful, wastedPrefetches: wasted }:
   return `${`${hits}`.padStart(7)} of those streamed were there already${prefetches}`;
 }
 
-function expertsLine({ resident, total, profiled, hitRate, exchanged }: Report['experts']): string {
+function expertsLine({ resident, total, profiled, hitRate, exchanged, types }: Report['experts']): string {
   const by = resident > 0 && profiled > 0 ? ` by a profile of ${plural(profiled, 'token')}` : '';
   const moved = exchanged > 0 ? `, ${exchanged} exchanged` : '';
-  return `${resident} of ${total} resident${by}${moved}, hit rate ${percent(hitRate)}`;
+  return `${resident} of ${total} resident${by}${moved}, hit rate ${percent(hitRate)}; ${types}`;
 }
 
 export function percent(share: number): string {

@@ -2,17 +2,19 @@ import { readFileSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
 import { FiddlerError } from '../errors.js';
 import type { Prompt, ScoredText, Scoring } from '../index.js';
+import { MOST_LOGPROBS } from '../options.js';
 import { Ending } from './ending.js';
+import { addModelName } from './model.js';
 import { openModel } from './open.js';
-import { addCommon, addModelOptions, type ModelFlags } from './options.js';
+import { addCommon, addLoadOptions, type ModelFlags } from './options.js';
 import { integer, tokens } from './parse.js';
 import { readPrompt, refuseBoth } from './prompt.js';
 import { formatReport, plural } from './report.js';
 
 const EXAMPLES = `
 fiddler score "The old house stood on the hill."
-fiddler score chapter.txt --model ~/models/Mixtral-8x7B-v0.1
-fiddler score --tokens 1,17,42 --json --logprobs 5 --model DIR`;
+fiddler score chapter.txt -m ~/models/Mixtral-8x7B-v0.1
+fiddler score --tokens 1,17,42 --json --logprobs 5 -m DIR`;
 
 interface ScoreFlags extends ModelFlags {
   tokens?: number[];
@@ -24,11 +26,18 @@ export function addScore(program: Command): void {
   const command = program
     .command('score')
     .summary('how likely a text is')
-    .description('Prints the natural log-probability of each token given those before it, and the perplexity.')
+    .description(
+      'Prints the natural log-probability of each token given those before it, and the perplexity. A control token that is written out in the text (</s>) is that token, as in the reference tokenizers.',
+    )
     .argument('[text]', 'a text, or the path of a file that holds one; "-" or a pipe reads it from stdin')
     .option('--tokens <ids>', 'token ids in place of a text, e.g. 1,17,42', tokens);
-  addModelOptions(command)
-    .option('--logprobs <k>', 'add the k likeliest tokens of each position and their log-probabilities', integer(0), 0)
+  addLoadOptions(addModelName(command))
+    .option(
+      '--logprobs <k>',
+      'add the k likeliest tokens of each position and their log-probabilities',
+      integer(0, MOST_LOGPROBS),
+      0,
+    )
     .option(
       '--json',
       'one JSON object a line: {"position", "token", "logprob", "top", "text"} each, then {"report", "perplexity"}',
@@ -62,8 +71,16 @@ async function score(argument: string | undefined, flags: ScoreFlags): Promise<v
 async function readText(argument: string | undefined, signal: AbortSignal): Promise<Prompt> {
   const text = await readPrompt(argument, signal);
   if (text === undefined) throw new FiddlerError('usage', 'there is no text', 'give one, pipe it in, or give --tokens');
-  if (text !== argument || !statSync(text, { throwIfNoEntry: false })?.isFile()) return text;
-  return readFileSync(text, 'utf8');
+  if (text !== argument) return text;
+  if (statSync(text, { throwIfNoEntry: false })?.isFile()) return readFileSync(text, 'utf8');
+  if (!looksLikeFile(text)) return text;
+  const remedy = `check its name; a text that looks like one comes from a pipe: echo ${text} | fiddler score -`;
+  throw new FiddlerError('file', `there is no file ${text}`, remedy);
+}
+
+/** One word with a slash, or with what ends the names of files. */
+function looksLikeFile(text: string): boolean {
+  return /^\S*([/\\]|\.\w{1,5}$)\S*$/.test(text);
 }
 
 /** Writes a line a position; gives the log-probabilities. */

@@ -1,6 +1,9 @@
 import { FiddlerError } from '../errors.js';
-import { type DeviceInfo, devices, loadBackend } from '../ggml/backend.js';
-import { loadLibraries } from '../ggml/libraries.js';
+import { computeCapabilities } from '../native/cuda-driver.js';
+import { type DeviceInfo, devices, loadBackend } from '../native/ggml/backend.js';
+import { loadLibraries } from '../native/ggml/libraries.js';
+import { Type } from '../native/ggml/tensor.js';
+import { lackOfCode } from './cuda-code.js';
 import { Device } from './device.js';
 
 /** A place to compute everything but the missing experts. */
@@ -12,26 +15,41 @@ export interface AcceleratorKind {
   library?: string;
   /** A GPU: has memory of its own, and whether it works is found out before it is used. */
   gpu: boolean;
+  /** Compute capabilities of its devices, in ggml's order, where it has such. */
+  capabilities?: () => string[];
+  /** What the packaged library lacks for a device of that capability. */
+  lack?: (capability: string, fails: boolean) => string | undefined;
   /** Attention reads the KV cache in steps of at least so many rows, a power of two. */
   cacheStep: number;
+  /**
+   * Type of the KV cache where weights have their stored types. ggml's CPU kernel sums values of F16 in float16 in calls
+   * of fewer than 64 tokens: over thousands of tokens the sum loses digits, then overflows.
+   */
+  cacheType: Type;
 }
 
-/** What ggml's CUDA and Vulkan kernels for attention take at a time. */
-const GPU_STEP = 256;
-/** What its CPU kernels do, which divide the rows between threads: of twice as many as there are, half do nothing. */
-const CPU_STEP = 64;
+/** What GPUs have in common: CUDA's and Vulkan's kernels for attention take so many rows at a time and sum in float32. */
+export const GPU = { gpu: true, cacheStep: 256, cacheType: Type.F16 } as const;
+/** The CPU's kernels divide the rows between threads: of twice as many as there are, half do nothing. */
+const CPU = { gpu: false, cacheStep: 64, cacheType: Type.F32 } as const;
 
 /** Every accelerator, in the order in which `auto` tries those that are GPUs. */
 export const ACCELERATORS: readonly AcceleratorKind[] = [
-  { name: 'cuda', summary: 'an NVIDIA GPU', library: 'cuda', gpu: true, cacheStep: GPU_STEP },
-  { name: 'vulkan', summary: 'a GPU of any make', library: 'vulkan', gpu: true, cacheStep: GPU_STEP },
+  {
+    name: 'cuda',
+    summary: 'an NVIDIA GPU',
+    library: 'cuda',
+    capabilities: computeCapabilities,
+    lack: lackOfCode,
+    ...GPU,
+  },
+  { name: 'vulkan', summary: 'a GPU of any make', library: 'vulkan', ...GPU },
   {
     name: 'host',
     summary: 'the CPU with buffers and a budget of its own, as a stand-in for a GPU',
-    gpu: false,
-    cacheStep: CPU_STEP,
+    ...CPU,
   },
-  { name: 'none', summary: 'everything on the CPU, in place', gpu: false, cacheStep: CPU_STEP },
+  { name: 'none', summary: 'everything on the CPU, in place', ...CPU },
 ];
 
 /** The accelerator of that name. @throws FiddlerError `usage` */

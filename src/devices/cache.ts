@@ -1,22 +1,22 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { threadId } from 'node:worker_threads';
 import { z } from 'zod';
+import { expandPath, homeFolder } from '../native/os/home.js';
 
 /** Fiddler's folder for what can be found out again: FIDDLER_CACHE, or as the platform has it. */
 export function cacheFolder(
   platform: NodeJS.Platform = process.platform,
   env: NodeJS.ProcessEnv = process.env,
 ): string {
-  if (env.FIDDLER_CACHE) return env.FIDDLER_CACHE;
-  const home = homedir();
+  if (env.FIDDLER_CACHE) return expandPath(env.FIDDLER_CACHE, env);
+  const home = homeFolder(env);
   const own: Partial<Record<NodeJS.Platform, string>> = {
     darwin: join(home, 'Library', 'Caches'),
     win32: env.LOCALAPPDATA || join(home, 'AppData', 'Local'),
   };
-  return join(own[platform] ?? (env.XDG_CACHE_HOME || join(home, '.cache')), 'fiddler');
+  return expandPath(join(own[platform] ?? (env.XDG_CACHE_HOME || join(home, '.cache')), 'fiddler'), env);
 }
 
 const stampSchema = z.object({ key: z.string(), time: z.number() });

@@ -22,7 +22,9 @@ export function bestDevice({ devices }: Probe): ProbedDevice | undefined {
 
 /** Why no device of a probe works, in one line. */
 export function faultOf({ devices, fault }: Probe): string {
-  return devices.find((d) => d.fault !== undefined)?.fault ?? fault ?? 'it has no device';
+  const faulty = devices.find((d) => d.fault !== undefined);
+  if (!faulty) return fault ?? 'it has no device';
+  return faulty.lack === undefined ? faulty.fault! : `${faulty.fault}; ${faulty.lack}`;
 }
 
 /**

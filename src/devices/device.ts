@@ -1,9 +1,10 @@
-import { api, type Pointer } from '../ggml/api.js';
-import { Backend, Buffer, Event, GraphAllocator } from '../ggml/backend.js';
-import { Graph } from '../ggml/graph.js';
-import { type Mapping, mapAnonymous, unmap, view } from '../ggml/memory.js';
-import { registerMemory, unregisterMemory } from '../ggml/pinned.js';
-import { type Tensor, TensorContext } from '../ggml/tensor.js';
+import { api, type Pointer } from '../native/ggml/api.js';
+import { Backend, Buffer, Event, GraphAllocator } from '../native/ggml/backend.js';
+import { Graph } from '../native/ggml/graph.js';
+import { registerMemory, unregisterMemory } from '../native/ggml/pinned.js';
+import { type Tensor, TensorContext } from '../native/ggml/tensor.js';
+import { mapAnonymous, view } from '../native/os/memory.js';
+import { hold, Resources } from '../native/resources.js';
 
 /** Where tensors lie and graphs run: the CPU or an accelerator, with one stream for computing and one for copies. */
 export class Device {
@@ -11,13 +12,18 @@ export class Device {
   /** A second stream where the device has one, so that copies run beside computation; else the first. */
   readonly copies: Backend;
   readonly bufferType: Pointer;
+  /** Waits until nothing is queued, and frees everything that was made here. */
+  readonly free: () => void;
   private readonly allocator: GraphAllocator;
-  private readonly buffers: Buffer[] = [];
-  private readonly pinned: Pointer[] = [];
-  private readonly ranges: Mapping[] = [];
+  private readonly resources = new Resources();
+  /** Graphs that were not freed yet. */
+  private readonly graphs = new Resources();
   private readonly ledger = new Map<string, number>();
   /** Bytes of the largest graph that was only counted. */
   private counted = 0;
+  /** How often the memory of graphs grew: those that were made before must not be computed any more. */
+  moves = 0;
+  private reserved = 0;
 
   constructor(
     readonly name: string,
@@ -28,10 +34,27 @@ export class Device {
     /** What would be taken is only counted: tensors get addresses of the host's that nobody touches. */
     readonly countsOnly = false,
   ) {
-    this.compute = new Backend(pointer);
-    this.copies = streams === 2 ? new Backend(pointer) : this.compute;
+    this.free = hold(() => this.end());
+    const { resources } = this;
+    this.compute = resources.during(() => new Backend(pointer));
+    this.copies = streams === 2 ? resources.during(() => new Backend(pointer)) : this.compute;
     this.bufferType = api().deviceBufferType(pointer);
-    this.allocator = new GraphAllocator(this.bufferType);
+    this.allocator = resources.during(() => new GraphAllocator(this.bufferType));
+  }
+
+  private end(): void {
+    try {
+      this.wait();
+    } finally {
+      this.graphs.free();
+      this.resources.free();
+    }
+  }
+
+  /** Returns once nothing is queued. */
+  wait(): void {
+    this.copies.synchronize();
+    this.compute.synchronize();
   }
 
   /** Bytes taken: every buffer and the memory of graphs. */
@@ -50,10 +73,9 @@ export class Device {
 
   /** Allocates every tensor of `context` on this device; `type` may be another kind of its memory. @throws FiddlerError `memory` */
   allocate(context: TensorContext, what: string, type = this.bufferType): Buffer {
-    const buffer = this.countsOnly
-      ? this.setAside(context, type)
-      : Buffer.allocate(context, type, `${what} on ${this.name}`);
-    this.buffers.push(buffer);
+    const buffer = this.resources.during(() =>
+      this.countsOnly ? this.setAside(context, type) : Buffer.allocate(context, type, `${what} on ${this.name}`),
+    );
     this.ledger.set(what, (this.ledger.get(what) ?? 0) + buffer.bytes);
     return buffer;
   }
@@ -61,7 +83,6 @@ export class Device {
   /** Address space for the tensors of `context`, as large as a buffer for them would be. */
   private setAside(context: TensorContext, type: Pointer): Buffer {
     const range = mapAnonymous('counted memory', Buffer.sizeOf(context, type));
-    this.ranges.push(range);
     const buffer = Buffer.over(range.address, range.bytes);
     let at = range.address;
     for (const tensor of context.tensors) {
@@ -78,19 +99,28 @@ export class Device {
 
   /** Makes room for the intermediate tensors of such a graph. @throws FiddlerError `memory` */
   reserve(capacity: number, build: (g: Graph) => void): void {
-    const graph = new Graph(capacity);
+    const graph = this.graphs.during(() => new Graph(capacity));
     build(graph);
     if (this.countsOnly) this.counted = Math.max(this.counted, this.allocator.sizeOf(graph));
     else this.allocator.reserve(graph);
     graph.free();
+    this.noteMove();
   }
 
-  /** Builds a graph and gives its tensors their addresses; it can be computed any number of times. */
+  /** Builds a graph and gives its tensors their addresses; it can be computed any number of times while `moves` stays the same. */
   graph(capacity: number, build: (g: Graph) => void): Graph {
-    const graph = new Graph(capacity);
+    const graph = this.graphs.during(() => new Graph(capacity));
     build(graph);
     this.allocator.assign(graph);
+    this.noteMove();
     return graph;
+  }
+
+  private noteMove(): void {
+    const { bytes } = this.allocator;
+    if (bytes === this.reserved) return;
+    this.reserved = bytes;
+    this.moves++;
   }
 
   /** Builds and computes a graph that is needed once. */
@@ -106,21 +136,17 @@ export class Device {
    */
   pin(address: Pointer, bytes: number): boolean {
     const pinned = registerMemory(this.pointer, address, bytes);
-    if (pinned) this.pinned.push(address);
+    if (pinned) this.resources.during(() => hold(() => unregisterMemory(this.pointer, address)));
     return pinned;
   }
 
   event(): Event | undefined {
-    return this.copies === this.compute ? undefined : Event.create(this.pointer);
+    return this.copies === this.compute ? undefined : this.resources.during(() => Event.create(this.pointer));
   }
 
-  free(): void {
-    for (const address of this.pinned) unregisterMemory(this.pointer, address);
-    this.allocator.free();
-    for (const buffer of this.buffers) buffer.free();
-    for (const range of this.ranges) unmap(range);
-    if (this.copies !== this.compute) this.copies.free();
-    this.compute.free();
+  /** Frees every graph; only once nothing is queued. */
+  dropGraphs(): void {
+    this.graphs.free();
   }
 }
 

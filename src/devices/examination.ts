@@ -1,9 +1,9 @@
 import { cpus } from 'node:os';
 import { basename } from 'node:path';
-import { deviceMemory, devices } from '../ggml/backend.js';
-import { loadExpertKernels } from '../ggml/experts.js';
-import { ggmlVersion, libraryFeatures } from '../ggml/features.js';
-import { findLibraries } from '../ggml/libraries.js';
+import { deviceMemory, devices } from '../native/ggml/backend.js';
+import { ggmlVersion, libraryFeatures } from '../native/ggml/features.js';
+import { findLibraries } from '../native/ggml/libraries.js';
+import { loadExpertKernels } from '../native/kernels.js';
 import { ACCELERATORS, type AcceleratorKind, acceleratorKind, findDevices } from './accelerators.js';
 import { bestDevice, chooseAccelerator, faultOf } from './choice.js';
 import { availableRam, usableCores, usableCpus } from './cores.js';

@@ -1,6 +1,6 @@
-import type { Pointer } from '../ggml/api.js';
-import { Buffer } from '../ggml/backend.js';
-import { type Tensor, TensorContext, Type } from '../ggml/tensor.js';
+import type { Pointer } from '../native/ggml/api.js';
+import { Buffer } from '../native/ggml/backend.js';
+import { type Tensor, TensorContext, Type } from '../native/ggml/tensor.js';
 import type { Device } from './device.js';
 
 /** Bytes a second that plain copies from the host's memory to a device reach. */

@@ -1,6 +1,6 @@
-import type { Pointer } from '../ggml/api.js';
-import { Buffer } from '../ggml/backend.js';
-import { type Tensor, TensorContext, type Type } from '../ggml/tensor.js';
+import type { Pointer } from '../native/ggml/api.js';
+import { Buffer } from '../native/ggml/backend.js';
+import { type Tensor, TensorContext, type Type } from '../native/ggml/tensor.js';
 import type { Checkpoint, StoredTensor } from '../weights/checkpoint.js';
 import { typeInPlace } from '../weights/source.js';
 
@@ -13,7 +13,6 @@ interface Region {
 /** Tensors over the mapped checkpoint: the CPU computes with them where they lie in the files. */
 export class MappedTensors {
   private readonly regions: Region[];
-  private readonly contexts: TensorContext[] = [];
 
   constructor(checkpoint: Checkpoint) {
     this.regions = checkpoint.regions.map(({ address, bytes }) => ({
@@ -30,16 +29,9 @@ export class MappedTensors {
 
   /** A matrix [rows, columns] (PyTorch's order) at `address` inside the checkpoint. */
   at(address: Pointer, type: Type, rows: number, columns: number): Tensor {
-    const context = new TensorContext(1);
-    this.contexts.push(context);
-    const tensor = context.tensor(type, columns, rows);
+    const tensor = new TensorContext(1).tensor(type, columns, rows);
     const region = this.regions.find((r) => address >= r.address && address < r.end)!;
     region.buffer.place(tensor, address);
     return tensor;
-  }
-
-  free(): void {
-    for (const { buffer } of this.regions) buffer.free();
-    for (const context of this.contexts) context.free();
   }
 }

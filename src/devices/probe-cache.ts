@@ -8,7 +8,7 @@ import { SURROUNDINGS, vulkanDrivers } from './probe-presence.js';
 import { type Probe, probeSchema } from './probe-result.js';
 
 /** Raised when a probe checks something else than before, so that old results are not taken. */
-const REVISION = 1;
+const REVISION = 2;
 
 /** A fault may pass (memory that another process had taken), so it is tried again after a day, in milliseconds. */
 const FAULT_LIFETIME = 24 * 3600 * 1000;

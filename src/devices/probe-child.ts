@@ -1,8 +1,8 @@
 // Run as a process of its own by probe.ts: ggml ends the process on CUDA errors and failed assertions.
 import { writeSync } from 'node:fs';
-import { deviceMemory } from '../ggml/backend.js';
-import { withoutCoreDumps } from '../ggml/core-dump.js';
-import { endWithParent } from '../ggml/parent.js';
+import { deviceMemory } from '../native/ggml/backend.js';
+import { withoutCoreDumps } from '../native/os/core-dump.js';
+import { endWithParent } from '../native/os/parent.js';
 import { acceleratorKind, findDevices } from './accelerators.js';
 import { checkDevice } from './probe-graph.js';
 import { isSoftware, type ProbedDevice } from './probe-result.js';
@@ -16,10 +16,13 @@ function print(line: object): void {
 function probe(name: string): void {
   endWithParent();
   withoutCoreDumps();
-  const found = findDevices(acceleratorKind(name));
-  const devices = found.map(({ pointer, name, description, kind }): ProbedDevice => {
+  const accelerator = acceleratorKind(name);
+  const found = findDevices(accelerator);
+  const capabilities = accelerator.capabilities?.() ?? [];
+  const devices = found.map(({ pointer, name, description, kind }, i): ProbedDevice => {
     const type = kind === 'cpu' ? 'other' : kind;
-    return { name, description, kind: type, software: isSoftware(description), ...deviceMemory(pointer) };
+    const software = isSoftware(description);
+    return { name, description, kind: type, software, capability: capabilities[i], ...deviceMemory(pointer) };
   });
   print({ devices });
   for (const { pointer, description } of found) print({ fault: checkDevice(pointer, isSoftware(description)) });

@@ -1,6 +1,6 @@
-import { api } from '../ggml/api.js';
-import type { Graph } from '../ggml/graph.js';
-import { type Tensor, TensorContext, Type } from '../ggml/tensor.js';
+import { api } from '../native/ggml/api.js';
+import type { Graph } from '../native/ggml/graph.js';
+import { type Tensor, TensorContext, Type } from '../native/ggml/tensor.js';
 import { Device } from './device.js';
 
 const INPUTS = 64;

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { homeFolder } from '../native/os/home.js';
 import type { AcceleratorKind } from './accelerators.js';
 
 /** What decides, beside the library, whether a kind of GPU is there; replaced in tests. */
@@ -49,7 +49,7 @@ export function vulkanDrivers({ env, exists, list }: Surroundings = SURROUNDINGS
     split(paths).flatMap((path) => (path.endsWith('.json') ? [path].filter(exists) : manifests(path)));
   const only = env.VK_DRIVER_FILES ?? env.VK_ICD_FILENAMES;
   if (only) return named(only);
-  const home = env.HOME ?? homedir();
+  const home = homeFolder(env);
   const roots = [
     env.XDG_CONFIG_HOME || join(home, '.config'),
     ...split(env.XDG_CONFIG_DIRS || '/etc/xdg'),

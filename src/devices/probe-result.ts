@@ -10,6 +10,10 @@ const device = z.object({
   /** Memory in bytes; what was free when it was probed. */
   free: z.number(),
   total: z.number(),
+  /** Of an NVIDIA GPU, such as 8.6. */
+  capability: z.string().optional(),
+  /** What its library lacks for it, in one line; where it does not work, with the remedy. */
+  lack: z.string().optional(),
   /** Why it does not work, in one line; missing where it computed what it should. */
   fault: z.string().optional(),
 });

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
-import { findLibraries } from '../ggml/libraries.js';
+import { findLibraries } from '../native/ggml/libraries.js';
 import type { AcceleratorKind } from './accelerators.js';
 import { probeKey, recall, remember } from './probe-cache.js';
 import { whyAbsent } from './probe-presence.js';
@@ -64,7 +64,9 @@ export function probeInChild(
   if (!devices || devices.length === 0) return emptyProbe(stderr, death);
   const checked = devices.map((device, i) => {
     const check = checks[i] as { fault?: string } | undefined;
-    return { ...device, fault: check ? check.fault : death };
+    const fault = check ? check.fault : death;
+    const lack = device.capability && kind.lack?.(device.capability, fault !== undefined);
+    return { ...device, ...(lack && { lack }), fault };
   });
   return { devices: checked, absent: false };
 }

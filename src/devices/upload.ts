@@ -1,7 +1,7 @@
-import { api, type Pointer } from '../ggml/api.js';
-import { Buffer } from '../ggml/backend.js';
-import { mapAnonymous, unmap } from '../ggml/memory.js';
-import { rowBytes, type Tensor, TensorContext, type Type } from '../ggml/tensor.js';
+import { api, type Pointer } from '../native/ggml/api.js';
+import { Buffer } from '../native/ggml/backend.js';
+import { rowBytes, type Tensor, TensorContext, type Type } from '../native/ggml/tensor.js';
+import { mapAnonymous, unmap } from '../native/os/memory.js';
 import { convertTogether } from '../weights/conversions/crew.js';
 import type { Source } from '../weights/source.js';
 import { usableCpus } from './cores.js';

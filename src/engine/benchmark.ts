@@ -4,11 +4,16 @@ import type { LaneName } from '../experts/policy.js';
 import type { CacheWork, LaneWork } from '../experts/statistics.js';
 import type { Workbench } from './workbench.js';
 
-/** What is timed: decoding one token after another behind `past` tokens, or one prompt of `tokens` from nothing. */
+/**
+ * What is timed: decoding one token after another behind `past` tokens, for several sequences at once where `sequences`
+ * says so; or one prompt of `tokens` from nothing.
+ */
 export interface Workload {
   kind: 'decode' | 'prefill';
+  /** Of each sequence. */
   tokens: number;
   past: number;
+  sequences?: number;
 }
 
 /** What is compared: a policy, as it is loaded or with the expert cache and prefetch switched on or off. */
@@ -20,7 +25,7 @@ export interface Contender extends Caching {
 export interface Measurement extends Workload, Contender {
   runs: number;
   seconds: { median: number; min: number; max: number };
-  /** Tokens a second at the median. */
+  /** Tokens a second at the median, of all sequences in sum. */
   rate: number;
   /** What a plan says of it, where costs were measured. */
   predicted?: number;
@@ -30,6 +35,10 @@ export interface Measurement extends Workload, Contender {
   saved: CacheWork;
   /** Bytes of expert weights that the CPU read and the link carried, a second. */
   expertBytesPerSecond: number;
+  /** The same a token of any sequence. */
+  expertBytesPerToken: number;
+  /** Different experts a call of decoding, in all layers. */
+  expertsPerStep?: number;
 }
 
 export interface BenchmarkOptions {
@@ -94,18 +103,20 @@ export function rotated<T>(all: readonly T[], round: number): T[] {
   return [...all.slice(first), ...all.slice(0, first)];
 }
 
-function timed(session: Workbench, { kind, tokens, past }: Workload): Run {
+function timed(session: Workbench, { kind, tokens, past, sequences = 1 }: Workload): Run {
   const { vocabulary } = session.info;
-  const ids = Array.from({ length: tokens }, (_, i) => (i * 7919 + 17) % vocabulary);
+  const ids = Array.from({ length: tokens * sequences }, (_, i) => (i * 7919 + 17) % vocabulary);
   session.resetStatistics();
   const begin = performance.now();
   if (kind === 'prefill') session.prefill(ids, past);
-  else for (const [i, id] of ids.entries()) session.step([id], past + i);
+  else if (sequences === 1) for (const [i, id] of ids.entries()) session.step([id], past + i);
+  else for (let i = 0; i < tokens; i++) session.stepTogether(ids.slice(i * sequences, (i + 1) * sequences), past + i);
   const seconds = (performance.now() - begin) / 1000;
   return { seconds, lanes: session.lanes, saved: session.cache };
 }
 
-function predicted(session: Workbench, { kind, tokens, past }: Workload): number | undefined {
+function predicted(session: Workbench, { kind, tokens, past, sequences = 1 }: Workload): number | undefined {
+  if (kind === 'decode' && sequences > 1) return session.expectedTogether(sequences, past + (tokens >> 1));
   if (kind === 'decode') return session.expected(1, past + (tokens >> 1))?.decodeRate.value;
   const ttft = session.expected(tokens, past)?.ttft.value;
   return ttft && tokens / ttft;
@@ -114,16 +125,22 @@ function predicted(session: Workbench, { kind, tokens, past }: Workload): number
 function summary(contender: Contender, workload: Workload, runs: readonly Run[]): Measurement {
   const sorted = [...runs].sort((a, b) => a.seconds - b.seconds);
   const median = sorted[sorted.length >> 1]!;
-  const moved = median.lanes.cpu.bytes + median.lanes.streamed.bytes;
+  const { resident, streamed, cpu } = median.lanes;
+  const moved = cpu.bytes + streamed.bytes;
+  const tokens = workload.tokens * (workload.sequences ?? 1);
   return {
     ...workload,
     ...contender,
     runs: runs.length,
     seconds: { median: median.seconds, min: sorted[0]!.seconds, max: sorted.at(-1)!.seconds },
-    rate: workload.tokens / median.seconds,
+    rate: tokens / median.seconds,
     lanes: median.lanes,
     saved: median.saved,
     expertBytesPerSecond: moved / median.seconds,
+    expertBytesPerToken: moved / tokens,
+    ...(workload.kind === 'decode' && {
+      expertsPerStep: (resident.experts + streamed.experts + cpu.experts) / workload.tokens,
+    }),
   };
 }
 

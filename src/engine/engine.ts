@@ -1,26 +1,40 @@
+import type { FiddlerError } from '../errors.js';
 import type { Profile } from '../experts/profile.js';
-import type { GenerateOptions, LoadOptions, ModelInfo, Report, ScoredToken, TokenLogprob } from './options.js';
+import type { LoadOptions, ModelInfo, Report, ScoredToken } from '../options.js';
+import type { FoundAnswer } from '../sampling/beam-search.js';
+import type { BeamQuestion, Question } from './question.js';
+
+/** How a question ended. */
+export type Outcome = { report: Report } | { error: FiddlerError };
 
 /** A loaded model on its own thread's stack: everything here blocks. Lives inside the engine thread. */
 export interface Engine {
   readonly info: ModelInfo;
-  /** Ids after which generation ends (config.json and generation_config.json). */
-  readonly endTokens: ReadonlySet<number>;
+  /** Ids after which generation ends (config.json and generation_config.json); a tokenizer's own are added. */
+  readonly endTokens: Set<number>;
   /** Computes a little that counts for nothing, so that the first prompt is not slower than others. At most once, first. */
   warmUp(): void;
   /**
-   * Continues `prompt`; tokens already in the KV cache from an earlier call are not computed again.
-   * @param onToken called with each token as it is chosen; `true` ends generation (finish `stop`).
-   * @param cancelled asked between layers and tokens; `true` ends generation (finish `aborted`).
-   * @throws FiddlerError `context` (prompt longer than the context), `numeric` (logits that are not numbers), `usage` (ids outside the vocabulary)
+   * Continues a prompt from now on, a call of the model at each `advance`, beside whatever else was begun; tokens of it that are in the KV cache
+   * from earlier ones are not computed again.
+   * @param onEnd told once how it ended: with a report, or a FiddlerError (`numeric`: logits that are not numbers)
+   * @throws FiddlerError `context` (prompt longer than the context), `usage` (ids outside the vocabulary)
    */
-  generate(
-    prompt: readonly number[],
-    options: GenerateOptions,
-    onToken: (token: number, top?: TokenLogprob[]) => boolean,
-    cancelled: () => boolean,
-  ): Report;
-  /** Log-probability of each token given those before it. Errors as `generate`. */
+  begin(question: Question, onEnd: (outcome: Outcome) => void): void;
+  /**
+   * Searches for the likeliest answers as `begin` generates one, each beam a sequence.
+   * @param onEnd told once how it ended, and what was found, the best first
+   * @throws FiddlerError as `begin`; `usage`: more beams than sequences, more answers than beams
+   */
+  search(question: BeamQuestion, onEnd: (outcome: Outcome, found: readonly FoundAnswer[]) => void): void;
+  /** Computes the next call of the model for what was begun. @returns whether there is more to do */
+  advance(): boolean;
+  /**
+   * Has `advance` run `work` once what came before it has begun and `work` can have a sequence for itself, or once it was
+   * cancelled, when it needs none.
+   */
+  whenFree(work: () => void, cancelled: () => boolean): void;
+  /** Log-probability of each token given those before it. Errors as `begin` and its report. */
   score(
     tokens: readonly number[],
     logprobs: number,
@@ -41,5 +55,11 @@ export interface Engine {
   close(): void;
 }
 
+/** What a load is told, and whom it asks whether it is still wanted. */
+export interface Loading extends LoadOptions {
+  /** Called at every stage; what it throws ends the load. */
+  throwIfEnded?: () => void;
+}
+
 /** Loads the model in `dir`; blocks. */
-export type LoadEngine = (dir: string, options: LoadOptions) => Engine;
+export type LoadEngine = (dir: string, options: Loading) => Engine;

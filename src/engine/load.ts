@@ -1,25 +1,30 @@
 import { availableRam } from '../devices/cores.js';
 import { processMemory } from '../devices/process-memory.js';
 import { Uploader } from '../devices/upload.js';
+import { FiddlerError } from '../errors.js';
 import { costsOf } from '../experts/costs.js';
 import { pinExperts } from '../experts/pinning.js';
-import { residentTotal } from '../experts/placement.js';
 import type { Policy } from '../experts/policy.js';
 import { Rebalancer } from '../experts/rebalance.js';
-import { populate } from '../ggml/memory.js';
-import { expertTotals } from './blueprint.js';
-import { calibrationKey, forgetRates, ratesOf, recallRates } from './calibration.js';
-import { checkRam } from './fitting.js';
-import { modelRam, type ProcessUse, recallProcess, servedBytes, sumOf, totalRam } from './footprint.js';
-import { type Layout, layOut } from './layout.js';
-import type { LoadOptions } from './options.js';
-import { learnPopularity, profiledModel } from './popularity.js';
-import { folderSource, type ModelSource } from './source.js';
+import { TraceWriter } from '../experts/trace.js';
+import { layerBytes } from '../loading/blueprint.js';
+import { checkRam } from '../loading/fitting.js';
+import { modelRam, type ProcessUse, recallProcess, servedBytes, sumOf, totalRam } from '../loading/footprint.js';
+import { type Layout, layOut } from '../loading/layout.js';
+import { learnPopularity, profiledModel } from '../loading/popularity.js';
+import { folderSource, type ModelSource } from '../loading/source.js';
+import { populate } from '../native/os/memory.js';
+import { calibrationKey, forgetRates, ratesOf, recallRates } from '../pace/calibration.js';
+import type { Loading } from './engine.js';
 import { Workbench } from './workbench.js';
 
 /** Loads the model in the folder `dir`; blocks. @throws FiddlerError */
-export function loadEngine(dir: string, options: LoadOptions): Workbench {
-  return loadSource(folderSource(dir), options);
+export function loadEngine(dir: string, options: Loading): Workbench {
+  try {
+    return loadSource(folderSource(dir), options);
+  } catch (error) {
+    throw FiddlerError.of(error);
+  }
 }
 
 /**
@@ -27,38 +32,49 @@ export function loadEngine(dir: string, options: LoadOptions): Workbench {
  * @param compared policies that the session will use too: there is room for what they need, and costs are measured for them
  * @throws FiddlerError
  */
-export function loadSource(source: ModelSource, options: LoadOptions, compared: readonly Policy[] = []): Workbench {
+export function loadSource(source: ModelSource, options: Loading, compared: readonly Policy[] = []): Workbench {
   const begin = performance.now();
   const { available } = availableRam();
   const { anonymous } = processMemory();
   const layout = layOut(source, options, { compared });
   try {
+    options.throwIfEnded?.();
     const ram = ramOf(source, layout, options);
     // What the process takes already is a part of what is needed.
-    if (!source.inMemory) checkRam(ram.needed, available + anonymous);
-    const { experts, policy, profile } = layout;
-    const { expertLayers } = layout.blueprint;
-    fillLayout(layout, options.onProgress, options.rebalance);
-    const costed = options.rebalance || [policy, ...compared].some(({ byCost }) => byCost);
-    const key = calibrationKey(layout);
-    const rates = costed ? ratesOf(layout, key) : recallRates(key);
-    if (rates) experts.costs.set(costsOf(rates.experts), true);
-    const rebalancer = options.rebalance ? Rebalancer.create(experts, expertLayers, profile) : undefined;
-    if (options.rebalance && !rebalancer) {
-      options.onWarning?.('no layer has both resident and missing experts, so that there is nothing to rebalance');
-    }
+    if (!source.inMemory) checkRam(ram.needed, available + anonymous, layout.sizes.sequences);
+    const parts = layout.resources.during(() => prepare(layout, source, options, compared));
     const seconds = (performance.now() - begin) / 1000;
-    const profiled = profiledModel(source, expertLayers);
-    const close = () => {
-      if (options.learn) learnPopularity(source, expertLayers, experts.statistics.popularity);
-      layout.close();
-    };
-    const disproved = () => forgetRates(key);
-    return new Workbench({ ...layout, profiled, rebalancer, rates, disproved, seconds, ram: ram.reported, close });
+    return new Workbench({ ...layout, ...parts, seconds, ram: ram.reported });
   } catch (error) {
-    layout.close();
-    throw error;
+    throw FiddlerError.after(error, () => layout.close());
   }
+}
+
+/** Fills a layout, and measures what its pieces take where that is asked for. */
+function prepare(layout: Layout, source: ModelSource, options: Loading, compared: readonly Policy[]) {
+  const { experts, policy, profile } = layout;
+  const { expertLayers } = layout.blueprint;
+  const { throwIfEnded } = options;
+  fillLayout(layout, options);
+  const costed = options.rebalance || [policy, ...compared].some(({ byCost }) => byCost);
+  const key = calibrationKey(layout);
+  const rates = costed ? ratesOf(layout, key, throwIfEnded) : recallRates(key);
+  if (rates) experts.costs.set(costsOf(rates.experts), true);
+  throwIfEnded?.();
+  const rebalancer = options.rebalance ? Rebalancer.create(experts, expertLayers, profile) : undefined;
+  if (options.rebalance && !rebalancer) {
+    options.onWarning?.('no layer has both resident and missing experts, so that there is nothing to rebalance');
+  }
+  const learn = () => learnPopularity(source, expertLayers, experts.statistics.popularity);
+  const profiled = profiledModel(source, expertLayers);
+  return {
+    profiled,
+    rebalancer,
+    rates,
+    disproved: () => forgetRates(key),
+    learn: options.learn ? learn : undefined,
+    trace: options.trace === undefined ? undefined : new TraceWriter(options.trace, profiled.model, expertLayers),
+  };
 }
 
 /** What of RAM is needed, and what a session reports of it. */
@@ -70,20 +86,19 @@ function ramOf(source: ModelSource, layout: Layout, use: ProcessUse) {
 }
 
 /**
- * Puts a model's weights into their places, so that it can compute.
- * @param rebalance experts may come from the accelerator later
+ * Puts a model's weights into their places, so that it can compute. Where it may rebalance, experts may come from the
+ * accelerator later.
  * @returns what was copied, and how long that took
  */
 export function fillLayout(
   layout: Layout,
-  onProgress?: LoadOptions['onProgress'],
-  rebalance = false,
+  { onProgress, rebalance = false, throwIfEnded }: Pick<Loading, 'onProgress' | 'rebalance' | 'throwIfEnded'> = {},
 ): { bytes: number; seconds: number } {
   const { machine, experts, sizes } = layout;
   const begin = performance.now();
   const bytes = fill(layout, onProgress);
   const seconds = (performance.now() - begin) / 1000;
-  if (sizes.streams && machine.kind.gpu) pinMissing(layout, !rebalance);
+  if (sizes.streams && machine.kind.gpu) pinMissing(layout, !rebalance, throwIfEnded);
   if (experts.native) machine.yieldCores();
   return { bytes, seconds };
 }
@@ -91,34 +106,42 @@ export function fillLayout(
 /** Copies weights to where they are computed, in the type in which they are computed. */
 function fill(
   { checkpoint, blueprint, machine, parameters, host, experts, placement }: Layout,
-  onProgress?: LoadOptions['onProgress'],
+  onProgress?: Loading['onProgress'],
 ): number {
-  const { total, bytes } = expertTotals(blueprint);
-  const resident = residentTotal(placement);
-  const copies = blueprint.expertLayers.map((_, layer) => host.mustCopy(layer));
-  const copied = parameters.storedBytes + (copies.includes(true) ? total : resident) * bytes;
+  const { expertLayers } = blueprint;
+  const each = layerBytes(blueprint);
+  const copies = expertLayers.map((_, layer) => host.mustCopy(layer));
+  const copiedOf = (layer: number) => (copies[layer] ? expertLayers[layer]!.count : placement[layer]!.length);
+  const copied = each.reduce((sum, bytes, layer) => sum + copiedOf(layer) * bytes, parameters.storedBytes);
   let done = 0;
   const onBytes = (count: number) => {
     done += count;
     onProgress?.(done, copied);
   };
-  parameters.fill(checkpoint, machine.cpu, blueprint.embedding.name, onBytes);
+  parameters.fill(checkpoint, machine.cpu, blueprint.embedding.address, onBytes);
   populate(blueprint.embedding.address, blueprint.embedding.bytes);
-  experts.resident.fill(checkpoint, new Uploader(machine.cpu), () => onBytes(bytes));
-  for (const layer of blueprint.expertLayers.keys()) {
+  experts.resident.fill(checkpoint, new Uploader(machine.cpu), (layer) => onBytes(each[layer]!));
+  for (const layer of expertLayers.keys()) {
     for (const e of copies[layer] ? experts.resident.missing(layer) : []) {
       host.copy(layer, e);
-      onBytes(bytes);
+      onBytes(each[layer]!);
     }
   }
   return done;
 }
 
 /** Pins the experts that are not resident: in place where that is wanted and the driver does it, else in copies. */
-function pinMissing({ blueprint, machine, host, experts: { resident } }: Layout, inPlace: boolean): void {
+function pinMissing(
+  { blueprint, machine, host, experts: { resident } }: Layout,
+  inPlace: boolean,
+  throwIfEnded?: () => void,
+): void {
   const missing = blueprint.expertLayers.map((_, layer) => resident.missing(layer));
   if (inPlace && pinExperts(machine.accelerator, host, missing)) return;
   missing.forEach((experts, layer) => {
-    for (const e of experts) if (host.isInPlace(layer, e)) host.copy(layer, e);
+    for (const e of experts) {
+      throwIfEnded?.();
+      if (host.isInPlace(layer, e)) host.copy(layer, e);
+    }
   });
 }

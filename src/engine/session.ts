@@ -2,20 +2,27 @@ import { processMemory } from '../devices/process-memory.js';
 import { FiddlerError } from '../errors.js';
 import { type Profile, type ProfiledModel, profileOf } from '../experts/profile.js';
 import type { Rebalancer } from '../experts/rebalance.js';
+import { Statistics } from '../experts/statistics.js';
+import type { TraceWriter } from '../experts/trace.js';
+import type { Layout } from '../loading/layout.js';
+import { typesLine } from '../loading/types.js';
 import { layersOf } from '../models/model.js';
-import type { Engine } from './engine.js';
-import { Expectation } from './expectation.js';
-import { encode } from './forward.js';
-import type { Layout } from './layout.js';
-import { checkFinite, logprobOf, topLogprobs } from './logprobs.js';
-import { LOGIT_ROWS } from './network.js';
-import type { GenerateOptions, ModelInfo, Report, ScoredToken, TokenLogprob } from './options.js';
-import { readTexts } from './profiling.js';
-import type { Rates } from './rates.js';
-import { createSampler, GENERATE_DEFAULTS } from './sampling.js';
-import { Sequence } from './sequence.js';
+import type { GenerateOptions, ModelInfo, Report, ScoredToken } from '../options.js';
+import { Expectation } from '../pace/expectation.js';
+import type { Rates } from '../pace/rates.js';
+import { warmUp } from '../pace/warm-up.js';
+import { checkFinite, logprobOf, topLogprobs } from '../sampling/logprobs.js';
+import { Answer, type AnswerLimits } from './answer.js';
+import { Batching } from './batching.js';
+import { BeamAnswer } from './beams.js';
+import { ModelCalls } from './calls.js';
+import { checkBeams, checkPrompt, checkScoring, checkVocabulary } from './checks.js';
+import type { Engine, Outcome } from './engine.js';
+import { checkTexts, countChosen } from './profiling.js';
+import type { NextMask, OnToken, Question } from './question.js';
+import type { Sequence } from './sequence.js';
 import { Stopwatch } from './stopwatch.js';
-import { warmUp } from './warm-up.js';
+import type { Writing } from './writing.js';
 
 export interface SessionParts extends Omit<Layout, 'checkpoint' | 'parameters' | 'host'> {
   /** What names the model in its profile. */
@@ -24,23 +31,41 @@ export interface SessionParts extends Omit<Layout, 'checkpoint' | 'parameters' |
   /** What the model's pieces take here, where that is known; `disproved` is told where it is faster. */
   rates?: Rates;
   disproved?: () => void;
+  /** Stores which experts were chosen. */
+  learn?: () => void;
+  /** Writes down what the routers choose. */
+  trace?: TraceWriter;
   /** Seconds that loading took. */
   seconds: number;
   ram: Pick<ModelInfo['memory'], 'ram' | 'taken' | 'planned'>;
 }
 
+/** What a report says of an answer beside its times. */
+type Chosen = Pick<Writing, 'seed' | 'logprob'>;
+
+/** Of what was dropped before its turn. */
+const NOTHING = new Statistics([]);
+
 /** A loaded model with its KV cache: continues and scores token sequences. */
 export class Session implements Engine {
   readonly info: ModelInfo;
-  readonly endTokens: ReadonlySet<number>;
-  protected readonly sequence: Sequence;
+  readonly endTokens: Set<number>;
+  protected readonly batching: Batching;
   protected readonly expectation: Expectation;
+  protected readonly calls: ModelCalls;
 
   constructor(protected readonly parts: SessionParts) {
     const { blueprint, machine, policy, experts, sizes, profile, profiled } = parts;
-    this.sequence = new Sequence(parts);
+    this.calls = new ModelCalls(parts, () => this.batching.forget());
+    this.batching = new Batching({
+      ...parts,
+      calls: this.calls,
+      report: (answer, finish) => this.reportOf(answer, finish),
+      reportDropped: (answer) => this.report(answer.watch, 'aborted', answer, NOTHING),
+    });
     this.expectation = new Expectation(parts, parts.rates, parts.disproved);
-    this.endTokens = blueprint.endTokens;
+    this.endTokens = new Set(blueprint.endTokens);
+    experts.trace = parts.trace;
     this.info = {
       name: profiled.model,
       family: blueprint.family,
@@ -50,12 +75,14 @@ export class Session implements Engine {
       kernels: experts.kernels,
       vocabulary: blueprint.spec.vocabulary,
       context: sizes.context,
+      sequences: sizes.sequences,
       architecture: blueprint.spec.encoder ? 'encoder-decoder' : 'decoder',
       layers: layersOf(blueprint.spec).length,
       experts: {
         resident: experts.resident.count,
         total: blueprint.expertLayers.reduce((sum, l) => sum + l.count, 0),
         profiled: profile?.tokens ?? 0,
+        types: typesLine(blueprint),
       },
       memory: { accelerator: machine.accelerator === machine.cpu ? 0 : machine.accelerator.bytes, ...parts.ram },
       loadSeconds: parts.seconds,
@@ -64,50 +91,91 @@ export class Session implements Engine {
 
   warmUp(): void {
     const begin = performance.now();
-    warmUp(this.parts);
+    const { experts, trace } = this.parts;
+    experts.trace = undefined;
+    try {
+      this.calls.run(() => warmUp(this.parts));
+    } finally {
+      experts.trace = trace;
+    }
     this.info.loadSeconds += (performance.now() - begin) / 1000;
   }
 
+  /** As `begin` and `advance`, to the end. */
   generate(
     prompt: readonly number[],
     options: GenerateOptions,
-    onToken: (token: number, top?: TokenLogprob[]) => boolean,
+    onToken: OnToken,
     cancelled: () => boolean,
+    mask?: NextMask,
   ): Report {
-    this.checkTokens(prompt);
-    const watch = new Stopwatch(prompt.length);
-    const { encoder } = this.parts.blueprint.spec;
-    const tokens = encoder ? [encoder.start] : [...prompt];
-    const most = Math.min(options.maxTokens ?? GENERATE_DEFAULTS.maxTokens, this.info.context - tokens.length + 1);
-    const sampler = createSampler(options);
-    const seen = new Set(tokens);
-    this.parts.experts.statistics.reset();
-    watch.cachedTokens = this.sequence.reuse(prompt);
-    const read = !encoder || this.sequence.encode(prompt, cancelled);
-    let logits = read ? this.sequence.extend(tokens, cancelled) : undefined;
-    let finish: Report['finish'] = logits ? 'length' : 'aborted';
-    while (logits && watch.generated < most) {
-      checkFinite(logits);
-      const top = options.logprobs ? topLogprobs(logits, options.logprobs) : undefined;
-      const token = sampler.sample(logits, seen);
-      watch.token();
-      if (this.endTokens.has(token)) {
-        finish = 'end';
-        break;
-      }
-      tokens.push(token);
-      seen.add(token);
-      if (onToken(token, top)) {
-        finish = 'stop';
-        break;
-      }
-      if (watch.generated === most) break;
-      logits = this.sequence.extend(tokens, cancelled);
-      if (!logits) finish = 'aborted';
-    }
-    const report = this.report(watch, finish, sampler.seed);
+    let ended: Outcome | undefined;
+    this.begin({ prompt, options, onToken, cancelled, mask }, (outcome) => {
+      ended = outcome;
+    });
+    while (!ended) this.advance();
+    if ('error' in ended) throw ended.error;
+    return ended.report;
+  }
+
+  begin(question: Question, onEnd: (outcome: Outcome) => void): void {
+    checkPrompt(question.prompt, this.info);
+    this.batching.add(new Answer(question, this.limits), onEnd);
+  }
+
+  search(...[question, onEnd]: Parameters<Engine['search']>): void {
+    checkPrompt(question.prompt, this.info);
+    checkBeams(question.options, this.info);
+    const answer = new BeamAnswer(question, this.limits);
+    this.batching.add(answer, (outcome) => onEnd(outcome, answer.found));
+  }
+
+  private get limits(): AnswerLimits {
+    const { context } = this.info;
+    return { context, endTokens: this.endTokens, start: this.parts.blueprint.spec.encoder?.start };
+  }
+
+  advance(): boolean {
+    return this.batching.advance();
+  }
+
+  whenFree(work: () => void, cancelled: () => boolean): void {
+    this.batching.whenFree(work, cancelled);
+  }
+
+  private reportOf(answer: Writing, finish: Report['finish']): Report {
+    const { watch, expected } = answer;
+    if (!answer.alone) return this.reportBeside(watch, finish, answer); // what is foreseen is foreseen of one
+    const report = this.report(watch, finish, answer);
     this.expectation.note(report);
-    return options.expected ? { ...report, expected: this.expectation.ofGeneration(report) } : report;
+    return expected ? { ...report, expected: this.expectation.ofGeneration(report) } : report;
+  }
+
+  /** Has `work` done with an empty sequence of its own. */
+  protected withSequence<T>(work: (sequence: Sequence) => T): T {
+    const { sequences } = this.batching;
+    while (!sequences.hasFree()) this.advance();
+    const sequence = sequences.take([]);
+    try {
+      if (this.batching.idle) this.parts.experts.statistics.reset();
+      sequence.forget();
+      const outcome = this.calls.run(() => this.settled(sequence, work));
+      if ('error' in outcome) throw outcome.error;
+      return outcome.result;
+    } finally {
+      sequences.give(sequence);
+    }
+  }
+
+  /** Logits that are not numbers are of this sequence alone, and what others have in the KV cache stays. */
+  private settled<T>(sequence: Sequence, work: (sequence: Sequence) => T): { result: T } | { error: FiddlerError } {
+    try {
+      return { result: work(sequence) };
+    } catch (error) {
+      if (!(error instanceof FiddlerError && error.code === 'numeric')) throw error;
+      this.batching.clear(sequence);
+      return { error };
+    }
   }
 
   score(
@@ -116,25 +184,28 @@ export class Session implements Engine {
     onToken: (scored: ScoredToken) => void,
     cancelled: () => boolean,
   ): Report {
-    if (this.parts.blueprint.spec.encoder) refuseScoring(this.info.name);
-    this.checkTokens(tokens);
-    const watch = new Stopwatch(tokens.length);
-    this.parts.experts.statistics.reset();
-    onToken({ position: 0, token: tokens[0]! });
-    const finished = this.evaluate(tokens, cancelled, (position, logits) => {
-      checkFinite(logits);
-      const token = tokens[position + 1];
-      if (token === undefined) return;
-      const top = logprobs > 0 ? topLogprobs(logits, logprobs) : undefined;
-      onToken({ position: position + 1, token, logprob: logprobOf(logits, token), top });
+    checkScoring(this.info);
+    checkPrompt(tokens, this.info);
+    if (this.calls.run(cancelled)) return this.report(new Stopwatch(tokens.length), 'aborted', {}, NOTHING);
+    return this.withSequence((sequence) => {
+      const watch = new Stopwatch(tokens.length);
+      onToken({ position: 0, token: tokens[0]! });
+      const finished = this.logitsOf(sequence, tokens, cancelled, (position, logits) => {
+        checkFinite(logits);
+        const token = tokens[position + 1];
+        if (token === undefined) return;
+        const top = logprobs > 0 ? topLogprobs(logits, logprobs) : undefined;
+        onToken({ position: position + 1, token, logprob: logprobOf(logits, token), top });
+      });
+      watch.prefilled();
+      const finish = finished ? 'length' : 'aborted';
+      return this.batching.idle ? this.report(watch, finish) : this.reportBeside(watch, finish);
     });
-    watch.prefilled();
-    return this.report(watch, finished ? 'length' : 'aborted');
   }
 
   /**
    * Computes `tokens` from an empty KV cache and gives the logits [vocabulary] after each.
-   * @param source what an encoder reads before; it is read again for the next prompt, whatever that is
+   * @param source what an encoder reads before
    * @returns false where it was cancelled
    */
   evaluate(
@@ -143,18 +214,21 @@ export class Session implements Engine {
     onLogits: (position: number, logits: Float32Array) => void,
     source?: readonly number[],
   ): boolean {
-    const { network, experts } = this.parts;
-    const { vocabulary } = this.info;
-    this.sequence.forget();
-    if (source && !encode(network, experts, source, cancelled)) return false;
-    return this.sequence.compute(tokens, cancelled, (first, count) => {
-      for (let from = 0; from < count; from += LOGIT_ROWS) {
-        const rows = Array.from({ length: Math.min(LOGIT_ROWS, count - from) }, (_, i) => from + i);
-        const logits = network.logits(rows);
-        for (const [i, row] of rows.entries()) {
-          onLogits(first + row, logits.subarray(i * vocabulary, (i + 1) * vocabulary));
-        }
-      }
+    return this.withSequence((sequence) => {
+      if (source && !sequence.encode(source, cancelled)) return false;
+      return this.logitsOf(sequence, tokens, cancelled, onLogits);
+    });
+  }
+
+  private logitsOf(
+    sequence: Sequence,
+    tokens: readonly number[],
+    cancelled: () => boolean,
+    onLogits: (position: number, logits: Float32Array) => void,
+  ): boolean {
+    return sequence.compute(tokens, cancelled, (first, count) => {
+      const rows = Array.from({ length: count }, (_, row) => row);
+      this.parts.network.eachLogits(rows, (logits, row) => onLogits(first + row, logits));
     });
   }
 
@@ -163,38 +237,29 @@ export class Session implements Engine {
     onProgress: (done: number, total: number) => void,
     cancelled: () => boolean,
   ): Profile | undefined {
-    const { experts, blueprint, profiled } = this.parts;
-    const { encoder } = blueprint.spec;
-    const { popularity } = experts.statistics;
-    const before = popularity.map((layer) => layer.slice());
-    const read = (tokens: readonly number[]) => {
-      this.checkTokens(tokens);
-      this.sequence.forget();
-      if (!encoder) return this.sequence.compute(tokens, cancelled);
-      const answer = [encoder.start, ...tokens.slice(0, -1)];
-      return this.sequence.encode(tokens, cancelled) && this.sequence.compute(answer, cancelled);
-    };
-    if (!readTexts(texts, this.info.context, read, onProgress)) return undefined;
-    const counts = popularity.map((layer, l) => layer.map((n, e) => n - before[l]![e]!));
-    return profileOf(profiled, blueprint.expertLayers, counts);
+    for (const text of texts) if (text.length > 0) checkVocabulary(text, this.info);
+    checkTexts(texts);
+    if (this.calls.run(cancelled)) return undefined;
+    const { profiled, blueprint } = this.parts;
+    const counts = this.withSequence((sequence) => {
+      return countChosen(this.parts, sequence, texts, this.info.context, onProgress, cancelled);
+    });
+    return counts && profileOf(profiled, blueprint.expertLayers, counts);
   }
 
-  private checkTokens(tokens: readonly number[]): void {
-    const { vocabulary, context } = this.info;
-    if (tokens.length === 0) throw new FiddlerError('usage', 'the prompt has no tokens', 'give some text');
-    if (tokens.length > context) {
-      const problem = `the prompt has ${tokens.length} tokens, but the context holds ${context}`;
-      throw new FiddlerError('context', problem, 'shorten it, or give a larger --ctx');
-    }
-    const wrong = tokens.find((t) => !Number.isInteger(t) || t < 0 || t >= vocabulary);
-    if (wrong !== undefined) {
-      const problem = `token ${wrong} is not in the vocabulary of ${vocabulary}`;
-      throw new FiddlerError('usage', problem, `use ids from 0 to ${vocabulary - 1}`);
-    }
+  /** What is counted goes to one report alone, so that reports add up. */
+  private reportBeside(watch: Stopwatch, finish: Report['finish'], chosen: Chosen = {}): Report {
+    const report = this.report(watch, finish, chosen);
+    this.parts.experts.statistics.reset();
+    return report;
   }
 
-  private report(watch: Stopwatch, finish: Report['finish'], seed?: number): Report {
-    const { statistics } = this.parts.experts;
+  private report(
+    watch: Stopwatch,
+    finish: Report['finish'],
+    { seed, logprob }: Chosen = {},
+    statistics = this.parts.experts.statistics,
+  ): Report {
     const { name, accelerator, policy, threads, kernels, experts, memory } = this.info;
     return {
       model: name,
@@ -205,6 +270,7 @@ export class Session implements Engine {
       seed,
       finish,
       ...watch.times(),
+      ...(logprob !== undefined && { logprob }),
       experts: { ...experts, hitRate: statistics.hitRate, exchanged: statistics.exchanges },
       lanes: statistics.lanes,
       cache: { ...statistics.cache },
@@ -213,17 +279,15 @@ export class Session implements Engine {
   }
 
   close(): void {
-    this.parts.experts.wait();
-    this.expectation.conclude();
-    this.parts.close();
+    try {
+      this.expectation.conclude();
+      this.parts.learn?.();
+    } finally {
+      try {
+        this.parts.trace?.close();
+      } finally {
+        this.calls.close();
+      }
+    }
   }
-}
-
-/** @throws FiddlerError `unsupported` */
-function refuseScoring(model: string): never {
-  throw new FiddlerError(
-    'unsupported',
-    `${model} is an encoder-decoder: it says how likely an answer is to a text, not how likely a text is`,
-    'score with a decoder-only model',
-  );
 }

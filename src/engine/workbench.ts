@@ -3,11 +3,11 @@ import type { Caching } from '../experts/experts.js';
 import type { Costs, Policy } from '../experts/policy.js';
 import type { OnSpan } from '../experts/spans.js';
 import type { Statistics } from '../experts/statistics.js';
-import { expertTotals } from './blueprint.js';
-import { encode } from './forward.js';
-import type { Hardware } from './machine.js';
-import type { Expected } from './options.js';
-import type { OnRouted } from './routes.js';
+import { expertTotals } from '../loading/blueprint.js';
+import type { Hardware } from '../loading/machine.js';
+import { encode, forward } from '../network/forward.js';
+import type { OnRouted } from '../network/routes.js';
+import type { Expected } from '../options.js';
 import { Session } from './session.js';
 
 /** A session of which benchmarks and comparisons see the parts: policies are exchanged, and pieces of its work repeated. */
@@ -17,6 +17,11 @@ export class Workbench extends Session {
     this.parts.experts.use(policy, caching);
     if (costs) this.parts.experts.costs.set(costs, false);
     this.info.policy = policy.name;
+  }
+
+  /** The next prompts are computed from their first tokens on. */
+  forgetSequences(): void {
+    this.batching.forget();
   }
 
   /** What this runs on. */
@@ -32,7 +37,8 @@ export class Workbench extends Session {
   /** Bytes a second of copies to the accelerator; undefined where it computes in the host's memory. */
   measureCopies(): CopyRates | undefined {
     const { accelerator, hostMemory, cpu } = this.parts.machine;
-    return accelerator.unified ? undefined : copyRates(accelerator, hostMemory.type, cpu.bufferType);
+    if (accelerator.unified) return undefined;
+    return this.calls.run(() => copyRates(accelerator, hostMemory.type, cpu.bufferType));
   }
 
   /** Bytes of the largest expert in the computed type. */
@@ -50,12 +56,45 @@ export class Workbench extends Session {
     return this.expectation.of(prompt, past);
   }
 
+  /** Tokens a second, in sum, of so many sequences that decode at once behind `past` tokens each, where rates are known. */
+  expectedTogether(sequences: number, past: number): number | undefined {
+    return this.expectation.together(sequences, past);
+  }
+
   /**
    * Computes `tokens` behind `past` made-up ones, and the logits after the last: the work of a call without what came
    * before it. The KV cache holds nothing of use afterwards.
    */
   step(tokens: readonly number[], past: number): Float32Array {
-    return this.sequence.computeBehind(tokens, past);
+    const { network, experts, sizes } = this.parts;
+    this.batching.forget();
+    return this.calls.run(() => {
+      if (past === 0) network.kept.begin(0, 0, tokens.length);
+      for (let from = 0; from < tokens.length; from += sizes.chunk) {
+        const call = network.madeUp(tokens.slice(from, from + sizes.chunk), past + from);
+        forward(network.decoder, experts, call, () => false);
+        this.parts.rebalancer?.afterCall(call[0]!.tokens.length);
+      }
+      return network.logits([(tokens.length - 1) % sizes.chunk]);
+    });
+  }
+
+  /**
+   * Computes the next token of as many sequences as there are `tokens`, each behind `past` made-up ones, in one call, and
+   * the logits [sequences, vocabulary] after them.
+   */
+  stepTogether(tokens: readonly number[], past: number): Float32Array {
+    const { network, experts, rebalancer } = this.parts;
+    this.batching.forget();
+    return this.calls.run(() => {
+      const call = tokens.flatMap((token, slot) => network.madeUp([token], past, slot));
+      forward(network.decoder, experts, call, () => false);
+      rebalancer?.afterCall(tokens.length);
+      const { vocabulary } = this.info;
+      const all = new Float32Array(tokens.length * vocabulary);
+      network.eachLogits([...tokens.keys()], (logits, i) => all.set(logits, i * vocabulary));
+      return all;
+    });
   }
 
   /** The work of as many calls as a prompt of these tokens takes; where an encoder reads it, with that of the start token. */
@@ -63,16 +102,20 @@ export class Workbench extends Session {
     const { network, experts, blueprint } = this.parts;
     const { encoder } = blueprint.spec;
     if (!encoder) return this.step(tokens, past);
-    encode(network, experts, tokens, () => false);
-    return this.step([encoder.start], 0);
+    return this.calls.run(() => {
+      encode(network, experts, tokens, 0, () => false);
+      return this.step([encoder.start], 0);
+    });
   }
 
   /** The work of a call but for its routed experts. @returns how many layers that were */
   stepWithoutExperts(tokens: readonly number[], past: number): number {
-    this.sequence.forget();
-    const decoder = this.parts.network.pretend(past);
-    const shape = decoder.begin(tokens, past);
-    for (const l of decoder.layers.keys()) decoder.attend(l, shape);
+    this.batching.forget();
+    const { decoder } = this.parts.network;
+    this.calls.run(() => {
+      const shape = decoder.begin(this.parts.network.madeUp(tokens, past));
+      for (const l of decoder.layers.keys()) decoder.attend(l, shape);
+    });
     return decoder.layers.length;
   }
 
@@ -83,12 +126,22 @@ export class Workbench extends Session {
 
   /** Repeats the experts of the last layer, all lanes at once. @returns milliseconds */
   replayExperts(): number {
-    return this.parts.experts.replay();
+    return this.calls.run(() => this.parts.experts.replay());
   }
 
   /** Repeats the experts of the last layer piece by piece. */
   recordExperts(onSpan: OnSpan): void {
-    this.parts.experts.record(onSpan);
+    this.calls.run(() => this.parts.experts.record(onSpan));
+  }
+
+  /** Exchanges a layer's first resident and first missing expert, as rebalancing does. @returns false where it lacks either */
+  exchangeExperts(layer: number): boolean {
+    const { experts } = this.parts;
+    const [evicted] = experts.resident.of(layer);
+    const [admitted] = experts.resident.missing(layer);
+    if (evicted === undefined || admitted === undefined) return false;
+    this.calls.run(() => experts.exchange({ layer, evicted, admitted }));
+    return true;
   }
 
   /** What the lanes did since the last call of `generate`, `score` or `resetStatistics`. */

@@ -1,5 +1,5 @@
-import type { Graph } from '../ggml/graph.js';
-import type { Tensor } from '../ggml/tensor.js';
+import type { Graph } from '../native/ggml/graph.js';
+import type { Tensor } from '../native/ggml/tensor.js';
 
 /** The matrices that an expert may have: all but down are multiplied by its input. */
 export const MATRICES = ['gate', 'value', 'up', 'down'] as const;
@@ -23,6 +23,8 @@ export const CLAMPED_SWIGLU = { alpha: 1.702, limit: 7 };
 export const ACTIVATIONS = {
   /** SwiGLU (arXiv 2002.05202): silu(gate) · up. */
   silu: { inner: ['gate', 'up'], build: (g, { gate, up }) => g.swiglu(gate, up) },
+  /** GeGLU (arXiv 2002.05202) with GELU's tanh approximation: gelu(gate) · up. */
+  'gelu-tanh': { inner: ['gate', 'up'], build: (g, { gate, up }) => g.geglu(gate, up) },
   'swiglu-clamped': {
     inner: ['gate', 'up'],
     build: (g, { gate, up }) => g.clampedSwiglu(gate, up, CLAMPED_SWIGLU.alpha, CLAMPED_SWIGLU.limit),

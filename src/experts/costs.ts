@@ -1,4 +1,4 @@
-import type { Costs } from './policy.js';
+import { type Costs, LANES, type LaneName, partOf, type Share } from './policy.js';
 
 /** For policies that do not ask. */
 export const NO_COSTS: Costs = {
@@ -48,4 +48,32 @@ export function interpolate(samples: readonly Sample[]): (tokens: number) => num
     const slope = Math.max(0, (b.ms - a.ms) / (b.tokens - a.tokens));
     return Math.max(0, a.ms + slope * (tokens - a.tokens));
   };
+}
+
+/** What each lane of a plan takes by itself, under the cost model: milliseconds. */
+export function laneTimes(plan: readonly Share[], costs: Costs, width: number): Record<LaneName | 'copies', number> {
+  const times = { resident: 0, streamed: 0, cpu: 0, copies: 0 };
+  const used = { resident: false, streamed: false, cpu: false };
+  for (const share of plan) {
+    const { lane, tokens } = share;
+    const part = partOf(share, width);
+    used[lane] = true;
+    times[lane] += part * (lane === 'cpu' ? costs.cpu(tokens) : costs.accelerator(tokens));
+    if (lane === 'streamed' && !share.cached) times.copies += part * costs.copy;
+  }
+  for (const lane of LANES) if (used[lane]) times[lane] += costs.calls[lane];
+  return times;
+}
+
+/** Milliseconds until the last expert of a plan is computed, under the cost model. */
+export function makespan(plan: readonly Share[], costs: Costs, width: number): number {
+  const { cpu, copies, streamed, resident } = laneTimes(plan, costs, width);
+  if (!costs.overlap) return cpu + copies + streamed + resident;
+  const both = cpu > 0 && copies > 0;
+  const { contention, calls } = costs;
+  const accelerator = Math.max(
+    copies * (both ? contention.copy : 1) + (copies > 0 ? calls.streamed : 0),
+    streamed + resident,
+  );
+  return Math.max(cpu * (both ? contention.cpu : 1), accelerator);
 }

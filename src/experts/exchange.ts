@@ -1,5 +1,5 @@
+import { makespan } from './costs.js';
 import type { Counts } from './placement.js';
-import { makespan } from './policies/lanes.js';
 import type { Costs, Policy } from './policy.js';
 import type { ExpertsSpec } from './spec.js';
 

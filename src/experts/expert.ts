@@ -1,5 +1,5 @@
-import type { Graph } from '../ggml/graph.js';
-import { contiguousStrides, type Extents, rowBytes, type Tensor } from '../ggml/tensor.js';
+import type { Graph } from '../native/ggml/graph.js';
+import { contiguousStrides, type Extents, rowBytes, type Tensor } from '../native/ggml/tensor.js';
 import {
   ACTIVATIONS,
   type ActivationName,
@@ -26,7 +26,7 @@ export interface RowRange {
 
 /** An expert's matrices, ggml's order: the inner ones [hidden, width], down [width, hidden]. */
 export interface PlacedExpert extends ByMatrix<PlacedMatrix> {
-  /** One F32 vector as `biasLayout` has it, or a row of several. */
+  /** One F32 vector, or a row of several: biases as `biasLayout` has them, or a factor for each matrix. */
   biases?: PlacedMatrix;
   /** The inner rows that are there, where the matrices are packed; biases are always whole. */
   part?: RowRange;
@@ -46,6 +46,18 @@ export function biasLayout({ hidden, width, activation }: ExpertSizes): ByMatrix
   return { ...before, size: before.down + hidden };
 }
 
+/** Numbers of the vector that goes with an expert's matrices: its biases, or a factor for each. */
+export function vectorSize(spec: ExpertSizes & { biases?: unknown; scales?: unknown }): number {
+  if (spec.biases) return biasLayout(spec).size;
+  return spec.scales ? innerMatrices(spec.activation).length + 1 : 0;
+}
+
+/** An expert's vector in the host's memory. */
+export function biasesAt({ tensor, index = 0 }: PlacedMatrix): { address: bigint; bytes: number } {
+  const bytes = tensor.strides[1];
+  return { address: tensor.address + BigInt(index * bytes), bytes };
+}
+
 function matrix(g: Graph, { tensor, index = 0, packed }: PlacedMatrix): Tensor {
   const ne: Extents = [packed?.[0] ?? tensor.ne[0], packed?.[1] ?? tensor.ne[1], 1, 1];
   return g.view(tensor, ne, index * tensor.strides[2], contiguousStrides(tensor.type, ne));
@@ -62,7 +74,7 @@ function biasesOf(
   activation: ActivationName,
   range?: RowRange,
 ): { [name in MatrixName]?: Tensor } {
-  if (!expert.biases) return {};
+  if (!expert.biases || hasFactors(expert, activation)) return {};
   const { tensor, index = 0 } = expert.biases;
   const hidden = expert.down.tensor.ne[1];
   const width = (tensor.ne[0] - hidden) / innerMatrices(activation).length;
@@ -75,9 +87,22 @@ function biasesOf(
   return from === 0 ? { ...ofInner, down: vector(before.down, hidden) } : ofInner;
 }
 
+/** Whether its vector holds a factor for each matrix. */
+function hasFactors({ biases }: PlacedExpert, activation: ActivationName): boolean {
+  return biases?.tensor.ne[0] === innerMatrices(activation).length + 1;
+}
+
+/** The factor of what a matrix gives [1], where it has one. */
+function factorOf(g: Graph, expert: PlacedExpert, activation: ActivationName, name: MatrixName): Tensor | undefined {
+  if (!expert.biases || !hasFactors(expert, activation)) return undefined;
+  const { tensor, index = 0 } = expert.biases;
+  const at = [...innerMatrices(activation), 'down'].indexOf(name);
+  return g.view(tensor, [1, 1, 1, 1], index * tensor.strides[1] + at * 4, [4, 4, 4, 4]);
+}
+
 /**
  * One expert for x [hidden, n] → [hidden, n]: down(activation(gate(x), up(x))), or what else the activation is made of;
- * biases are added where it has them.
+ * biases are added, or factors multiplied, where it has them.
  * @param range computes only the part of the result that these inner rows give; the parts of all rows sum to the whole
  */
 export function buildExpert(
@@ -89,7 +114,8 @@ export function buildExpert(
 ): Tensor {
   const biases = biasesOf(g, expert, activation, range ?? expert.part);
   const multiply = (name: MatrixName, weight: Tensor, input: Tensor) => {
-    const product = g.matmul(weight, input);
+    const factor = factorOf(g, expert, activation, name);
+    const product = factor ? g.multiply(g.matmul(weight, input), factor) : g.matmul(weight, input);
     return biases[name] ? g.add(product, biases[name]) : product;
   };
   const inner = (name: InnerName) => {

@@ -1,13 +1,15 @@
-import type { Tensor } from '../ggml/tensor.js';
+import type { Tensor } from '../native/ggml/tensor.js';
 import { LearntCosts } from './adaptation.js';
 import type { Routes } from './assignments.js';
 import type { Exchange } from './exchange.js';
 import type { PlacedExpert } from './expert.js';
-import { type CallTimes, type Division, Lanes, type LanesParts } from './lanes/lanes.js';
-import { type Demand, LANES, type LaneName, type Policy, partOf, type Share } from './policy.js';
+import { type CallTimes, Lanes, type LanesParts } from './lanes/lanes.js';
+import { byLane, type Costs, type Demand, type Division, LANES, type Policy, partOf, type Share } from './policy.js';
 import type { ResidentExperts } from './resident-experts.js';
 import type { OnSpan } from './spans.js';
+import { rowsTogether } from './spec.js';
 import { Statistics } from './statistics.js';
+import type { TraceWriter } from './trace.js';
 
 /** Lanes that run beside each other are timed at every n-th call only, since that takes a synchronisation. */
 const TIMED_CALLS = 8;
@@ -30,10 +32,14 @@ export class Experts {
   readonly costs = new LearntCosts();
   readonly statistics: Statistics;
   policy!: Policy;
+  /** Writes down what is chosen, while there is one. */
+  trace?: TraceWriter;
   private readonly lanes: Lanes;
   /** Bytes of one expert of each layer. */
   private readonly bytes: readonly number[];
   private calls = 0;
+  /** Undoes an exchange of which it is not known whether its copies are there. */
+  private unfinished?: () => void;
   private last?: { routes: Routes; plan: readonly Share[] };
 
   constructor(private readonly parts: ExpertsParts) {
@@ -68,10 +74,20 @@ export class Experts {
     const backlog = stream?.begin(tokens) ?? 0;
     const demand = this.demand(routes, (e) => stream?.has(layer, e) === true);
     for (const each of demand) this.statistics.chosen(layer, each.expert, each.tokens);
+    this.trace?.routed(routes);
     // Slots are left out where every expert was to be resident; if some do not fit after all, nothing can be streamed.
     const decides = offloads && (stream !== undefined || !this.policy.streams);
     const costs = this.costs.for(tokens, backlog);
-    this.execute(routes, decides ? this.policy.decide(demand, costs, this.width(layer)) : inPlace(demand), backlog);
+    this.execute(routes, decides ? this.decide(demand, costs, layer) : inPlace(demand), backlog);
+  }
+
+  private decide(demand: readonly Demand[], costs: Costs, layer: number): Share[] {
+    return this.policy.decide(demand, costs, this.width(layer), rowsTogether(this.parts.host.typesOf(layer)));
+  }
+
+  /** Bytes of one expert of a layer in the computed types. */
+  bytesOf(layer: number): number {
+    return this.bytes[layer]!;
   }
 
   /** A layer's chosen experts, grouped for the lanes. */
@@ -182,9 +198,15 @@ export class Experts {
       this.resident.read(copies, layer, evicted, target);
       copies.synchronize();
     };
-    const write = (source: PlacedExpert) => {
-      this.resident.replace(copies, layer, [evicted, admitted], source);
+    const overwrite = (source: PlacedExpert) => {
+      this.resident.overwrite(copies, layer, evicted, source);
       copies.synchronize();
+    };
+    const write = (source: PlacedExpert, left: PlacedExpert) => {
+      this.unfinished = () => overwrite(left);
+      overwrite(source);
+      this.unfinished = undefined;
+      this.resident.rename(layer, [evicted, admitted]);
     };
     this.parts.host.exchange(exchange, read, write);
   }
@@ -214,21 +236,26 @@ export class Experts {
     this.lanes.wait();
   }
 
-  free(): void {
-    this.lanes.free();
+  /** Ends the native kernels' threads, and returns once the accelerator has nothing left to do. */
+  end(): void {
+    this.parts.pool?.pool.close();
+    this.wait();
+  }
+
+  /**
+   * After an error in a call, or between calls: the lanes are joined, and an exchange that was begun is undone. Graphs of
+   * both devices are gone.
+   * @throws FiddlerError where that fails: the experts are then of no use
+   */
+  recover(): void {
+    this.last = undefined;
+    this.lanes.recover();
+    this.unfinished?.();
+    this.unfinished = undefined;
   }
 }
 
 /** Computes every expert where its weights are. */
 function inPlace(demand: readonly Demand[]): Share[] {
   return demand.map(({ expert, tokens, resident }) => ({ expert, tokens, lane: resident ? 'resident' : 'cpu' }));
-}
-
-function byLane(plan: readonly Share[]): Division {
-  const of = (lane: LaneName) => plan.filter((share) => share.lane === lane);
-  const streamed = of('streamed');
-  const cached = streamed.filter((share) => share.cached);
-  const missing = streamed.filter((share) => !share.cached);
-  // What is cached is computed before a copy takes its slot.
-  return { resident: of('resident'), streamed: [...cached, ...missing], cpu: of('cpu') };
 }

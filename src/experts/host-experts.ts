@@ -1,15 +1,15 @@
 import type { Device } from '../devices/device.js';
 import { MappedTensors } from '../devices/mapped.js';
 import { Uploader } from '../devices/upload.js';
-import type { Pointer } from '../ggml/api.js';
-import { TensorContext, Type } from '../ggml/tensor.js';
+import type { Pointer } from '../native/ggml/api.js';
+import { type Tensor, TensorContext, Type } from '../native/ggml/tensor.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
 import { eachMatrix, MATRICES, mapMatrices, matrixEntries } from './activations.js';
 import type { Exchange } from './exchange.js';
-import { biasLayout, type PlacedExpert } from './expert.js';
-import { expertBytes as bytesOf, type ExpertsSpec, matrixShape } from './spec.js';
+import { type PlacedExpert, vectorSize } from './expert.js';
+import { expertBytes as bytesOf, type ExpertsSpec, type MatrixTypes, matrixShape } from './spec.js';
 import { findExpert, type StoredExpert } from './stored.js';
-import { releaseExpert, writeExpert } from './writing.js';
+import { releaseExpert, writeBiases, writeExpert } from './writing.js';
 
 /** What memory for copies of experts is counted as. */
 export const EXPERT_COPIES = 'memory for experts';
@@ -20,18 +20,18 @@ export class HostExperts {
   private readonly experts: (PlacedExpert | undefined)[][];
   /** Experts that are in memory of their own. */
   private readonly copies: Set<number>[];
-  private readonly types: readonly Type[];
   private readonly copied: readonly boolean[];
-  private readonly contexts: TensorContext[] = [];
+  /** Of layers whose experts are computed in place and have biases: these [count, size]. */
+  private readonly biases: readonly (Tensor | undefined)[];
   /** Memory for one expert, which exchanges take turns with. */
   private spare?: PlacedExpert;
 
-  /** @param type computed type; undefined computes in the stored one */
   constructor(
     private readonly checkpoint: Checkpoint,
     private readonly cpu: Device,
     private readonly layers: readonly ExpertsSpec[],
-    type: Type | undefined,
+    /** The types in which each layer's experts are computed. */
+    readonly types: readonly MatrixTypes[],
     /** Type of the buffers for copies: memory that the accelerator copies from fast. */
     private readonly copyType: Pointer,
   ) {
@@ -39,25 +39,34 @@ export class HostExperts {
     this.experts = layers.map(() => []);
     this.copies = layers.map(() => new Set());
     const first = layers.map((spec) => findExpert(checkpoint, spec, 0));
-    this.types = first.map(({ up }) => type ?? up.type);
-    this.copied = first.map((found, layer) => !liesInPlace(found, this.types[layer]!));
+    this.copied = first.map((found, layer) => !liesInPlace(found, types[layer]!));
+    this.biases = layers.map((spec, layer) =>
+      vectorSize(spec) > 0 && !this.mustCopy(layer) ? this.biasesFor(spec) : undefined,
+    );
   }
 
-  /** The type in which a layer's experts are computed; all of a layer are stored alike. */
-  typeOf(layer: number): Type {
+  typesOf(layer: number): MatrixTypes {
     return this.types[layer]!;
   }
 
-  /** Bytes of one expert of a layer in the computed type. */
+  /** Bytes of one expert of a layer in the computed types. */
   expertBytes(layer: number): number {
-    return bytesOf(this.layers[layer]!, this.typeOf(layer));
+    return bytesOf(this.layers[layer]!, this.typesOf(layer));
+  }
+
+  /** Memory for the biases of a layer's experts, which are computed in place but for these: files hold no such vectors. */
+  private biasesFor(spec: ExpertsSpec): Tensor {
+    const context = new TensorContext(1);
+    const tensor = context.tensor(Type.F32, vectorSize(spec), spec.count);
+    this.cpu.allocate(context, EXPERT_COPIES, this.copyType).markWeights();
+    return tensor;
   }
 
   /** The expert, placed at first use; one that must be copied holds nothing until `copy`. */
   expert(layer: number, expert: number): PlacedExpert {
     const known = this.experts[layer]![expert];
     if (known) return known;
-    const placed = this.mustCopy(layer) ? this.place(layer, expert) : this.inPlace(this.find(layer, expert));
+    const placed = this.mustCopy(layer) ? this.place(layer, expert) : this.inPlace(layer, expert);
     this.experts[layer]![expert] = placed;
     return placed;
   }
@@ -67,10 +76,16 @@ export class HostExperts {
     return this.copied[layer]!;
   }
 
-  private inPlace(found: StoredExpert): PlacedExpert {
-    return mapMatrices(found, (m) => {
+  private inPlace(layer: number, expert: number): PlacedExpert {
+    const found = this.find(layer, expert);
+    const matrices = mapMatrices(found, (m) => {
       return { tensor: this.mapped.at((m as { address: Pointer }).address, m.type, m.rows, m.columns) };
     });
+    const tensor = this.biases[layer];
+    if (!tensor) return matrices;
+    const biases = { tensor, index: expert };
+    if (!this.cpu.countsOnly) writeBiases(new Uploader(this.cpu), found, biases);
+    return { ...matrices, biases };
   }
 
   private find(layer: number, expert: number): StoredExpert {
@@ -94,23 +109,23 @@ export class HostExperts {
    * One expert comes here from the accelerator, another leaves for there. Where experts are copies, those of the two take
    * turns with spare memory.
    * @param read copies the evicted expert's weights into memory; done when it returns
-   * @param write copies the admitted one's from there; done when it returns
+   * @param write copies the admitted one's from there; done when it returns. Where it fails, `left` still is what was there
    */
   exchange(
     { layer, evicted, admitted }: Exchange,
     read: (target: PlacedExpert) => void,
-    write: (source: PlacedExpert) => void,
+    write: (source: PlacedExpert, left: PlacedExpert) => void,
   ): void {
     const source = this.expert(layer, admitted);
     const copies = this.copies[layer]!;
     if (!copies.has(admitted)) {
-      write(source);
+      write(source, this.expert(layer, evicted));
       releaseExpert(this.checkpoint, this.find(layer, admitted));
       return;
     }
     this.spare ??= this.allocate(layer);
     read(this.spare);
-    write(source);
+    write(source, this.spare);
     this.experts[layer]![evicted] = this.spare;
     this.experts[layer]![admitted] = undefined;
     this.spare = source;
@@ -128,23 +143,18 @@ export class HostExperts {
   private allocate(layer: number): PlacedExpert {
     const spec = this.layers[layer]!;
     const context = new TensorContext(MATRICES.length + 1);
-    this.contexts.push(context);
     const matrices = eachMatrix(spec.activation, (name) => {
       const [rows, columns] = matrixShape(spec, name);
-      return { tensor: context.tensor(this.typeOf(layer), columns, rows) };
+      return { tensor: context.tensor(this.typesOf(layer)[name]!, columns, rows) };
     });
-    const biases = spec.biases && { tensor: context.tensor(Type.F32, biasLayout(spec).size) };
+    const size = vectorSize(spec);
+    const biases = size > 0 ? { tensor: context.tensor(Type.F32, size) } : undefined;
     this.cpu.allocate(context, EXPERT_COPIES, this.copyType).markWeights();
     return { ...matrices, biases };
   }
-
-  free(): void {
-    this.mapped.free();
-    for (const context of this.contexts) context.free();
-  }
 }
 
-/** Whether an expert is computed as it lies in the files: in that type and order, with nothing to be made. */
-function liesInPlace(found: StoredExpert, type: Type): boolean {
-  return !found.biases && matrixEntries(found).every(([, m]) => 'address' in m && m.type === type);
+/** Whether an expert's matrices are computed as they lie in the files: in those types and in order, with nothing to be made. */
+function liesInPlace(found: StoredExpert, types: MatrixTypes): boolean {
+  return matrixEntries(found).every(([name, m]) => 'address' in m && m.type === types[name]);
 }

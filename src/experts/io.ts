@@ -1,5 +1,5 @@
 import { type Device, floats, type HostMemory, HostTensors, integers } from '../devices/device.js';
-import { type Tensor, TensorContext, Type } from '../ggml/tensor.js';
+import { type Tensor, TensorContext, Type } from '../native/ggml/tensor.js';
 import type { Assignments } from './assignments.js';
 import type { ExpertIo } from './expert.js';
 
@@ -62,11 +62,6 @@ export class RoutingInputs {
 
   private write(target: Tensor, source: Tensor, count: number): void {
     if (!this.device.unified && count > 0) this.device.compute.write(target, source.address, 0, count * 4);
-  }
-
-  free(): void {
-    this.host.free();
-    this.context?.free();
   }
 }
 

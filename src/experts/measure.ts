@@ -1,9 +1,8 @@
-import { Type } from '../ggml/tensor.js';
 import type { Routes } from './assignments.js';
 import { type ExpertRates, NO_COSTS, type Sample } from './costs.js';
 import type { Experts } from './experts.js';
 import type { Costs, LaneName, Share } from './policy.js';
-import { type ExpertsSpec, expertBytes } from './spec.js';
+import type { ExpertsSpec } from './spec.js';
 
 /** How long to measure. */
 export interface Patience {
@@ -15,6 +14,8 @@ export interface Patience {
   /** Tokens of calls with experts, and of whole layers; ascending from 1. */
   tokens: readonly number[];
   lengths: readonly number[];
+  /** Rows of logits beside one; none where decoding of several sequences is not to be predicted closely. */
+  heads: readonly number[];
 }
 /** At loading, where nothing is stored. */
 export const QUICK: Patience = {
@@ -23,6 +24,7 @@ export const QUICK: Patience = {
   least: 10,
   tokens: [1, 4, 16, 64, 256],
   lengths: [1, 128],
+  heads: [],
 };
 
 /** As many times the median, a measurement counts as no more. */
@@ -58,10 +60,17 @@ export function mean(times: readonly number[]): number {
   return times.reduce((sum, ms) => sum + Math.min(ms, most), 0) / times.length;
 }
 
+/** How many times as long the runs took as the fastest of them. @param times ascending */
+export function delay(times: readonly number[]): number {
+  const [fastest] = times;
+  return fastest! > 0 ? times.reduce((sum, ms) => sum + ms, 0) / times.length / fastest! : 1;
+}
+
 /**
  * Measures what experts cost in each lane on this machine, alone and with all lanes running, by made-up calls of
  * layers that have experts for the lane. What is added to the hidden states is of no use afterwards.
  * @param attend computes another part of a layer for one token, as comes before its experts
+ * @param onDelay told of every measurement how many times as long as at its fastest it took
  */
 export function measureExperts(
   experts: Experts,
@@ -69,8 +78,9 @@ export function measureExperts(
   sizes: { chunk: number; streams: boolean },
   patience = QUICK,
   attend: () => void = () => {},
+  onDelay: (times: number) => void = () => {},
 ): ExpertRates {
-  const meter = new Meter(experts, layers, patience, attend);
+  const meter = new Meter(experts, layers, patience, attend, onDelay);
   const missing = meter.groups((layer) => experts.resident.missing(layer));
   if (missing) meter.warmUp(missing);
   const cpu = missing ? meter.lane('cpu', missing, sizes.chunk) : NOTHING;
@@ -120,6 +130,7 @@ class Meter {
     private readonly layers: readonly ExpertsSpec[],
     private readonly patience: Patience,
     private readonly attend: () => void,
+    private readonly onDelay: (times: number) => void,
   ) {}
 
   /** Cores, memory and threads that were idle take a while to run at full speed. */
@@ -136,7 +147,7 @@ class Meter {
       const ids = expertsOf(layer);
       if (ids.length === 0) continue;
       groups.push({ layer, ids });
-      bytes += ids.length * expertBytes(this.layers[layer]!, Type.BF16);
+      bytes += ids.length * this.experts.bytesOf(layer);
     }
     return groups.length > 0 ? groups : undefined;
   }
@@ -177,6 +188,7 @@ class Meter {
       this.experts.wait();
     };
     const times = repeat(this.patience, () => this.run(lane, groups, count, tokens), between);
+    this.onDelay(delay(times));
     const median = times[times.length >> 1]!;
     const quarter = times.length >> 2;
     this.spreads.push((times[times.length - 1 - quarter]! - times[quarter]!) / 2 / median);

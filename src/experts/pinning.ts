@@ -1,5 +1,5 @@
 import type { Device } from '../devices/device.js';
-import { pageSize } from '../ggml/memory.js';
+import { pageSize } from '../native/os/memory.js';
 import { matrixEntries } from './activations.js';
 import type { HostExperts } from './host-experts.js';
 

@@ -11,6 +11,23 @@ export function residentCount(budget: number, fixed: number, expertBytes: number
   return Math.max(0, Math.min(total, Math.floor((budget - fixed) / expertBytes)));
 }
 
+/** The largest count, up to `total`, of which `bytes` fit into `room`; these grow with the count. */
+export function mostThatFit(room: number, total: number, bytes: (count: number) => number): number {
+  let [fits, tooMany] = [0, total + 1];
+  while (tooMany - fits > 1) {
+    const count = Math.floor((fits + tooMany) / 2);
+    if (bytes(count) <= room) fits = count;
+    else tooMany = count;
+  }
+  return fits;
+}
+
+/** The most popular of all experts, where it is known how often each was chosen; else spread over layers. */
+export function placement(count: number, layers: readonly { count: number }[], counts?: Counts): Placement {
+  const expertsOf = layers.map((layer) => layer.count);
+  return counts ? popular(count, expertsOf, counts) : spread(count, expertsOf);
+}
+
 /** How often each expert was chosen, by layer [layers, experts]. */
 export type Counts = readonly ArrayLike<number>[];
 

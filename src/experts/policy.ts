@@ -26,6 +26,18 @@ export interface Share {
   cached?: true;
 }
 
+/** A layer's shares, by the lane that runs them. */
+export type Division = Record<LaneName, readonly Share[]>;
+
+export function byLane(plan: readonly Share[]): Division {
+  const of = (lane: LaneName) => plan.filter((share) => share.lane === lane);
+  const streamed = of('streamed');
+  const cached = streamed.filter((share) => share.cached);
+  const missing = streamed.filter((share) => !share.cached);
+  // What is cached is computed before a copy takes its slot.
+  return { resident: of('resident'), streamed: [...cached, ...missing], cpu: of('cpu') };
+}
+
 /** The part of its expert that a share is, 0 to 1. @param width inner rows of an expert */
 export function partOf({ range }: Share, width: number): number {
   return range ? (range.to - range.from) / width : 1;
@@ -58,8 +70,11 @@ export interface Policy {
   byCost: boolean;
   /** Experts are copied ahead of the layer that needs them, unless that is switched off. */
   prefetches?: boolean;
-  /** @param width inner rows of an expert */
-  decide(demand: readonly Demand[], costs: Costs, width: number): Share[];
+  /**
+   * @param width inner rows of an expert
+   * @param together divides it only at multiples of so many, a power of two; 1 by default
+   */
+  decide(demand: readonly Demand[], costs: Costs, width: number, together?: number): Share[];
 }
 
 /** A policy that decides each missing expert alone; resident ones are computed where they are. */

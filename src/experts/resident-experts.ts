@@ -1,12 +1,12 @@
 import type { Device } from '../devices/device.js';
 import type { Uploader } from '../devices/upload.js';
-import type { Backend } from '../ggml/backend.js';
-import { type Tensor, TensorContext, Type } from '../ggml/tensor.js';
+import type { Backend } from '../native/ggml/backend.js';
+import { type Tensor, TensorContext, Type } from '../native/ggml/tensor.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
-import { type ByMatrix, eachMatrix, MATRICES, mapMatrices, matrixEntries } from './activations.js';
-import { biasLayout, type PlacedExpert } from './expert.js';
+import { type ByMatrix, MATRICES, mapMatrices, matrixEntries } from './activations.js';
+import { biasesAt, type PlacedExpert, vectorSize } from './expert.js';
 import type { Placement } from './placement.js';
-import { type ExpertsSpec, matrixShape } from './spec.js';
+import { type ExpertsSpec, type MatrixTypes, matrixShape } from './spec.js';
 import { findExpert } from './stored.js';
 import { writeExpert } from './writing.js';
 
@@ -17,12 +17,13 @@ export type Slab = ByMatrix<Tensor> & { biases?: Tensor };
 export const SLAB_TENSORS = MATRICES.length + 1;
 
 /** A slab for `count` experts. */
-export function slab(context: TensorContext, spec: ExpertsSpec, type: Type, count: number): Slab {
-  const matrices = eachMatrix(spec.activation, (name) => {
+export function slab(context: TensorContext, spec: ExpertsSpec, types: MatrixTypes, count: number): Slab {
+  const matrices = mapMatrices(types, (type, name) => {
     const [rows, columns] = matrixShape(spec, name);
     return context.tensor(type, columns, rows, count);
   });
-  return spec.biases ? { ...matrices, biases: context.tensor(Type.F32, biasLayout(spec).size, count) } : matrices;
+  const size = vectorSize(spec);
+  return size > 0 ? { ...matrices, biases: context.tensor(Type.F32, size, count) } : matrices;
 }
 
 /** The expert at `index` of a slab. */
@@ -31,19 +32,21 @@ export function inSlab(slab: Slab, index: number): PlacedExpert {
   return { ...mapMatrices(slab, at), biases: slab.biases && at(slab.biases) };
 }
 
-/** Queues the copy of an expert in the host's memory to the place `index` of a slab. */
-export function writeToSlab(on: Backend, source: PlacedExpert, target: Slab, index: number): void {
-  for (const [name, tensor] of matrixEntries(target)) {
+/** Queues the copy of an expert in the host's memory to its place on an accelerator. */
+export function sendExpert(on: Backend, source: PlacedExpert, target: PlacedExpert): void {
+  for (const [name, { tensor, index = 0 }] of matrixEntries(target)) {
     const { address, bytes } = source[name]!.tensor;
     on.write(tensor, address, index * tensor.strides[2], bytes);
   }
-  writeBiases(on, source, target, index);
+  sendBiases(on, source, target);
 }
 
 /** Queues the copy of an expert's biases, if it has any. */
-export function writeBiases(on: Backend, { biases }: PlacedExpert, target: Slab, index: number): void {
+export function sendBiases(on: Backend, { biases }: PlacedExpert, target: PlacedExpert): void {
   if (!biases || !target.biases) return;
-  on.write(target.biases, biases.tensor.address, index * target.biases.strides[1], biases.tensor.bytes);
+  const { address, bytes } = biasesAt(biases);
+  const { tensor, index = 0 } = target.biases;
+  on.write(tensor, address, index * tensor.strides[1], bytes);
 }
 
 /** Queues the copy of an expert at the place `index` of a slab to the host's memory. */
@@ -53,7 +56,7 @@ function readFromSlab(on: Backend, source: Slab, index: number, target: PlacedEx
     on.read(tensor, address, bytes, index * tensor.strides[2]);
   }
   if (!source.biases || !target.biases) return;
-  const { address, bytes } = target.biases.tensor;
+  const { address, bytes } = biasesAt(target.biases);
   on.read(source.biases, address, bytes, index * source.biases.strides[1]);
 }
 
@@ -69,14 +72,14 @@ export class ResidentExperts {
     accelerator: Device,
     private readonly layers: readonly ExpertsSpec[],
     private readonly placement: Placement,
-    type: Type,
+    types: readonly MatrixTypes[],
   ) {
     this.context = new TensorContext(layers.length * SLAB_TENSORS);
     this.slots = placement.map((experts) => new Map(experts.map((expert, slot) => [expert, slot])));
     this.count = placement.reduce((sum, experts) => sum + experts.length, 0);
     this.slabs = layers.map((spec, layer) => {
       const count = placement[layer]!.length;
-      return count > 0 ? slab(this.context, spec, type, count) : undefined;
+      return count > 0 ? slab(this.context, spec, types[layer]!, count) : undefined;
     });
     try {
       if (this.count > 0) accelerator.allocate(this.context, 'experts').markWeights();
@@ -105,12 +108,12 @@ export class ResidentExperts {
   }
 
   /** Copies every expert's weights over and lets their pages in RAM go. */
-  fill(checkpoint: Checkpoint, uploader: Uploader, onExpert: () => void): void {
+  fill(checkpoint: Checkpoint, uploader: Uploader, onExpert: (layer: number) => void): void {
     this.placement.forEach((experts, layer) => {
       experts.forEach((expert, slot) => {
         const found = findExpert(checkpoint, this.layers[layer]!, expert);
         writeExpert(uploader, checkpoint, found, inSlab(this.slabs[layer]!, slot));
-        onExpert();
+        onExpert(layer);
       });
     });
   }
@@ -120,16 +123,15 @@ export class ResidentExperts {
     readFromSlab(on, this.slabs[layer]!, this.slots[layer]!.get(expert)!, target);
   }
 
-  /** Queues the copy of an expert in the host's memory to the place of a resident one, which it takes. */
-  replace(on: Backend, layer: number, [evicted, admitted]: readonly [number, number], source: PlacedExpert): void {
-    const slots = this.slots[layer]!;
-    const slot = slots.get(evicted)!;
-    slots.delete(evicted);
-    slots.set(admitted, slot);
-    writeToSlab(on, source, this.slabs[layer]!, slot);
+  /** Queues the copy of an expert in the host's memory to the place of a resident one. */
+  overwrite(on: Backend, layer: number, expert: number, source: PlacedExpert): void {
+    sendExpert(on, source, this.expert(layer, expert));
   }
 
-  free(): void {
-    this.context.free();
+  /** At the place of `evicted` lies `admitted` from now on. */
+  rename(layer: number, [evicted, admitted]: readonly [number, number]): void {
+    const slots = this.slots[layer]!;
+    slots.set(admitted, slots.get(evicted)!);
+    slots.delete(evicted);
   }
 }

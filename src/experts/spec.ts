@@ -1,6 +1,6 @@
-import { rowBytes, type Type } from '../ggml/tensor.js';
+import { blockElements, rowBytes, type Type } from '../native/ggml/tensor.js';
 import { type ActivationName, type ByMatrix, eachMatrix, type MatrixName, matrixEntries } from './activations.js';
-import { biasLayout } from './expert.js';
+import { vectorSize } from './expert.js';
 
 /** Where an expert's matrix lies in the checkpoint: a tensor of its own, or part of one that holds those of all. */
 export interface ExpertMatrix {
@@ -15,6 +15,9 @@ export interface ExpertMatrix {
   packing?: 'mxfp4';
 }
 
+/** Where the matrices of expert e lie. */
+export type ExpertMatrices = (e: number) => Readonly<ByMatrix<ExpertMatrix>>;
+
 /** The routed experts of one layer. */
 export interface ExpertsSpec {
   count: number;
@@ -24,10 +27,17 @@ export interface ExpertsSpec {
   hidden: number;
   width: number;
   activation: ActivationName;
-  /** Those matrices of expert e that the activation takes: inner ones [width, hidden], down [hidden, width], PyTorch's order. */
-  matrices(e: number): Readonly<ByMatrix<ExpertMatrix>>;
-  /** Biases of expert e, added to what each matrix gives; `rows` are then elements. */
-  biases?(e: number): Readonly<ByMatrix<ExpertMatrix>>;
+  /**
+   * Those matrices that the activation takes, as the model is published: inner ones [width, hidden], down [hidden, width],
+   * PyTorch's order.
+   */
+  matrices: ExpertMatrices;
+  /** How else checkpoints hold them. */
+  alternatives?: readonly ExpertMatrices[];
+  /** Biases, added to what each matrix gives; `rows` are then elements. */
+  biases?: ExpertMatrices;
+  /** Factors of what each matrix gives, a number each; experts that have these have no biases. */
+  scales?: ExpertMatrices;
 }
 
 /** PyTorch's shape of one matrix. */
@@ -35,9 +45,23 @@ export function matrixShape(spec: ExpertsSpec, name: MatrixName): readonly [out:
   return name === 'down' ? [spec.hidden, spec.width] : [spec.width, spec.hidden];
 }
 
-/** Bytes of one expert with matrices of a given type; biases are float32. */
-export function expertBytes(spec: ExpertsSpec, type: Type): number {
-  const biases = spec.biases ? biasLayout(spec).size * 4 : 0;
-  const shapes = matrixEntries(eachMatrix(spec.activation, (name) => matrixShape(spec, name)));
-  return shapes.reduce((sum, [, [rows, columns]]) => sum + rows * rowBytes(type, columns), biases);
+/** The type in which each matrix of a layer's experts is computed. */
+export type MatrixTypes = Readonly<ByMatrix<Type>>;
+
+/** One type for all matrices. */
+export function uniformTypes({ activation }: Pick<ExpertsSpec, 'activation'>, type: Type): MatrixTypes {
+  return eachMatrix(activation, () => type);
+}
+
+/** Bytes of one expert with matrices of these types; biases and factors are float32. */
+export function expertBytes(spec: ExpertsSpec, types: MatrixTypes): number {
+  return matrixEntries(types).reduce((sum, [name, type]) => {
+    const [rows, columns] = matrixShape(spec, name);
+    return sum + rows * rowBytes(type, columns);
+  }, 4 * vectorSize(spec));
+}
+
+/** An expert is divided at multiples of so many inner rows: they are columns of down, whose blocks stay whole. */
+export function rowsTogether({ down }: MatrixTypes): number {
+  return blockElements(down);
 }

@@ -2,7 +2,7 @@ import type { Checkpoint } from '../weights/checkpoint.js';
 import { findMxfp4, mxfp4Shapes } from '../weights/mxfp4.js';
 import { findSource, rearranged, type StoredSource } from '../weights/source.js';
 import { type ByMatrix, mapMatrices, matrixEntries } from './activations.js';
-import { type ExpertMatrix, type ExpertsSpec, matrixShape } from './spec.js';
+import { type ExpertMatrices, type ExpertMatrix, type ExpertsSpec, matrixShape } from './spec.js';
 
 /** One matrix of an expert, or one of its biases as a single row. */
 export type StoredMatrix = StoredSource & {
@@ -13,16 +13,31 @@ export type StoredMatrix = StoredSource & {
 
 /** An expert in the checkpoint. */
 export interface StoredExpert extends ByMatrix<StoredMatrix> {
+  /** Or a factor for each matrix. */
   biases?: ByMatrix<StoredMatrix>;
 }
 
 /** All of an expert. @throws FiddlerError `file` where something is missing or its shape is not the config's */
 export function findExpert(checkpoint: Checkpoint, spec: ExpertsSpec, expert: number): StoredExpert {
-  const biases = spec.biases?.(expert);
+  const [biases, scales] = [spec.biases?.(expert), spec.scales?.(expert)];
   return {
-    ...mapMatrices(spec.matrices(expert), (m, name) => findMatrix(checkpoint, spec, m, matrixShape(spec, name))),
-    biases: biases && mapMatrices(biases, (b, name) => findBias(checkpoint, spec, b, matrixShape(spec, name)[0])),
+    ...mapMatrices(matricesIn(checkpoint, spec)(expert), (m, name) =>
+      findMatrix(checkpoint, spec, m, matrixShape(spec, name)),
+    ),
+    biases: biases
+      ? mapMatrices(biases, (b, name) => findBias(checkpoint, spec, b, matrixShape(spec, name)[0]))
+      : scales && mapMatrices(scales, (s) => findFactor(checkpoint, spec, s)),
   };
+}
+
+/** How that checkpoint holds the matrices: as published where it has them neither so nor in another way that is known. */
+function matricesIn({ tensors }: Checkpoint, spec: ExpertsSpec): ExpertMatrices {
+  const { matrices, alternatives } = spec;
+  if (!alternatives) return matrices;
+  const ways = [matrices, ...alternatives].map((way) => ({ way, wanted: matrixTensors(spec, way(0)) }));
+  const fits = ways.find(({ wanted }) => wanted.every((t) => tensors.get(t.name)?.shape.join() === t.shape.join()));
+  const named = () => ways.find(({ wanted }) => wanted.every((t) => tensors.has(t.name)));
+  return (fits ?? named())?.way ?? matrices;
 }
 
 /** A tensor that a checkpoint must have, as one without files stores it. */
@@ -37,23 +52,27 @@ export interface WantedTensor {
 /** E8M0 for 2⁻⁷: numbers of MXFP4 whose bits are random then deviate by about 0.02. */
 const MXFP4_SCALE = 120;
 
-/** The tensors that hold an expert, or those of all. */
+/** The tensors that hold an expert, or those of all, as the model is published. */
 export function wantedTensors(spec: ExpertsSpec, expert: number): WantedTensor[] {
-  const biases = spec.biases?.(expert);
-  return matrixEntries(spec.matrices(expert)).flatMap(([name, matrix]) => {
+  const matrices = matrixTensors(spec, spec.matrices(expert));
+  if (!spec.biases) return matrices;
+  const biases = matrixEntries(spec.biases(expert)).map(([name, bias]) => {
+    return { name: bias.name, shape: biasShape(spec, bias, matrixShape(spec, name)[0]), dtype: 'BF16' as const };
+  });
+  return [...matrices, ...biases];
+}
+
+function matrixTensors(spec: ExpertsSpec, matrices: Readonly<ByMatrix<ExpertMatrix>>): WantedTensor[] {
+  return matrixEntries(matrices).flatMap(([name, matrix]): WantedTensor[] => {
     const { packing, name: tensor, rows: part } = matrix;
     const [rows, columns] = matrixShape(spec, name);
-    const stored = biases?.[name];
-    const bias = stored && { name: stored.name, shape: biasShape(spec, stored, rows), dtype: 'BF16' as const };
     if (packing === undefined) {
-      const shape = storedShape(spec, matrix, [rows, columns]);
-      return [{ name: tensor, shape, dtype: 'BF16' as const }, ...(bias ? [bias] : [])];
+      return [{ name: tensor, shape: storedShape(spec, matrix, [rows, columns]), dtype: 'BF16' }];
     }
     const { blocks, scales } = mxfp4Shapes(spec.count, part?.of ?? rows, columns);
     return [
-      { name: `${tensor}_blocks`, shape: blocks, dtype: 'U8' as const },
-      { name: `${tensor}_scales`, shape: scales, dtype: 'U8' as const, byte: MXFP4_SCALE },
-      ...(bias ? [bias] : []),
+      { name: `${tensor}_blocks`, shape: blocks, dtype: 'U8' },
+      { name: `${tensor}_scales`, shape: scales, dtype: 'U8', byte: MXFP4_SCALE },
     ];
   });
 }
@@ -98,4 +117,9 @@ function findBias(checkpoint: Checkpoint, spec: ExpertsSpec, bias: ExpertMatrix,
   const whole = findSource(checkpoint, bias.name, biasShape(spec, bias, size), bias.index);
   const layout = { shape: [1, 1, size], offset: from, strides: [0, 0, step] } as const;
   return { ...rearranged(whole, layout), rows: 1, columns: size };
+}
+
+/** One number of a tensor [count]. */
+function findFactor(checkpoint: Checkpoint, { count }: ExpertsSpec, { name, index }: ExpertMatrix): StoredMatrix {
+  return { ...findSource(checkpoint, name, [count], index), rows: 1, columns: 1 };
 }

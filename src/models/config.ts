@@ -3,7 +3,10 @@ import { FiddlerError } from '../errors.js';
 import { type JsonObject, validate } from '../weights/config.js';
 
 /** A count or extent. */
-export const size = z.int().positive();
+export const size = z
+  .int()
+  .positive()
+  .max(2 ** 31 - 1);
 
 /** What the config.json of most decoder-only models has. */
 export const decoderFields = {
@@ -57,7 +60,7 @@ export function readConfig<T>(schema: z.ZodType<T>, config: JsonObject): T {
   return validate(schema, config, 'config.json');
 }
 
-export type DecoderConfig = Omit<z.infer<z.ZodObject<typeof decoderFields>>, 'hidden_act'>;
+export type DecoderConfig = Omit<z.infer<z.ZodObject<typeof decoderFields>>, 'hidden_act' | 'rms_norm_eps'>;
 
 /** Numbers and size of attention heads. @throws FiddlerError `unsupported` */
 export function headsOf(c: DecoderConfig): { hidden: number; heads: number; kvHeads: number; headSize: number } {

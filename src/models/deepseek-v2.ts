@@ -67,7 +67,7 @@ export const deepseekV2: Family = {
               scale: renormalised ? 1 : c.routed_scaling_factor,
             }),
             gate: `${mlp}.gate.weight`,
-            matrices: separateExperts(`${mlp}.experts`),
+            ...separateExperts(`${mlp}.experts`, width),
           }),
         };
       },

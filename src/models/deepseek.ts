@@ -60,7 +60,7 @@ export const deepseek: Family = {
               renormalise: c.norm_topk_prob && c.num_experts_per_tok > 1 ? { epsilon: 1e-20 } : undefined,
             }),
             gate: `${mlp}.gate.weight`,
-            matrices: separateExperts(`${mlp}.experts`),
+            ...separateExperts(`${mlp}.experts`, width),
           }),
         };
       },

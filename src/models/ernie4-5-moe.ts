@@ -31,6 +31,7 @@ const schema = z.object({
 /** ERNIE 4.5 (Baidu, ERNIE 4.5 Technical Report). Reference: transformers, models/ernie4_5_moe. */
 export const ernie45Moe: Family = {
   modelType: 'ernie4_5_moe',
+  renamings: [['.mlp.moe_statics.', '.mlp.gate.moe_statics.']],
   describe(config, declare) {
     const c = readConfig(schema, config);
     const heads = headsOf(c);
@@ -62,7 +63,7 @@ export const ernie45Moe: Family = {
               renormalise: { minimum: c.moe_norm_min },
             }),
             gate: `${mlp}.gate.weight`,
-            matrices: separateExperts(`${mlp}.experts`),
+            ...separateExperts(`${mlp}.experts`, width),
           }),
         };
       },

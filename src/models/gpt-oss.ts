@@ -6,6 +6,7 @@ import { type MoeOptions, mixtureOfExperts } from './blocks/moe.js';
 import { rmsNorm } from './blocks/norm.js';
 import { rotary } from './blocks/rotary.js';
 import { decoderFields, headsOf, readConfig, refuseUnless, size } from './config.js';
+import { slidingFields, slidingWindows } from './layer-kinds.js';
 import type { Family } from './model.js';
 import { readRotation, ropeFields } from './rope.js';
 import { softmaxOverChosen } from './router.js';
@@ -17,8 +18,8 @@ const schema = z.object({
   num_local_experts: size,
   num_experts_per_tok: size,
   attention_bias: z.boolean().default(true),
+  ...slidingFields,
   sliding_window: size.default(128),
-  layer_types: z.array(z.enum(['sliding_attention', 'full_attention'])).nullish(),
   swiglu_limit: z.literal(7).default(7),
   quantization_config: z.object({ quant_method: z.literal('mxfp4') }).nullish(),
 });
@@ -34,9 +35,7 @@ export const gptOss: Family = {
     const rotate = rotary(declare, readRotation(c, { headSize, base: 150_000 }));
     const packing = c.quantization_config?.quant_method;
     if (packing) refuseUnless(hidden % 32 === 0 && width % 32 === 0, 'intermediate_size', 'is no multiple of 32');
-    const layers = c.num_hidden_layers;
-    refuseUnless((c.layer_types ?? Array(layers)).length === layers, 'layer_types', `does not name ${layers} layers`);
-    const slides = (l: number) => (c.layer_types ? c.layer_types[l] === 'sliding_attention' : l % 2 === 0);
+    const window = slidingWindows(c, (l) => l % 2 === 0);
     return decoder(declare, c, {
       norm: (name) => rmsNorm(declare, name, hidden, c.rms_norm_eps),
       attention: (prefix, l) =>
@@ -45,8 +44,8 @@ export const gptOss: Family = {
           rotate,
           bias: c.attention_bias,
           outputBias: c.attention_bias,
-          window: slides(l) ? c.sliding_window : undefined,
-          sinks: true,
+          window: window(l),
+          sinks: 'sinks',
         }),
       feedForward: (layer) => {
         const mlp = `${layer}.mlp`;

@@ -9,7 +9,8 @@ import type { Family } from './model.js';
 import { readRotation, ropeFields } from './rope.js';
 import { softmaxOverChosen } from './router.js';
 
-const schema = z.object({
+/** What configs of Granite's models with experts have in common. */
+export const graniteFields = {
   ...decoderFields,
   ...ropeFields,
   intermediate_size: size,
@@ -20,6 +21,10 @@ const schema = z.object({
   embedding_multiplier: z.number().default(1),
   residual_multiplier: z.number().default(1),
   logits_scaling: z.number().positive().default(1),
+};
+
+const schema = z.object({
+  ...graniteFields,
   position_embedding_type: z.literal('rope').nullish(),
 });
 

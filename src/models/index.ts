@@ -1,19 +1,37 @@
 import { FiddlerError } from '../errors.js';
 import type { JsonObject } from '../weights/config.js';
+import { afmoe } from './afmoe.js';
+import { cohere2Moe } from './cohere2-moe.js';
 import { deepseek } from './deepseek.js';
 import { deepseekV2 } from './deepseek-v2.js';
 import { deepseekV3 } from './deepseek-v3.js';
+import { dots1 } from './dots1.js';
 import { ernie45Moe } from './ernie4-5-moe.js';
+import { exaoneMoe } from './exaone-moe.js';
+import { gemma4 } from './gemma4.js';
 import { glm4Moe } from './glm4-moe.js';
+import { glm4MoeLite } from './glm4-moe-lite.js';
 import { gptOss } from './gpt-oss.js';
 import { graniteMoe } from './granitemoe.js';
+import { graniteMoeHybrid } from './granitemoehybrid.js';
+import { hunyuanV1Moe } from './hunyuan-v1-moe.js';
+import { hyV3 } from './hy-v3.js';
+import { kimiK2, kimiK25 } from './kimi-k2.js';
+import { laguna } from './laguna.js';
+import { lfm2Moe } from './lfm2-moe.js';
+import { mimoV2Flash } from './mimo-v2-flash.js';
+import { minimaxM2 } from './minimax-m2.js';
+import { mistral4 } from './mistral4.js';
 import { mixtral } from './mixtral.js';
 import type { Family } from './model.js';
 import { olmoe } from './olmoe.js';
 import { openMoe } from './openmoe.js';
 import { phimoe } from './phimoe.js';
 import { qwen2Moe } from './qwen2-moe.js';
-import { qwen3Moe } from './qwen3-moe.js';
+import { qwen35Moe } from './qwen3-5-moe.js';
+import { qwen3Moe, qwen3VlMoe } from './qwen3-moe.js';
+import { qwen3Next } from './qwen3-next.js';
+import { solarOpen } from './solar-open.js';
 import { switchTransformers } from './switch-transformers.js';
 
 /** Every family that this engine runs. */
@@ -21,6 +39,7 @@ export const FAMILIES: readonly Family[] = [
   mixtral,
   qwen2Moe,
   qwen3Moe,
+  qwen3VlMoe,
   olmoe,
   phimoe,
   deepseek,
@@ -31,6 +50,25 @@ export const FAMILIES: readonly Family[] = [
   glm4Moe,
   ernie45Moe,
   openMoe,
+  dots1,
+  exaoneMoe,
+  glm4MoeLite,
+  hunyuanV1Moe,
+  hyV3,
+  laguna,
+  mimoV2Flash,
+  minimaxM2,
+  solarOpen,
+  kimiK2,
+  kimiK25,
+  mistral4,
+  afmoe,
+  gemma4,
+  cohere2Moe,
+  qwen3Next,
+  qwen35Moe,
+  lfm2Moe,
+  graniteMoeHybrid,
   switchTransformers,
 ];
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { validate } from '../weights/config.js';
 import type { LatentAttentionOptions } from './blocks/mla.js';
 import { type decoderFields, refuseUnless, size } from './config.js';
 import { type ropeFields, yarnMagnitude } from './rope.js';
@@ -44,7 +45,11 @@ export function latentHeadsOf(c: LatentConfig): Omit<LatentAttentionOptions, 'ro
  * `mscale_all_dim` (the published code; transformers, models/deepseek_v3).
  */
 function scoreFactor(c: LatentConfig): number {
-  const { factor, mscale_all_dim: mscale } = yarn.parse(c.rope_parameters ?? c.rope_scaling ?? {});
+  const { factor, mscale_all_dim: mscale } = validate(
+    yarn,
+    c.rope_parameters ?? c.rope_scaling ?? {},
+    'config.json: rope_parameters',
+  );
   const magnitude = factor && mscale ? yarnMagnitude(factor, mscale) : 1;
   return magnitude ** 2 / Math.sqrt(c.qk_nope_head_dim + c.qk_rope_head_dim);
 }

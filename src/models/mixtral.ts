@@ -21,6 +21,7 @@ const schema = z.object({
 /** Mixtral of Experts (arXiv 2401.04088). Reference: transformers, models/mixtral. */
 export const mixtral: Family = {
   modelType: 'mixtral',
+  renamings: [['.block_sparse_moe.', '.mlp.']],
   describe(config, declare) {
     const c = readConfig(schema, config);
     const heads = headsOf(c);
@@ -41,7 +42,7 @@ export const mixtral: Family = {
           count: c.num_local_experts,
           router: softmaxOverChosen(c.num_experts_per_tok),
           gate: `${layer}.block_sparse_moe.gate.weight`,
-          matrices: separateExperts(`${layer}.block_sparse_moe.experts`, ['w1', 'w3', 'w2']),
+          ...separateExperts(`${layer}.block_sparse_moe.experts`, c.intermediate_size, ['w1', 'w3', 'w2']),
         }),
       }),
     });

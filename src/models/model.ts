@@ -1,8 +1,9 @@
 import type { ExpertsSpec } from '../experts/spec.js';
-import type { Graph } from '../ggml/graph.js';
-import type { Tensor } from '../ggml/tensor.js';
+import type { Graph } from '../native/ggml/graph.js';
+import type { Tensor } from '../native/ggml/tensor.js';
 import type { JsonObject } from '../weights/config.js';
-import type { Declarations, Parameter, RelativeBias } from './parameters.js';
+import type { Renaming } from '../weights/renamed.js';
+import type { CacheRows, Declarations, Parameter, RelativeBias, State } from './parameters.js';
 import type { Router } from './router.js';
 import type { Capacity } from './router-capacity.js';
 
@@ -10,20 +11,39 @@ import type { Capacity } from './router-capacity.js';
 export interface Step {
   /** Tokens of this call. */
   tokens: number;
-  /** Rows of the KV cache that attention reads: at least what is filled, padded to few sizes. */
-  cacheRows: number;
-  /** The sequence is longer than {@link Declarations.extendedBeyond}. */
+  /** The sequences are longer than {@link Declarations.extendedBeyond}. */
   extended: boolean;
-  /** I32 [tokens]: each token's position, which is also its row in the KV cache. */
+  /** I32 [tokens]: each token's position in its sequence. */
   positions: Tensor;
-  /** F16 [cacheRows, tokens]: 0 where a token may look, −∞ elsewhere; with a sliding window, only the last `window`. */
-  mask(window?: number): Tensor;
-  /** F32 [cacheRows, tokens, heads]: what the distance adds where a token may look, −∞ elsewhere. */
-  biasedMask(bias: RelativeBias): Tensor;
-  /** In a decoder that reads an encoder's output: rows of it, and F16 [rows, tokens], 0 where there is a token. */
-  source?: { rows: number; mask: Tensor };
+  /** The call's sequences as attention takes them, in the order of its tokens. */
+  groups: readonly StepGroup[];
   /** Whether the device computes this operation. */
   supports(operation: Tensor): boolean;
+}
+
+/** Sequences that attention takes in one operation, each with its own rows of the KV cache. Shapes are ggml's. */
+export interface StepGroup {
+  /** Of each sequence. */
+  tokens: number;
+  sequences: number;
+  /** Rows of a cache that attention reads of each sequence: at least what it looks at, padded to few sizes. */
+  readOf(cache: CacheRows): { from: number; count: number };
+  /** I32 [tokens, sequences]: each token's row in its sequence's part of a cache. */
+  writtenOf(cache: CacheRows): Tensor;
+  /** F16 [rows read, tokens, 1, sequences]: 0 where a token may look, −∞ elsewhere; with a sliding window, only the last `window`. */
+  mask(window?: number): Tensor;
+  /** F32 [rows read, tokens, heads, sequences]: what the distance adds where a token may look, −∞ elsewhere. */
+  biasedMask(bias: RelativeBias): Tensor;
+  /** In a decoder that reads an encoder's output: rows of it, and F16 [rows, tokens, 1, sequences], 0 where there is a token. */
+  source?: { rows: number; mask: Tensor };
+  /** The group's part of what the call's tokens have: [width, n] → [width, tokens, sequences]. */
+  rowsOf(a: Tensor): Tensor;
+  /** [size, heads, n] → [size, heads, tokens, sequences]. */
+  headsOf(a: Tensor): Tensor;
+  /** The sequences' parts of a cache: [width, rows, sequences]. */
+  partOf(cache: CacheRows): Tensor;
+  /** The sequences' states: F32 [size, sequences], in order. */
+  stateOf(state: State): Tensor;
 }
 
 /** Builds part of a graph: x [hidden, n] → [out, n]. */
@@ -36,6 +56,8 @@ export type AttentionBlock = (g: Graph, x: Tensor, step: Step) => Tensor;
 export interface MoeSpec {
   /** Router weight [experts, hidden]. */
   gate: Parameter;
+  /** What the router reads, of the state before the experts; what they read by default. */
+  routerNorm?: Block;
   router: Router;
   /** Experts serve no more tokens of a call than this. */
   capacity?: Capacity;
@@ -44,9 +66,20 @@ export interface MoeSpec {
 
 /** Attention of a decoder to what its encoder made of the prompt (arXiv 1706.03762, section 3.2.3). */
 export interface CrossAttention {
-  /** Writes the keys and values of the encoder's output [hidden, n], once for a prompt. */
-  remember(g: Graph, encoded: Tensor, positions: Tensor): void;
+  /**
+   * Writes the keys and values of the encoder's output [hidden, n], once for a prompt.
+   * @param partOf a sequence's part of a cache
+   */
+  remember(g: Graph, encoded: Tensor, positions: Tensor, partOf: (cache: CacheRows) => Tensor): void;
   attend: AttentionBlock;
+}
+
+/** What a layer makes of the sum of its experts, where it does not add that as it is. */
+export interface Merge {
+  /** What is computed beside the experts, of the state x before them. */
+  beside?: Block;
+  /** The new state of x, of the sum of the experts and `dense`, and of what was computed beside them; all [hidden, n]. */
+  join(g: Graph, x: Tensor, sum: Tensor, beside?: Tensor): Tensor;
 }
 
 /**
@@ -56,11 +89,15 @@ export interface CrossAttention {
 export interface LayerSpec {
   attentionNorm: Block;
   attention: AttentionBlock;
+  /** The feed-forward reads what attention reads, not what comes of it. */
+  parallel?: boolean;
   cross?: CrossAttention & { norm: Block };
   feedForwardNorm: Block;
   /** What every token passes through: the dense feed-forward of a layer without routed experts, or shared experts. */
   dense?: Block;
   moe?: MoeSpec;
+  /** In a layer with experts. */
+  merge?: Merge;
   /** A further block behind the experts, its norm included. */
   epilogue?: Block;
 }
@@ -102,6 +139,8 @@ export interface Family {
   /** One of `architectures` there, where `model_type` is another model's too; and what the family is called instead. */
   architecture?: string;
   name?: string;
+  /** What newer transformers call parts of its tensors' names. */
+  renamings?: readonly Renaming[];
   /** Checks the config and describes the model. @throws FiddlerError `file` or `unsupported`, naming the key */
   describe(config: JsonObject, declare: Declarations): ModelSpec;
 }

@@ -50,7 +50,7 @@ export const olmoe: Family = {
             renormalise: c.norm_topk_prob ? {} : undefined,
           }),
           gate: `${layer}.mlp.gate.weight`,
-          matrices: separateExperts(`${layer}.mlp.experts`),
+          ...separateExperts(`${layer}.mlp.experts`, c.intermediate_size),
         }),
       }),
     });

@@ -1,4 +1,5 @@
-import type { Tensor } from '../ggml/tensor.js';
+import { FiddlerError } from '../errors.js';
+import type { Tensor } from '../native/ggml/tensor.js';
 
 /**
  * How a parameter is held: a `matrix` in the computed type; an `exact` one always in float32, because what depends on
@@ -12,6 +13,10 @@ export interface RowGroups {
   from: number;
   rows: number;
   transposed: boolean;
+  /** They are one matrix, [count · rows, in]. */
+  together?: boolean;
+  /** The tensor in which other checkpoints hold them alone. */
+  alone?: string;
 }
 
 /** A tensor of the checkpoint that is not an expert's. `tensor` is there once the model is loaded. */
@@ -25,6 +30,8 @@ export class Parameter {
     readonly precision: Precision,
     /** What the tensor is made of; all of what is stored where undefined. */
     readonly groups?: RowGroups,
+    /** A tensor of the same shape that serves in its place where the checkpoint has it. */
+    readonly instead?: string,
   ) {}
 }
 
@@ -52,26 +59,44 @@ export class RelativeBias {
   ) {}
 }
 
-/** Float32 numbers that follow from the config and are needed on the device. */
+/** Numbers that follow from the config and are needed on the device. */
 export class Constant {
   tensor!: Tensor;
 
-  constructor(readonly values: Float32Array) {}
+  constructor(readonly values: Float32Array | Int32Array) {}
 }
 
-/** Rows for keys, values or latents of past tokens: [context, width] in PyTorch's order. */
+/** Rows for keys, values or latents of past tokens: [sequences · rows, width] in PyTorch's order. */
 export class CacheRows {
   tensor!: Tensor;
+  /** Of each sequence. The token at position p has row p mod rows: where there is a window they are fewer than a context's. */
+  rows!: number;
 
-  constructor(readonly width: number) {}
+  constructor(
+    readonly width: number,
+    /** Tokens look at most so far back; 0 where they look at all before. */
+    readonly window: number,
+  ) {}
 }
 
-/** Collects what a model's blocks need while a family describes it. */
+/** Numbers of a sequence's past that a recurrent layer keeps, float32: [columns, size], a sequence's in a column of its own. */
+export class State {
+  tensor!: Tensor;
+
+  /** @param size of a sequence, in elements */
+  constructor(readonly size: number) {}
+}
+
+/** The largest models have some thousands, their experts not counted. */
+const MOST_DECLARED = 100_000;
+
+/** Collects what a model's blocks need while a family describes it. @throws FiddlerError `unsupported`: without end */
 export class Declarations {
   readonly parameters: Parameter[] = [];
   readonly hostVectors: HostVector[] = [];
   readonly constants: Constant[] = [];
   readonly caches: CacheRows[] = [];
+  readonly states: State[] = [];
   /** Sliding windows that some layer's attention uses; 0 where it looks at all tokens before. */
   readonly windows = new Set<number>();
   readonly relativeBiases: RelativeBias[] = [];
@@ -80,12 +105,23 @@ export class Declarations {
    * so that neither can use the other's keys and values.
    */
   extendedBeyond?: number;
+  /** Those of `parameters` that are whole, by precision and name. */
+  private readonly whole = new Map<string, Parameter>();
+  private declared = 0;
+
+  private add<T>(list: T[], thing: T): T {
+    if (++this.declared > MOST_DECLARED) {
+      const problem = `config.json describes a model of more than ${MOST_DECLARED} tensors beside its experts`;
+      throw new FiddlerError('unsupported', problem, 'check its number of layers');
+    }
+    list.push(thing);
+    return thing;
+  }
 
   private declare(name: string, shape: readonly number[], precision: Precision): Parameter {
-    const same = this.parameters.find((p) => p.name === name && p.precision === precision && !p.groups);
-    if (same) return same;
-    const parameter = new Parameter(name, shape, precision);
-    this.parameters.push(parameter);
+    const key = `${precision} ${name}`;
+    const parameter = this.whole.get(key) ?? this.add(this.parameters, new Parameter(name, shape, precision));
+    this.whole.set(key, parameter);
     return parameter;
   }
 
@@ -94,11 +130,16 @@ export class Declarations {
     return this.declare(name, [out, input], 'matrix');
   }
 
-  /** Part of a weight [out, in] in the computed type. */
-  rowGroups(name: string, out: number, input: number, groups: RowGroups): Parameter {
-    const parameter = new Parameter(name, [out, input], 'matrix', groups);
+  /** A weight [out, in] in the computed type that is not `name` where the checkpoint has `instead`. */
+  tied(name: string, instead: string, out: number, input: number): Parameter {
+    const parameter = new Parameter(name, [out, input], 'matrix', undefined, instead);
     this.parameters.push(parameter);
     return parameter;
+  }
+
+  /** Part of a weight [out, in] in the computed type. */
+  rowGroups(name: string, out: number, input: number, groups: RowGroups): Parameter {
+    return this.add(this.parameters, new Parameter(name, [out, input], 'matrix', groups));
   }
 
   /** A vector in float32: a norm's weight or a bias. */
@@ -113,26 +154,24 @@ export class Declarations {
 
   /** A vector that a router reads on the host. @param shape as stored, where that has more dimensions */
   hostVector(name: string, size: number, shape: readonly number[] = [size]): HostVector {
-    const vector = new HostVector(name, shape);
-    this.hostVectors.push(vector);
-    return vector;
+    return this.add(this.hostVectors, new HostVector(name, shape));
   }
 
   relativeBias(...parts: ConstructorParameters<typeof RelativeBias>): RelativeBias {
-    const bias = new RelativeBias(...parts);
-    this.relativeBiases.push(bias);
-    return bias;
+    return this.add(this.relativeBiases, new RelativeBias(...parts));
   }
 
-  constant(values: Float32Array): Constant {
-    const constant = new Constant(values);
-    this.constants.push(constant);
-    return constant;
+  constant(values: Constant['values']): Constant {
+    return this.add(this.constants, new Constant(values));
   }
 
-  cache(width: number): CacheRows {
-    const cache = new CacheRows(width);
-    this.caches.push(cache);
-    return cache;
+  /** @param window tokens look at most so far back, 0 for all the way */
+  cache(width: number, window = 0): CacheRows {
+    return this.add(this.caches, new CacheRows(width, window));
+  }
+
+  /** @param size of a sequence, in elements; all zero where it begins */
+  state(size: number): State {
+    return this.add(this.states, new State(size));
   }
 }

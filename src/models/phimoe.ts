@@ -24,6 +24,10 @@ const schema = z.object({
 /** Phi-3.5-MoE (arXiv 2404.14219; its router: GRIN, arXiv 2409.12136). Reference: transformers, models/phimoe. */
 export const phimoe: Family = {
   modelType: 'phimoe',
+  renamings: [
+    ['.block_sparse_moe.gate.', '.mlp.router.'],
+    ['.block_sparse_moe.', '.mlp.'],
+  ],
   describe(config, declare) {
     const c = readConfig(schema, config);
     const heads = headsOf(c);
@@ -47,7 +51,7 @@ export const phimoe: Family = {
           count: c.num_local_experts,
           router: sparseMixer(c.num_experts_per_tok, c.router_jitter_noise),
           gate: `${layer}.block_sparse_moe.gate.weight`,
-          matrices: separateExperts(`${layer}.block_sparse_moe.experts`, ['w1', 'w3', 'w2']),
+          ...separateExperts(`${layer}.block_sparse_moe.experts`, c.intermediate_size, ['w1', 'w3', 'w2']),
         }),
       }),
     });

@@ -1,24 +1,20 @@
 import { z } from 'zod';
 import { groupedQueryAttention } from './blocks/attention.js';
 import { decoder } from './blocks/decoder.js';
-import { gatedFeedForward, sigmoidGated } from './blocks/feed-forward.js';
-import { mixtureOfExperts, separateExperts } from './blocks/moe.js';
+import { gatedFeedForward } from './blocks/feed-forward.js';
+import { gatedSharedExperts, gatedSharedFields } from './blocks/gated-shared-moe.js';
 import { rmsNorm } from './blocks/norm.js';
 import { rotary } from './blocks/rotary.js';
 import { decoderFields, headsOf, readConfig, size, sparseLayers, sparseStepFields } from './config.js';
 import type { Family } from './model.js';
 import { readRotation, ropeFields } from './rope.js';
-import { scoreRouter } from './router-scores.js';
 
 const schema = z.object({
   ...decoderFields,
   ...ropeFields,
   ...sparseStepFields,
+  ...gatedSharedFields,
   intermediate_size: size,
-  moe_intermediate_size: size,
-  shared_expert_intermediate_size: size,
-  num_experts: size,
-  num_experts_per_tok: size,
   norm_topk_prob: z.boolean().default(false),
   qkv_bias: z.boolean().default(true),
   use_sliding_window: z.literal(false).default(false),
@@ -45,22 +41,7 @@ export const qwen2Moe: Family = {
       feedForward: (layer, l) => {
         const mlp = `${layer}.mlp`;
         if (!sparse(l)) return { dense: gatedFeedForward(declare, mlp, hidden, c.intermediate_size) };
-        const shared = gatedFeedForward(declare, `${mlp}.shared_expert`, hidden, c.shared_expert_intermediate_size);
-        return {
-          dense: sigmoidGated(declare, `${mlp}.shared_expert_gate`, hidden, shared),
-          moe: mixtureOfExperts(declare, {
-            hidden,
-            width: c.moe_intermediate_size,
-            count: c.num_experts,
-            router: scoreRouter({
-              chosen: c.num_experts_per_tok,
-              score: 'softmax',
-              renormalise: c.norm_topk_prob ? {} : undefined,
-            }),
-            gate: `${mlp}.gate.weight`,
-            matrices: separateExperts(`${mlp}.experts`),
-          }),
-        };
+        return gatedSharedExperts(declare, mlp, c);
       },
     });
   },

@@ -23,13 +23,15 @@ export const ropeFields = {
   original_max_position_embeddings: size.nullish(),
   partial_rotary_factor: z.number().positive().max(1).nullish(),
   rope_theta: z.number().positive().nullish(),
+  /** Pairs are neighbours, whatever the family's are: DeepSeek-V3's own key, and of files whose rows are in that order. */
+  rope_interleave: z.boolean().nullish(),
   /** Published configs. */
   rope_scaling: scaling,
   /** Newer ones. */
   rope_parameters: scaling,
 };
 
-type RopeConfig = z.infer<z.ZodObject<typeof ropeFields>> & { max_position_embeddings: number };
+export type RopeConfig = z.infer<z.ZodObject<typeof ropeFields>> & { max_position_embeddings: number };
 
 const positive = z.number().positive();
 const common = {
@@ -38,6 +40,9 @@ const common = {
   rope_theta: positive.optional(),
   partial_rotary_factor: positive.max(1).optional(),
   original_max_position_embeddings: size.nullish(),
+  /** Pictures have positions in three dimensions, of which each rotates a section; for text all three are the same. */
+  mrope_section: z.array(z.int().nonnegative()).optional(),
+  mrope_interleaved: z.boolean().optional(),
 };
 const factorList = z.array(positive);
 
@@ -45,6 +50,7 @@ const factorList = z.array(positive);
 const types = {
   default: z.strictObject(common),
   linear: z.strictObject({ ...common, factor: positive }),
+  proportional: z.strictObject(common),
   yarn: z.strictObject({
     ...common,
     factor: positive,
@@ -54,6 +60,8 @@ const types = {
     mscale_all_dim: z.number().nonnegative().nullish(),
     attention_factor: positive.nullish(),
     truncate: z.boolean().nullish(),
+    /** Read by those families whose queries grow with their position. */
+    llama_4_scaling_beta: z.number().nonnegative().nullish(),
   }),
   longrope: z.strictObject({
     ...common,
@@ -66,6 +74,14 @@ const types = {
   }),
 };
 
+/** The config of one kind of layers, where `rope_parameters` has an entry for each. @throws FiddlerError `unsupported` */
+export function ropeOfKind<C extends RopeConfig>(config: C, kind: string): C {
+  const parameters = config.rope_parameters?.[kind];
+  if (!config.rope_parameters) return config;
+  if (typeof parameters !== 'object' || parameters === null) unsupported(`rope_parameters.${kind}`, 'is missing');
+  return { ...config, rope_parameters: parameters };
+}
+
 export interface RotationOptions {
   /** Dimensions of a head, or of the part of it that positions rotate. */
   headSize: number;
@@ -73,6 +89,9 @@ export interface RotationOptions {
   /** `rope_theta` where the config has none. */
   base: number;
 }
+
+/** Heads have some hundreds of dimensions. */
+const LARGEST_HEAD = 65_536;
 
 /**
  * Reads `rope_theta` and `rope_scaling`, or `rope_parameters`. Types as in transformers, modeling_rope_utils.py.
@@ -95,11 +114,19 @@ export function readRotation(config: RopeConfig, { headSize, interleaved = false
     'partial_rotary_factor',
     `leaves ${dimensions} rotated dimensions, an odd number`,
   );
-  const rotation = { dimensions, interleaved, base: shared.rope_theta ?? config.rope_theta ?? base };
+  refuseUnless(headSize <= LARGEST_HEAD, 'the size of a head', `is ${headSize}, more than ${LARGEST_HEAD}`);
+  const rotation = {
+    dimensions,
+    interleaved: config.rope_interleave ?? interleaved,
+    base: shared.rope_theta ?? config.rope_theta ?? base,
+  };
   switch (type as keyof typeof types) {
     case 'default':
       read(types.default);
       return { ...rotation, magnitude: 1 };
+    case 'proportional':
+      read(types.proportional);
+      return { ...proportional(headSize, dimensions), interleaved: rotation.interleaved, base: rotation.base };
     case 'linear':
       return { ...rotation, magnitude: 1, divisors: new Float32Array(dimensions / 2).fill(read(types.linear).factor) };
     case 'yarn':
@@ -107,6 +134,15 @@ export function readRotation(config: RopeConfig, { headSize, interleaved = false
     case 'longrope':
       return { ...rotation, ...longRope(read(types.longrope), rotation.dimensions, config, key) };
   }
+}
+
+/** Makes an angle vanish. */
+const UNROTATED = 1e30;
+
+/** Pairs span the whole head, and the first `dimensions` / 2 of them turn at the head's own frequencies (Gemma 4). */
+function proportional(headSize: number, dimensions: number): Pick<Rotation, 'dimensions' | 'divisors' | 'magnitude'> {
+  const divisors = Float32Array.from({ length: headSize / 2 }, (_, i) => (i < dimensions / 2 ? 1 : UNROTATED));
+  return { dimensions: headSize, divisors, magnitude: 1 };
 }
 
 /** 0.1 · mscale · ln(factor) + 1, by which YaRN scales attention (arXiv 2309.00071, section 3.4). */

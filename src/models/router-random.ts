@@ -6,33 +6,32 @@ import type { Router } from './router.js';
  */
 export const GUESS_RECALL = 0.8;
 
+/** How random routing resembles that of trained models; all are optional, and alike in every layer. */
+export interface RandomRouting {
+  /** Exponent of a Zipf distribution over a layer's experts; 0 (default) routes uniformly. */
+  zipf?: number;
+  /** Share of choices that repeat one of the layer's last ones, 0 (default) to 1. */
+  locality?: number;
+  /** Probability at each token that two experts of a layer exchange how popular they are; 0 by default. */
+  drift?: number;
+  /** Share of guessed experts that are right, 0 to 1. */
+  guessRecall?: number;
+}
+
+/** Tokens of whose choices one is repeated. */
+const REMEMBERED = 16;
+/** Where all are repeated a token could find too few different ones. */
+const MOST_REPEATED = 0.98;
+
 /**
  * Chooses experts at random, for models without trained weights: without replacement, expert e with a probability
- * proportional to (rank of e)^−s, the ranks shuffled; equal weights. A guess names each expert of the choice that follows
- * with the probability `recall`, otherwise one that it leaves out.
- * @param s exponent of the Zipf distribution; 0 is uniform
+ * proportional to (rank of e)^−s, the ranks shuffled, or one of the last again; equal weights. A guess names each expert of
+ * the choice that follows with the probability `guessRecall`, otherwise one that it leaves out.
  */
-export function randomRouter(
-  experts: number,
-  chosen: number,
-  s: number,
-  seed: number,
-  recall: number = GUESS_RECALL,
-): Router {
+export function randomRouter(experts: number, chosen: number, seed: number, routing: RandomRouting = {}): Router {
+  const { guessRecall: recall = GUESS_RECALL } = routing;
   const random = mulberry32(seed);
-  const ranks = Array.from({ length: experts }, (_, e) => e + 1);
-  for (let i = experts - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1));
-    [ranks[i], ranks[j]] = [ranks[j]!, ranks[i]!];
-  }
-  const bounds = cumulative(ranks.map((rank) => rank ** -s));
-  /** Draws the next of `drawn` until it is another than those before: without replacement. */
-  const draw = (drawn: Int32Array, from: number) => {
-    for (let i = from; i < drawn.length; i++) {
-      do drawn[i] = firstAbove(bounds, random() * bounds.at(-1)!);
-      while (drawn.indexOf(drawn[i]!) < i);
-    }
-  };
+  const choices = new Choices(experts, chosen, random, routing);
   /** The next choice, where it was made for a guess, and as many experts that it leaves out as there are. */
   const ahead = new Int32Array(Math.min(2 * chosen, experts));
   let guessed = false;
@@ -40,12 +39,13 @@ export function randomRouter(
     chosen,
     choose(_, ids, weights) {
       if (guessed) ids.set(ahead.subarray(0, chosen));
-      else draw(ids, 0);
+      else choices.draw(ids);
+      choices.remember(ids.subarray(0, chosen));
       guessed = false;
       weights.fill(1 / chosen);
     },
     guess(_, ids, weights) {
-      draw(ahead, 0);
+      choices.draw(ahead);
       guessed = true;
       let wrong = chosen;
       for (let i = 0; i < chosen; i++) {
@@ -54,6 +54,67 @@ export function randomRouter(
       weights.fill(1 / chosen);
     },
   };
+}
+
+/** Draws what a layer's tokens choose. */
+class Choices {
+  private readonly ranks: number[];
+  private bounds: Float64Array;
+  /** The experts of the last tokens, in a ring. */
+  private readonly last: Int32Array;
+  private remembered = 0;
+
+  constructor(
+    experts: number,
+    chosen: number,
+    private readonly random: () => number,
+    private readonly routing: RandomRouting,
+  ) {
+    this.ranks = Array.from({ length: experts }, (_, e) => e + 1);
+    for (let i = experts - 1; i > 0; i--) this.swap(i, Math.floor(random() * (i + 1)));
+    this.bounds = this.boundsOf();
+    this.last = new Int32Array(REMEMBERED * chosen);
+  }
+
+  /** Fills `drawn` with different experts: each is drawn until it is another than those before. */
+  draw(drawn: Int32Array): void {
+    for (let i = 0; i < drawn.length; i++) {
+      do drawn[i] = this.one();
+      while (drawn.indexOf(drawn[i]!) < i);
+    }
+  }
+
+  /** What a token chose. */
+  remember(ids: Int32Array): void {
+    const { locality = 0, drift = 0 } = this.routing;
+    if (locality > 0) for (const id of ids) this.last[this.remembered++ % this.last.length] = id;
+    if (drift === 0 || this.random() >= drift) return;
+    const [a, b] = [this.any(this.ranks.length), this.any(this.ranks.length)];
+    this.swap(a, b);
+    this.bounds = this.boundsOf();
+  }
+
+  private one(): number {
+    const { locality = 0 } = this.routing;
+    const { last, remembered, bounds, random } = this;
+    if (locality > 0 && remembered > 0 && random() < Math.min(locality, MOST_REPEATED)) {
+      return last[this.any(Math.min(remembered, last.length))]!;
+    }
+    return firstAbove(bounds, random() * bounds.at(-1)!);
+  }
+
+  private any(count: number): number {
+    return Math.floor(this.random() * count);
+  }
+
+  private swap(a: number, b: number): void {
+    [this.ranks[a], this.ranks[b]] = [this.ranks[b]!, this.ranks[a]!];
+  }
+
+  private boundsOf(): Float64Array {
+    const { zipf = 0 } = this.routing;
+    return cumulative(this.ranks.map((rank) => rank ** -zipf));
+  }
 }
 
 function cumulative(shares: readonly number[]): Float64Array {

@@ -16,11 +16,11 @@ export interface Router {
 /**
  * The best logits, then softmax over those: equal to softmax over all, then top-k, then division by their sum.
  * Mixtral (arXiv 2401.04088, section 2.1).
- * @param bias added to the logits
+ * @param options `bias` is added to the logits; the weight of an expert is multiplied by `scale` and by its own of `scales`
  */
 export function softmaxOverChosen(
   chosen: number,
-  { scale = 1, bias }: { scale?: number; bias?: HostVector } = {},
+  { scale = 1, bias, scales }: { scale?: number; bias?: HostVector; scales?: HostVector } = {},
 ): Router {
   let biased = new Float32Array();
   return {
@@ -32,7 +32,7 @@ export function softmaxOverChosen(
       const best = logits[ids[0]!]!;
       let sum = 0;
       for (let i = 0; i < chosen; i++) sum += weights[i] = Math.exp(logits[ids[i]!]! - best);
-      for (let i = 0; i < chosen; i++) weights[i]! *= scale / sum;
+      for (let i = 0; i < chosen; i++) weights[i]! *= (scale / sum) * (scales?.values[ids[i]!] ?? 1);
     },
   };
 }

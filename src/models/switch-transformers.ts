@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { feedForward } from './blocks/feed-forward.js';
-import { linear, scaled } from './blocks/linear.js';
+import { linear, scaled, tiedHead } from './blocks/linear.js';
 import { mixtureOfExperts } from './blocks/moe.js';
 import { rmsNorm } from './blocks/norm.js';
 import { crossAttention, relativeAttention } from './blocks/relative-attention.js';
@@ -64,7 +64,7 @@ export const switchTransformers: Family = {
       encoder: { ...encoder, start: c.decoder_start_token_id },
       ...decoder,
       head: c.tie_word_embeddings
-        ? scaled(linear(declare, 'shared', vocabulary, hidden), hidden ** -0.5)
+        ? scaled(tiedHead(declare, { embedding: 'shared', head: 'lm_head' }, vocabulary, hidden), hidden ** -0.5)
         : linear(declare, 'lm_head', vocabulary, hidden),
     };
   },

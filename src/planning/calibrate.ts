@@ -1,25 +1,26 @@
 import { availableRam } from '../devices/cores.js';
-import { describe, expertTotals } from '../engine/blueprint.js';
-import { calibrationKey, recallRates, rememberRates } from '../engine/calibration.js';
-import { timeFirstPrompt } from '../engine/first-prompt.js';
-import { checkRam, PROCESS_BYTES } from '../engine/fitting.js';
-import { modelRam, sumOf } from '../engine/footprint.js';
-import { type Layout, layOut, openWeights } from '../engine/layout.js';
 import { fillLayout } from '../engine/load.js';
-import { measureRates } from '../engine/measure.js';
-import type { LoadOptions } from '../engine/options.js';
-import type { Rates } from '../engine/rates.js';
-import type { ModelSource } from '../engine/source.js';
 import { measureExperts, type Patience } from '../experts/measure.js';
-import { residentTotal } from '../experts/placement.js';
-import { expertBytes } from '../experts/spec.js';
-import { Type } from '../ggml/tensor.js';
+import { expertBytes, uniformTypes } from '../experts/spec.js';
+import { describe, expertTotals, layerBytes } from '../loading/blueprint.js';
+import { checkRam, PROCESS_BYTES } from '../loading/fitting.js';
+import { modelRam, sumOf } from '../loading/footprint.js';
+import { checkLayout, type Layout, layOut, openWeights } from '../loading/layout.js';
+import type { ModelSource } from '../loading/source.js';
 import { expertLayersOf } from '../models/model.js';
+import { Type } from '../native/ggml/tensor.js';
+import type { LoadOptions } from '../options.js';
+import { calibrationKey, recallRates, rememberRates } from '../pace/calibration.js';
+import { timeFirstPrompt } from '../pace/first-prompt.js';
+import { measureRates } from '../pace/measure.js';
+import type { Rates } from '../pace/rates.js';
 import { sampleOf } from './sample.js';
 
 /** Resident experts take about this much of the accelerator while measuring. */
 const RESIDENT_BYTES = 2 ** 30;
-const COUNTS = { tokens: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512], lengths: [1, 32, 128, 512, 2048] };
+const COUNTS = { tokens: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512], lengths: [1, 32, 128, 512, 2048], heads: [8] };
+/** Milliseconds until what others spoilt is measured again. */
+const PAUSE = 1000;
 /** Under 10 seconds. */
 export const CAREFUL: Patience = { limit: 150, repeats: 9, least: 50, ...COUNTS };
 /** For `--thorough`: about a minute. */
@@ -50,6 +51,7 @@ export function calibrated(source: ModelSource, options: LoadOptions, layout: La
   const key = calibrationKey(layout);
   const stored = recallRates(key);
   if (stored?.fill !== undefined) return stored;
+  checkLayout(layout);
   checkRam(sumOf(modelRam(layout)), layout.machine.ram.available);
   const sample = openSample(source, options);
   try {
@@ -83,7 +85,7 @@ export function calibrate(source: ModelSource, options: LoadOptions, patience: P
 function measured(sample: Sample, options: LoadOptions, patience: Patience, key: string) {
   const found = sample.measure(options.threads, (layout, fill) => {
     const firstTakesLonger = timeFirstPrompt(layout); // before anything is compiled
-    const rates = measureRates(layout, patience);
+    const rates = measureInPeace(layout, patience);
     return {
       rates: { ...rates, first: firstTakesLonger(), fill },
       bytes: expertTotals(layout.blueprint).bytes,
@@ -94,8 +96,29 @@ function measured(sample: Sample, options: LoadOptions, patience: Patience, key:
   return found;
 }
 
+/** Measures once more, a while later, where others had the cores; gives the rates that they spoilt least. */
+function measureInPeace(layout: Layout, patience: Patience): Rates {
+  const rates = measureRates(layout, patience);
+  if (rates.crowded === undefined) return rates;
+  sleep(PAUSE);
+  const again = measureRates(layout, patience);
+  return (again.crowded ?? 0) < rates.crowded ? again : rates;
+}
+
+/** Blocks, for so many milliseconds. */
+function sleep(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
 function store(key: string, rates: Rates, { onWarning }: LoadOptions): void {
   if (rememberRates(key, rates)) return;
+  if (rates.crowded !== undefined) {
+    const share = `${(100 * rates.crowded).toFixed(0)}%`;
+    onWarning?.(
+      `other programs had the cores for ${share} of the time while this machine was measured: less is certain, and nothing is stored`,
+    );
+    return;
+  }
   const percent = (100 * rates.experts.spread).toFixed(0);
   onWarning?.(`measurements differed by ±${percent}%, so that they are not stored: other programs use this machine`);
 }
@@ -113,7 +136,7 @@ function keyOf(source: ModelSource, options: LoadOptions): string {
 function forRates(source: ModelSource, options: LoadOptions): LoadOptions {
   const { accelerator, threads, dtype, cpuKernels, ctx, debug } = options;
   const experts = expertLayersOf(describe(source).spec);
-  const bytes = experts.reduce((sum, of) => sum + of.count * expertBytes(of, Type.BF16), 0);
+  const bytes = experts.reduce((sum, of) => sum + of.count * expertBytes(of, uniformTypes(of, Type.BF16)), 0);
   const chosen = Math.max(...experts.map((of) => of.chosen / of.count));
   const expertsResident = Math.min(0.5, Math.max(chosen, RESIDENT_BYTES / bytes));
   return { accelerator, threads, dtype, cpuKernels, ctx, debug, expertsResident, profile: false };
@@ -135,10 +158,11 @@ function openSample(source: ModelSource, given: LoadOptions): Sample {
     measure(threads, run) {
       const layout = layOut(sample, { ...options, threads }, { opened });
       try {
-        const { bytes, seconds } = fillLayout(layout);
-        return run(layout, bytes > 0 ? (1000 * seconds) / (bytes / 1e9) : 0);
+        return layout.resources.during(() => {
+          const { bytes, seconds } = fillLayout(layout);
+          return run(layout, bytes > 0 ? (1000 * seconds) / (bytes / 1e9) : 0);
+        });
       } finally {
-        layout.experts.wait();
         layout.close();
       }
     },
@@ -151,10 +175,11 @@ function bytesBeside(source: ModelSource, options: LoadOptions): number {
   const layout = layOut(sampleOf(source), options, { countsOnly: true });
   try {
     const { blueprint, host, placement } = layout;
-    const { total, bytes } = expertTotals(blueprint);
-    const copied = blueprint.expertLayers.some((_, l) => host.mustCopy(l)) ? total - residentTotal(placement) : 0;
+    const each = layerBytes(blueprint);
+    const missing = blueprint.expertLayers.map(({ count }, l) => count - placement[l]!.length);
+    const copied = missing.reduce((sum, count, l) => sum + (host.mustCopy(l) ? count * each[l]! : 0), 0);
     const { weights, ...others } = modelRam(layout);
-    return sumOf(others) + copied * bytes;
+    return sumOf(others) + copied;
   } finally {
     layout.close();
   }

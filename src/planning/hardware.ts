@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { type Blueprint, expertTotals } from '../engine/blueprint.js';
-import type { StandIn } from '../engine/machine.js';
-import type { ContextSample, Rates } from '../engine/rates.js';
+import { GPU } from '../devices/accelerators.js';
 import { FiddlerError } from '../errors.js';
 import { innerMatrices } from '../experts/activations.js';
 import type { Sample } from '../experts/costs.js';
-import { rowBytes } from '../ggml/tensor.js';
+import { type Blueprint, expertTotals } from '../loading/blueprint.js';
+import type { StandIn } from '../loading/machine.js';
 import { layersOf } from '../models/model.js';
+import { rowBytes } from '../native/ggml/tensor.js';
+import type { ContextSample, Rates } from '../pace/rates.js';
 import { HARDWARE } from './machines/index.js';
 import { type Hardware, hardwareSchema } from './machines/machine.js';
 
@@ -122,19 +123,26 @@ function smoothed(samples: readonly Sample[]): Sample[] {
 function layerRates(
   gpu: Hardware['gpu'],
   layerUs: number,
-  { parameters, declarations, spec, expertLayers, cacheType }: Blueprint,
-): Pick<Rates, 'sparse' | 'dense' | 'begin' | 'between' | 'first' | 'head'> {
+  { parameters, declarations, spec, expertLayers, upcast }: Blueprint,
+): Pick<Rates, 'sparse' | 'dense' | 'begin' | 'between' | 'first' | 'head' | 'heads'> {
   const layers = layersOf(spec).length;
   const headBytes = spec.vocabulary * spec.hidden * 2;
   const all = parameters.reduce((sum, p) => sum + p.bytes, 0);
   const bytes = Math.max(0, all - headBytes) / layers;
-  const cacheBytes = declarations.caches.reduce((sum, { width }) => sum + rowBytes(cacheType, width), 0) / layers;
+  /** Of a layer in the mean; one with a window reads no more than that behind the call's tokens. */
+  const cacheBytes = (tokens: number, past: number) =>
+    declarations.caches.reduce((sum, { width, window }) => {
+      const rows = tokens + (window > 0 ? Math.min(past, window) : past);
+      return sum + rowBytes(upcast ?? GPU.cacheType, width) * rows;
+    }, 0) / layers;
   const ms = (tokens: number, past: number) => {
-    const read = (bytes + cacheBytes * (past + tokens)) / gpu.bandwidth / 1e6;
+    const read = (bytes + cacheBytes(tokens, past)) / gpu.bandwidth / 1e6;
     const pairs = tokens * (past + tokens / 2);
     const operations = OPERATIONS * (tokens * (bytes / 2) + 2 * pairs * spec.hidden);
     return layerUs / 1000 + Math.max(read, operations / gpu.arithmetic / 1e9);
   };
+  const head = (rows: number) =>
+    Math.max(headBytes / gpu.bandwidth, (OPERATIONS * rows * (headBytes / 2)) / gpu.arithmetic / 1e3) / 1e6;
   const samples: ContextSample[] = [0, 32_768].flatMap((past) =>
     TOKENS.map((tokens) => ({ tokens, past, ms: ms(tokens, past) })),
   );
@@ -144,6 +152,7 @@ function layerRates(
     begin: [{ tokens: 1, past: 0, ms: 0 }],
     between: [],
     first: 0,
-    head: headBytes / gpu.bandwidth / 1e6,
+    head: head(1),
+    heads: TOKENS.slice(1).map((tokens) => ({ tokens, ms: head(tokens) })),
   };
 }

@@ -1,34 +1,41 @@
-import { expertTotals } from '../engine/blueprint.js';
-import { sumOf, totalRam } from '../engine/footprint.js';
-import { type Layout, layOut, type OpenModel, openWeights } from '../engine/layout.js';
-import type { Machine, StandIn } from '../engine/machine.js';
-import type { LoadOptions } from '../engine/options.js';
-import { type Prediction, predictDecode, predictPrefill } from '../engine/prediction.js';
-import type { Rates } from '../engine/rates.js';
-import { scenarioOf } from '../engine/scenario.js';
-import type { ModelSource } from '../engine/source.js';
 import { FiddlerError } from '../errors.js';
 import { residentTotal } from '../experts/placement.js';
 import { POLICIES } from '../experts/policies/index.js';
+import { expertTotals, residentBytes } from '../loading/blueprint.js';
+import { checkRam } from '../loading/fitting.js';
+import { sumOf, totalRam } from '../loading/footprint.js';
+import { checkLayout, type Layout, layOut, type OpenModel, openWeights } from '../loading/layout.js';
+import type { Machine, StandIn } from '../loading/machine.js';
+import type { ModelSource } from '../loading/source.js';
+import { typesLine } from '../loading/types.js';
+import type { LoadOptions } from '../options.js';
+import { type Prediction, predictDecode, predictPrefill } from '../pace/prediction.js';
+import type { Rates } from '../pace/rates.js';
+import { scenarioOf } from '../pace/scenario.js';
+import type { Scenario } from '../pace/simulation.js';
 
 /** What a model would take of a machine and how fast it would be, before any weight is read. Sizes in bytes. */
 export interface Plan {
   model: string;
   family: string;
   accelerator: string;
-  /** Tokens that the KV cache holds. */
+  /** Tokens of each sequence that the KV cache holds, and sequences. */
   context: number;
+  sequences: number;
   threads: number;
   /** With the policy that is predicted fastest. */
   memory: {
     accelerator: { budget: number; parts: Record<string, number>; total: number };
     ram: { available: number; parts: Record<string, number>; total: number };
   };
-  experts: { resident: number; total: number; bytes: number };
-  /** Seconds to load from files that are in memory already. */
-  loadSeconds: number;
-  /** Fastest first, by decoding. */
+  /** `bytes` of the largest; `types` of their matrices. */
+  experts: { resident: number; total: number; bytes: number; types: string };
+  /** Seconds to load from files that are in memory already; where rates are known. */
+  loadSeconds?: number;
+  /** Fastest first, by decoding of as many sequences as there is room for; none where rates are not known. */
   policies: PolicyPlan[];
+  /** What does not fit, each with what to do; none where it fits. */
+  shortages: string[];
 }
 
 /** One policy's predictions. */
@@ -36,6 +43,8 @@ export interface PolicyPlan {
   policy: string;
   resident: number;
   decode: Prediction & { past: number };
+  /** Decoding of all sequences at once, `ms` of a call; where there is to be room for several. Tokens a second. */
+  together?: Prediction & { past: number; sequences: number; rate: { sum: number; each: number } };
   /** For each asked length of a prompt. */
   prefill: (Prediction & { tokens: number })[];
 }
@@ -53,10 +62,9 @@ export interface PlanOptions extends LoadOptions {
 const TIE = 0.02;
 
 /**
- * Plans a model by every policy that fits, or by the one that is asked for.
- * @param ratesFor what the model's pieces take on the machine; a policy for which it throws `memory` is left out
+ * Plans a model by every policy that fits, or by the one that is asked for; where none fits, by those that do not.
+ * @param ratesFor what the model's pieces take on the machine; where it throws `memory`, the plan predicts nothing
  * @param processFor bytes that the process takes there beside a model, where that is known
- * @throws FiddlerError `memory` where no policy is left
  */
 export function planModel(
   source: ModelSource,
@@ -65,26 +73,23 @@ export function planModel(
   processFor: (machine: Machine) => number | undefined = () => undefined,
 ): Plan {
   const names = options.policy ? [options.policy] : POLICIES.map((p) => p.name);
-  const plans: ReturnType<typeof planPolicy>[] = [];
-  let refusal: unknown;
   const opened = openWeights(source, options);
   try {
-    for (const policy of names) {
-      try {
-        plans.push(planPolicy(source, opened, { ...options, policy }, ratesFor, processFor));
-      } catch (error) {
-        if (!(error instanceof FiddlerError && error.code === 'memory')) throw error;
-        refusal ??= error; // the next policy may need less
-      }
-    }
+    const plans = names.map((policy) => planPolicy(source, opened, { ...options, policy }, ratesFor, processFor));
+    const fitting = plans.filter(({ shortages }) => shortages.length === 0);
+    return combined(fitting.length > 0 ? fitting : plans);
   } finally {
     opened.checkpoint.close();
   }
-  if (plans.length === 0) throw refusal;
-  const fastest = Math.min(...plans.map(({ chosen }) => chosen.decode.ms));
-  const best = plans.find(({ chosen }) => chosen.decode.ms <= fastest * (1 + TIE))!;
-  const others = plans.filter((p) => p !== best).sort((a, b) => a.chosen.decode.ms - b.chosen.decode.ms);
-  return { ...best.plan, policies: [best, ...others].map(({ chosen }) => chosen) };
+}
+
+/** The plan by the fastest of several policies, with the predictions of all. */
+function combined(plans: readonly Plan[]): Plan {
+  const time = ({ policies: [of] }: Plan) => (of ? (of.together ?? of.decode).ms : Infinity);
+  const fastest = Math.min(...plans.map(time));
+  const best = plans.find((plan) => time(plan) <= fastest * (1 + TIE))!;
+  const others = plans.filter((plan) => plan !== best).sort((a, b) => time(a) - time(b));
+  return { ...best, policies: [best, ...others].flatMap(({ policies }) => policies) };
 }
 
 function planPolicy(
@@ -93,49 +98,101 @@ function planPolicy(
   options: PlanOptions,
   ratesFor: (layout: Layout) => Rates,
   processFor: (machine: Machine) => number | undefined,
-): { plan: Omit<Plan, 'policies'>; chosen: PolicyPlan } {
-  const { prompts, standIn } = options;
-  const layout = layOut(source, options, { countsOnly: true, standIn, opened });
+): Plan {
+  const layout = layOut(source, options, { countsOnly: true, standIn: options.standIn, opened });
+  const { machine } = layout;
   try {
-    const rates = ratesFor(layout);
-    const scenario = scenarioOf(layout, rates, true);
-    const { context } = layout.sizes;
-    const past = Math.min(options.past, context - 1);
-    const prefill = prompts
-      .filter((tokens) => tokens <= context)
-      .map((tokens) => ({ tokens, ...predictPrefill(scenario, tokens) }));
-    const resident = residentTotal(layout.placement);
-    const chosen = { policy: options.policy!, resident, decode: { past, ...predictDecode(scenario, past) }, prefill };
-    return { plan: describeLayout(source, layout, rates, processFor(layout.machine)), chosen };
+    const tight = refusalOf(() => checkLayout(layout));
+    let rates: Rates | undefined;
+    const unmeasured = refusalOf(() => {
+      rates = ratesFor(layout);
+    });
+    const process = tight || unmeasured ? undefined : processFor(machine);
+    const plan = describeLayout(source, layout, rates, process);
+    const short = refusalOf(() => checkRam(plan.memory.ram.total, plan.memory.ram.available, plan.sequences));
+    const found = [tight, short].filter((line) => line !== undefined);
+    const shortages = found.length === 0 && unmeasured ? [unmeasured] : found;
+    return { ...plan, policies: rates ? [predictPolicy(layout, rates, options)] : [], shortages };
   } finally {
     layout.close();
   }
 }
 
+/** What of a model does not fit this machine, each with what to do, by its headers alone; nothing is measured. */
+export function shortagesOf(source: ModelSource, options: LoadOptions): string[] {
+  const opened = openWeights(source, options);
+  try {
+    const layout = layOut(source, options, { countsOnly: true, opened });
+    try {
+      const ram = sumOf(totalRam(source, layout));
+      const checks = [
+        () => checkLayout(layout),
+        () => checkRam(ram, layout.machine.ram.available, layout.sizes.sequences),
+      ];
+      return checks.map(refusalOf).filter((line) => line !== undefined);
+    } finally {
+      layout.close();
+    }
+  } finally {
+    opened.checkpoint.close();
+  }
+}
+
+/** Why `action` finds that something does not fit; undefined where it fits. */
+function refusalOf(action: () => void): string | undefined {
+  try {
+    action();
+    return undefined;
+  } catch (error) {
+    if (error instanceof FiddlerError && error.code === 'memory') return error.message;
+    throw error;
+  }
+}
+
+function predictPolicy(layout: Layout, rates: Rates, options: PlanOptions): PolicyPlan {
+  const scenario = scenarioOf(layout, rates, true);
+  const { context, sequences } = layout.sizes;
+  const past = Math.min(options.past, context - 1);
+  const prefill = options.prompts
+    .filter((tokens) => tokens <= context)
+    .map((tokens) => ({ tokens, ...predictPrefill(scenario, tokens) }));
+  const resident = residentTotal(layout.placement);
+  const decode = { past, ...predictDecode(scenario, past) };
+  const together = sequences > 1 ? { together: predictTogether(scenario, past, sequences) } : {};
+  return { policy: options.policy!, resident, decode, ...together, prefill };
+}
+
+function predictTogether(scenario: Scenario, past: number, sequences: number): PolicyPlan['together'] {
+  const prediction = predictDecode(scenario, past, sequences);
+  const each = 1000 / prediction.ms;
+  return { past, sequences, rate: { sum: sequences * each, each }, ...prediction };
+}
+
 function describeLayout(
   source: ModelSource,
   layout: Layout,
-  rates: Rates,
+  rates: Rates | undefined,
   processBytes: number | undefined,
-): Omit<Plan, 'policies'> {
+): Omit<Plan, 'policies' | 'shortages'> {
   const { blueprint, machine, sizes, placement, parameters } = layout;
   const { total, bytes } = expertTotals(blueprint);
   const offloads = machine.accelerator !== machine.cpu;
   const parts = offloads ? Object.fromEntries(machine.accelerator.taken) : {};
   const resident = residentTotal(placement);
   const ram = totalRam(source, layout, processBytes);
-  const copied = (offloads ? parameters.bytes : parameters.copiedBytes) + resident * bytes;
+  const copied = (offloads ? parameters.bytes : parameters.copiedBytes) + residentBytes(blueprint, placement);
   return {
     model: source.name,
     family: blueprint.family,
     accelerator: machine.kind.name,
     context: sizes.context,
+    sequences: sizes.sequences,
     threads: machine.threads,
     memory: {
       accelerator: { budget: sizes.budget, parts, total: sumOf(parts) },
       ram: { available: machine.ram.available, parts: ram, total: sumOf(ram) },
     },
-    experts: { resident, total, bytes },
-    loadSeconds: ((rates.fill ?? 0) * copied) / 1e12,
+    experts: { resident, total, bytes, types: typesLine(blueprint) },
+    loadSeconds: rates && ((rates.fill ?? 0) * copied) / 1e12,
   };
 }

@@ -1,8 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { type ProcessUse, processPolicy, recallProcess, rememberProcess, tokenizerBytes } from '../engine/footprint.js';
-import type { Machine } from '../engine/machine.js';
-import type { LoadOptions, Report } from '../engine/options.js';
-import { folderSource } from '../engine/source.js';
+import {
+  type ProcessUse,
+  processPolicy,
+  recallProcess,
+  rememberProcess,
+  tokenizerBytes,
+} from '../loading/footprint.js';
+import type { Machine } from '../loading/machine.js';
+import { folderSource } from '../loading/source.js';
+import type { LoadOptions, Report } from '../options.js';
 
 /** How a small model is run from the command line. */
 export interface Rehearsal {

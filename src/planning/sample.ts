@@ -1,10 +1,14 @@
 import { usableCpus } from '../devices/cores.js';
-import { describe } from '../engine/blueprint.js';
-import { gib } from '../engine/fitting.js';
-import type { ModelSource } from '../engine/source.js';
-import { routeAtRandom, syntheticTensors } from '../engine/synthetic.js';
 import { FiddlerError } from '../errors.js';
+import { mapMatrices } from '../experts/activations.js';
+import { describe } from '../loading/blueprint.js';
+import { gib } from '../loading/fitting.js';
+import { openWeights } from '../loading/layout.js';
+import type { ModelSource } from '../loading/source.js';
+import { type MatrixDTypes, routeAtRandom, syntheticTensors } from '../loading/synthetic.js';
 import { expertLayersOf } from '../models/model.js';
+import { typeName } from '../native/ggml/tensor.js';
+import type { DType } from '../weights/checkpoint.js';
 import type { JsonObject } from '../weights/config.js';
 import { openSynthetic, syntheticBytes } from '../weights/synthetic.js';
 
@@ -26,8 +30,9 @@ export function sampleOf(source: ModelSource, room?: number): ModelSource {
     tokenizer: false,
     synthetic: true,
     open(spec, declarations) {
-      routeAtRandom(spec, 0);
-      const tensors = (distinct: number) => syntheticTensors(spec, declarations, distinct);
+      routeAtRandom(spec);
+      const dtypes = source.quantized ? dtypesOf(source) : undefined;
+      const tensors = (distinct: number) => syntheticTensors(spec, declarations, { distinct, dtypes });
       if (room === undefined) return openSynthetic(this.name, tensors(1), 0);
       const [one, two] = [syntheticBytes(tensors(1)), syntheticBytes(tensors(2))];
       const each = Math.max(1, two - one); // nothing where one tensor holds all experts
@@ -38,6 +43,20 @@ export function sampleOf(source: ModelSource, room?: number): ModelSource {
       const distinct = Math.min(wanted, 1 + Math.floor((room - one) / each));
       return openSynthetic(this.name, tensors(distinct), usableCpus());
     },
+  };
+}
+
+/** The types in which a model's files hold its matrices. */
+function dtypesOf(source: ModelSource): MatrixDTypes {
+  const { checkpoint, blueprint } = openWeights(source, {});
+  const { embedding, expertTypes, parameters } = blueprint;
+  const types = new Map(parameters.map(({ parameter, source }) => [parameter.name, typeName(source.type) as DType]));
+  types.set(blueprint.spec.embedding.name, embedding.dtype as DType);
+  const experts = expertTypes.map((of) => mapMatrices(of, (type) => typeName(type) as DType));
+  checkpoint.close();
+  return {
+    parameter: (name) => types.get(name) ?? 'BF16',
+    expert: (layer, name) => experts[layer]![name]!,
   };
 }
 

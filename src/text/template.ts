@@ -1,81 +1,145 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Template } from '@huggingface/jinja';
 import { z } from 'zod';
-import { FiddlerError } from '../errors.js';
+import { type ErrorCode, FiddlerError } from '../errors.js';
 import { readJson, validate } from '../weights/config.js';
-import { STRIPS, stripWithArguments } from './strip.js';
+import { modelName } from '../weights/hub/cache.js';
+import { readGgufText, type TextFiles, textFiles } from './gguf/index.js';
+import { hiding } from './hiding.js';
+import type { Fault, TemplateProcess } from './jinja/process.js';
+import type { AddedToken } from './tokenizer.js';
 import { namedTokens, readTokenizerConfig, type TokenizerConfig } from './tokenizer-config.js';
 
 /** One turn of a conversation. */
 export interface ChatMessage {
-  /** 'system', 'user' or 'assistant'; some templates know more. */
+  /** 'system', 'user', 'assistant' or 'tool'; some templates know more. */
   role: string;
   content: string;
   /** What an assistant wrote to itself before `content`. */
   reasoning?: string;
+  /** Tools that an assistant called. */
+  calls?: readonly ToolCall[];
+  /** Of what a tool gave: the call that it answers, and its name. */
+  answers?: { id?: string; name?: string };
+}
+
+/** A call of a tool. */
+export interface ToolCall {
+  id?: string;
+  name: string;
+  arguments: Readonly<Record<string, unknown>>;
 }
 
 /** Writes a conversation the way a model was trained to read it. */
 export interface ChatTemplate {
+  /** As it is in its file; '' for none. */
+  readonly source: string;
   /**
-   * The text of `messages`, special tokens included: encode it without adding any.
+   * The text of `messages`, special tokens included: encode it with `standIns` and without adding any. Control tokens that
+   * messages or variables spell are no control tokens there.
    * @param options.addGenerationPrompt whether it ends where the assistant's answer begins; default true
    * @param options.variables more for the template, such as `enable_thinking`
-   * @throws FiddlerError `unsupported`: the template refuses these messages, or uses what @huggingface/jinja does not know
+   * @throws FiddlerError `unsupported`: the template refuses these messages, uses what is not known, or takes too long or
+   * too much memory; `device`: its process fails
    */
-  render(
-    messages: readonly ChatMessage[],
-    options?: { addGenerationPrompt?: boolean; variables?: Readonly<Record<string, unknown>> },
-  ): string;
+  render(messages: readonly ChatMessage[], options?: RenderOptions): Promise<string>;
+  /** An assistant's answer as a rendered text has it. */
+  answer(text: string): string;
+}
+
+export interface RenderOptions {
+  addGenerationPrompt?: boolean;
+  variables?: Readonly<Record<string, unknown>>;
 }
 
 /**
- * Loads the chat template in the folder `dir`: chat_template.jinja, else `chat_template` of tokenizer_config.json (of
- * several the one named default), else chat_template.json. Templates see what Hugging Face's `apply_chat_template`
- * gives them: `messages`, `add_generation_prompt`, `tools` and `documents` (none), the special tokens by name,
- * `raise_exception` and `strftime_now`.
+ * Loads the chat template of a model, from its folder: chat_template.jinja, else `chat_template` of tokenizer_config.json
+ * (of several the one named default), else that of its GGUF file, else chat_template.json. Templates see what Hugging
+ * Face's `apply_chat_template` gives them: `messages`, `add_generation_prompt`, `tools` and `documents` (none), the
+ * special tokens by name, `raise_exception` and `strftime_now`.
+ * @param process computes it
+ * @param added tokens of the tokenizer that reads what is rendered
  * @returns undefined where there is none
  * @throws FiddlerError `file`: a template that does not parse, or a broken file
  */
-export function loadChatTemplate(dir: string): ChatTemplate | undefined {
-  const config = readTokenizerConfig(dir);
-  const found = findTemplate(dir, config);
+export async function loadChatTemplate(
+  model: string,
+  process: TemplateProcess,
+  added: readonly AddedToken[],
+): Promise<ChatTemplate | undefined> {
+  const files = textFiles(model);
+  const { folder, gguf } = files;
+  const config = readTokenizerConfig(folder, gguf === undefined ? {} : readGgufText(gguf, false).config);
+  const found = findTemplate(files, config);
   if (found === undefined) return undefined;
   const { file, source } = found;
-  const template = parse(file, source);
+  const hide = hiding(added, source);
+  const ask = async (variables?: Readonly<Record<string, unknown>>) => {
+    const answer = await process.ask({ source, variables });
+    if ('fault' in answer) throw faultOf(model, file, answer);
+    return answer.text;
+  };
+  await ask(); // whether it parses
   return {
-    render(messages, { addGenerationPrompt = true, variables = {} } = {}) {
-      try {
-        return template.render({
-          ...STRIPS,
-          ...namedTokens(config),
-          tools: null, // defined and none, as templates expect that ask for either
-          documents: null,
-          ...variables,
-          messages: messages.map(forTemplate),
-          add_generation_prompt: addGenerationPrompt,
-        });
-      } catch (error) {
-        throw refused(file, error as Error);
-      }
-    },
+    source,
+    render: (messages, { addGenerationPrompt = true, variables = {} } = {}) =>
+      ask({
+        ...namedTokens(config),
+        tools: null, // defined and none, as templates expect that ask for either
+        documents: null,
+        ...hide.said(variables),
+        messages: messages.map((message) => forTemplate(hide.message(message))),
+        add_generation_prompt: addGenerationPrompt,
+      }),
+    answer: hide.answer,
   };
 }
 
-/** Reasoning under the names that templates know it by; they say themselves which turns keep theirs. */
-function forTemplate({ reasoning, ...message }: ChatMessage): object {
-  return reasoning === undefined ? message : { ...message, reasoning_content: reasoning, thinking: reasoning };
+/** Stands in for a template: every message goes on where the last ended, the user's on a new line. */
+export function continuation(added: readonly AddedToken[]): ChatTemplate {
+  const hide = hiding(added, '');
+  return {
+    source: '',
+    render: async (messages) =>
+      messages.reduce((text, message) => {
+        const { role, content } = hide.message(message);
+        return text + (text === '' || role === 'assistant' ? '' : '\n') + content;
+      }, ''),
+    answer: hide.answer,
+  };
 }
 
-function findTemplate(dir: string, config: TokenizerConfig): { file: string; source: string } | undefined {
-  const jinja = join(dir, 'chat_template.jinja');
+/**
+ * A message under the names that templates know: reasoning (they say themselves which turns keep theirs), calls of tools
+ * as Hugging Face's `apply_chat_template` has them, and what answers them.
+ */
+function forTemplate({ reasoning, calls, answers, ...message }: ChatMessage): object {
+  return {
+    ...message,
+    ...(reasoning !== undefined && { reasoning_content: reasoning, thinking: reasoning }),
+    ...(calls && {
+      tool_calls: calls.map(({ id, ...called }) => ({
+        ...(id !== undefined && { id }),
+        type: 'function',
+        function: called,
+      })),
+    }),
+    ...(answers?.id !== undefined && { tool_call_id: answers.id }),
+    ...(answers?.name !== undefined && { name: answers.name }),
+  };
+}
+
+function findTemplate(
+  { folder, gguf }: TextFiles,
+  config: TokenizerConfig,
+): { file: string; source: string } | undefined {
+  const jinja = join(folder, 'chat_template.jinja');
   const own = readText(jinja);
   if (own !== undefined) return { file: jinja, source: own };
   const inConfig = choose(config.chat_template);
-  if (inConfig !== undefined) return { file: join(dir, 'tokenizer_config.json'), source: inConfig };
-  const file = join(dir, 'chat_template.json');
-  const json = readJson(dir, 'chat_template.json', { required: false });
+  if (inConfig !== undefined) return { file: gguf ?? join(folder, 'tokenizer_config.json'), source: inConfig };
+  const file = join(folder, 'chat_template.json');
+  const json = readJson(folder, 'chat_template.json', { required: false });
   return json && { file, source: validate(z.object({ chat_template: z.string() }), json, file).chat_template };
 }
 
@@ -95,29 +159,27 @@ function readText(file: string): string | undefined {
   }
 }
 
-function parse(file: string, source: string): Template {
-  try {
-    const template = new Template(source);
-    stripWithArguments(template.parsed);
-    return template;
-  } catch (error) {
-    throw new FiddlerError(
-      'file',
-      `the chat template in ${file} is broken: ${oneLine((error as Error).message)}`,
-      'correct that template or download it again',
-      { cause: error },
-    );
-  }
-}
-
-/** The library's `raise_exception` and its own failures throw the same kind of error. */
-function refused(file: string, error: Error): FiddlerError {
-  return new FiddlerError(
+const FAULTS: Readonly<Record<Fault['fault'], [code: ErrorCode, does: string, remedy: string]>> = {
+  broken: ['file', 'is broken', 'correct that template or download it again'],
+  refused: [
     'unsupported',
-    `the chat template in ${file} refuses these messages: ${oneLine(error.message)}`,
+    'refuses these messages',
     'change the roles: some models take no system message, and most want user and assistant in turn',
-    { cause: error },
-  );
+  ],
+  failed: [
+    'unsupported',
+    'cannot be rendered',
+    'put a template that does without into chat_template.jinja in the folder of the model',
+  ],
+  slow: ['unsupported', 'does not end', 'put another template into chat_template.jinja in the folder of the model'],
+  dead: ['device', 'cannot be rendered', 'put another template into chat_template.jinja in the folder of the model'],
+};
+
+/** Who is answered by a server and refused is told the model, and not its path there. */
+function faultOf(model: string, file: string, { fault, message }: Fault): FiddlerError {
+  const [code, does, remedy] = FAULTS[fault];
+  const whose = code === 'unsupported' ? `of ${modelName(model)}` : `in ${file}`;
+  return new FiddlerError(code, `the chat template ${whose} ${does}: ${oneLine(message)}`, remedy);
 }
 
 function oneLine(text: string): string {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { readJson, validate } from '../weights/config.js';
+import { type JsonObject, readJson, validate } from '../weights/config.js';
 
 /** A special token: its text, or an object that holds it. */
 const token = z
@@ -19,6 +19,13 @@ const schema = z.looseObject({
     .array(token)
     .nullish()
     .transform((tokens) => tokens ?? undefined),
+  /** By id, as decimal digits. */
+  added_tokens_decoder: z
+    .record(
+      z.string().regex(/^\d{1,9}$/, 'not a token id'),
+      z.looseObject({ content: z.string(), special: z.boolean().optional() }),
+    )
+    .nullish(),
   add_bos_token: z.boolean().nullish(),
   chat_template: z
     .union([z.string(), z.array(z.object({ name: z.string(), template: z.string() }))], 'not a template')
@@ -30,11 +37,12 @@ export type TokenizerConfig = z.infer<typeof schema>;
 
 /**
  * Reads tokenizer_config.json in the folder `dir`; a missing file is an empty one.
+ * @param otherwise fields that hold where it does not have them
  * @throws FiddlerError `file`: broken JSON, or a field of the wrong kind
  */
-export function readTokenizerConfig(dir: string): TokenizerConfig {
+export function readTokenizerConfig(dir: string, otherwise: JsonObject = {}): TokenizerConfig {
   const name = 'tokenizer_config.json';
-  return validate(schema, readJson(dir, name, { required: false }) ?? {}, join(dir, name));
+  return validate(schema, { ...otherwise, ...readJson(dir, name, { required: false }) }, join(dir, name));
 }
 
 /** The special tokens that `config` names, by those names: `bos_token`, `eos_token` and the like. */

@@ -1,5 +1,6 @@
-import { SHARE_ENV, Worker } from 'node:worker_threads';
+import { type MessagePort, SHARE_ENV, Worker } from 'node:worker_threads';
 import { FiddlerError } from '../errors.js';
+import type { Pace } from './pace.js';
 import { type CallKind, type CallRequest, type Calls, fromMessage, type Request, type Response } from './protocol.js';
 
 /** Bounds what short-lived objects take of RAM before they are collected; by default up to 48 MB. */
@@ -12,9 +13,17 @@ interface Pending {
   cancel: SharedArrayBuffer;
 }
 
+interface CallOptions<K extends CallKind> {
+  onItem?: (item: Calls[K]['item']) => void;
+  signal?: AbortSignal;
+  pace?: Pace;
+  /** Ports in the input, which move to the thread. */
+  transfer?: readonly MessagePort[];
+}
+
 /**
- * The engine thread, seen from the main thread. It does one call at a time; further calls wait. Native calls block it,
- * so that a call is cancelled through shared memory and not by a message. An idle engine thread does not keep the
+ * The engine thread, seen from the main thread. It generates texts at once and does other calls one at a time. Native
+ * calls block it, so that a call is cancelled through shared memory and not by a message. An idle engine thread does not keep the
  * process alive.
  */
 export class EngineThread {
@@ -24,6 +33,8 @@ export class EngineThread {
   #lastId = 0;
   /** Why no more calls are taken. */
   #ended: FiddlerError | undefined;
+  /** What failed in closing. */
+  #unclosed: FiddlerError | undefined;
 
   /** @param script the thread's own script, which calls `serve` */
   constructor(script: URL = new URL('./worker.js', import.meta.url)) {
@@ -36,54 +47,65 @@ export class EngineThread {
   }
 
   /**
-   * Has the thread do `kind`; `onItem` gets each item as it is made, `signal` ends it early.
-   * @throws FiddlerError as the call does; `usage` after `close`; `device` when the thread died
+   * Has the thread do `kind`; `onItem` gets each item as it is made, and ends the call with what it throws; `signal` ends
+   * it early.
+   * @throws FiddlerError as the call does; `usage` after `close`; `device` when the thread died; what `onItem` throws
    */
   async call<K extends CallKind>(
     kind: K,
     input: Calls[K]['input'],
-    { onItem = () => {}, signal }: { onItem?: (item: Calls[K]['item']) => void; signal?: AbortSignal } = {},
+    { onItem = () => {}, signal, pace, transfer }: CallOptions<K> = {},
   ): Promise<Calls[K]['result']> {
     if (this.#ended) throw this.#ended;
     const id = ++this.#lastId;
-    const cancel = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
-    const onAbort = () => raise(cancel);
-    if (signal?.aborted) onAbort();
+    const cancel = new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT);
+    const onAbort = () => {
+      raise(cancel);
+      this.#post({ kind: 'wake' }); // it may rest
+    };
+    pace?.bind((rests) => {
+      Atomics.store(new Int32Array(cancel), 1, rests ? 1 : 0);
+      if (!rests) this.#post({ kind: 'wake' });
+    });
+    if (signal?.aborted) raise(cancel);
     signal?.addEventListener('abort', onAbort);
     try {
       return await new Promise<Calls[K]['result']>((resolve, reject) => {
         this.#pending.set(id, { resolve, reject, onItem, cancel } as Pending);
         this.#worker.ref();
-        this.#post({ kind, id, input, cancel } satisfies CallRequest<K> as Request);
+        this.#post({ kind, id, input, cancel } satisfies CallRequest<K> as Request, transfer);
       });
     } finally {
       signal?.removeEventListener('abort', onAbort);
       this.#pending.delete(id);
-      if (this.#pending.size === 0) this.#worker.unref();
+      if (this.#pending.size === 0 && !this.#ended) this.#worker.unref();
     }
   }
 
-  /** Ends the calls that are running or waiting, frees what the thread holds, and waits until it is gone. */
+  /**
+   * Ends the calls that are running or waiting, frees what the thread holds, and waits until it is gone.
+   * @throws FiddlerError what failed; all else was freed
+   */
   async close(): Promise<void> {
     this.#ended ??= new FiddlerError('usage', 'the model is closed', 'load it again');
     for (const { cancel } of this.#pending.values()) raise(cancel);
     this.#worker.ref();
     this.#post({ kind: 'close' });
     await this.#exited;
+    if (this.#unclosed) throw this.#unclosed;
   }
 
-  /** Ends the thread from outside, at its next return from native code, and frees nothing. */
-  kill(): void {
-    void this.#worker.terminate();
-  }
-
-  #post(request: Request): void {
-    this.#worker.postMessage(request);
+  #post(request: Request, transfer?: readonly MessagePort[]): void {
+    this.#worker.postMessage(request, transfer);
   }
 
   #receive(response: Response): void {
+    if (response.kind === 'unclosed') {
+      this.#unclosed = fromMessage(response.error);
+      return;
+    }
     const pending = this.#pending.get(response.id);
-    if (response.kind === 'items') for (const item of response.items) pending?.onItem(item);
+    if (response.kind === 'items') pass(response.items, pending);
     else if (response.kind === 'result') pending?.resolve(response.result);
     else pending?.reject(fromMessage(response.error));
   }
@@ -94,6 +116,16 @@ export class EngineThread {
       cause,
     });
     for (const { reject } of this.#pending.values()) reject(this.#ended);
+  }
+}
+
+/** What a caller's own function throws is the caller's to see: the call ends with it. */
+function pass(items: readonly Calls[CallKind]['item'][], pending: Pending | undefined): void {
+  try {
+    for (const item of items) pending?.onItem(item);
+  } catch (error) {
+    raise(pending!.cancel);
+    pending!.reject(error);
   }
 }
 

@@ -1,5 +1,5 @@
-import type { Channel, GeneratedToken, GenerateOptions, Report } from '../engine/options.js';
 import { FiddlerError } from '../errors.js';
+import type { Channel, GeneratedToken, GenerateOptions, Report } from '../options.js';
 import type { ChatMessage, ChatTemplate } from '../text/template.js';
 import type { EngineThread } from './client.js';
 import { Generation } from './generation.js';
@@ -12,7 +12,7 @@ export interface ChatOptions extends GenerateOptions {
 
 /** What the model has read and written so far, as far as a template may say it again. */
 interface Transcript {
-  /** The rendered conversation up to where the last answer begins. */
+  /** The rendered conversation up to where the last answer begins, stand-ins in it. */
   prompt: string;
   /** That answer; '' where more was generated than its text, such as reasoning, which templates drop. */
   answer: string;
@@ -20,34 +20,26 @@ interface Transcript {
   ids: readonly number[];
 }
 
-/** Stands in for a template: every message goes on where the last ended, the user's on a new line. */
-const CONTINUATION: ChatTemplate = {
-  render: (messages) =>
-    messages.reduce(
-      (text, { role, content }) => text + (text === '' || role === 'assistant' ? '' : '\n') + content,
-      '',
-    ),
-};
-
 /** A conversation: keeps its history, and has only the new tokens of each turn computed. */
 export class Conversation {
   readonly #thread: EngineThread;
   readonly #template: ChatTemplate;
   readonly #options: ChatOptions;
-  /** A template writes the beginning token itself. */
-  readonly #special: boolean;
-  /** A model that was trained on a template ends its answers, which may be long where it reasons. */
-  readonly #maxTokens: number | undefined;
+  /** Whether the model was trained on this template, which writes the beginning token itself. */
+  readonly #trained: boolean;
   #messages: ChatMessage[] = [];
   #transcript: Transcript | undefined;
   #answering = false;
 
   /** Made by `Model.chat`. */
-  constructor(thread: EngineThread, template: ChatTemplate | undefined, options: ChatOptions) {
+  constructor(
+    thread: EngineThread,
+    { template, trained }: { template: ChatTemplate; trained: boolean },
+    options: ChatOptions,
+  ) {
     this.#thread = thread;
-    this.#template = template ?? CONTINUATION;
-    this.#special = template === undefined;
-    this.#maxTokens = template && Number.POSITIVE_INFINITY;
+    this.#template = template;
+    this.#trained = trained;
     this.#options = options;
     this.reset();
   }
@@ -93,14 +85,16 @@ export class Conversation {
   ): Promise<Report> {
     try {
       const messages = [...this.#messages, { role: 'user', content: text }];
-      const rendered = this.#template.render(messages, { addGenerationPrompt: true });
+      const rendered = await this.#template.render(messages, { addGenerationPrompt: true });
       const prompt = await this.#encode(rendered);
       const generated: GeneratedToken[] = [];
       const onItem = (token: GeneratedToken) => {
         generated.push(token);
         onToken(token);
       };
-      const limited = { ...options, maxTokens: options.maxTokens ?? this.#maxTokens };
+      // A model that was trained on a template ends its answers, which may be long where it reasons.
+      const maxTokens = options.maxTokens ?? (this.#trained ? Number.POSITIVE_INFINITY : undefined);
+      const limited = { ...options, maxTokens };
       const input = { prompt, options: limited, channels: true };
       const report = await this.#thread.call('generate', input, { onItem, signal });
       const content = textOf(generated, 'answer');
@@ -108,7 +102,11 @@ export class Conversation {
       // The ids of tags and of a stop text are no part of the answer's text.
       const isAnswer = report.finish !== 'stop' && generated.every(({ channel }) => channel === 'answer');
       this.#transcript = isAnswer
-        ? { prompt: rendered, answer: content, ids: [...prompt, ...generated.map(({ token }) => token)] }
+        ? {
+            prompt: rendered,
+            answer: this.#template.answer(content),
+            ids: [...prompt, ...generated.map(({ token }) => token)],
+          }
         : { prompt: rendered, answer: '', ids: prompt };
       const reasoning = textOf(generated, 'reasoning');
       this.#messages = [...messages, { role: 'assistant', content, ...(reasoning !== '' && { reasoning }) }];
@@ -120,7 +118,7 @@ export class Conversation {
 
   /** The ids of `rendered`: those of the transcript, as far as it says the same, and what follows encoded anew. */
   async #encode(rendered: string): Promise<readonly number[]> {
-    const encode = (text: string) => this.#thread.call('encode', { text, special: this.#special });
+    const encode = (text: string) => this.#thread.call('encode', { text, special: !this.#trained, standIns: true });
     const all = await encode(rendered);
     const length = this.#transcript ? sharedLength(this.#transcript, rendered) : undefined;
     if (length === undefined) return all;

@@ -1,20 +1,41 @@
-import type { GeneratedToken, Report } from '../engine/options.js';
+import type { GeneratedToken, GenerateOptions, Report } from '../options.js';
+import type { Form } from '../text/grammar/outline.js';
+import type { Tool } from '../text/tools/format.js';
+import { Pace } from './pace.js';
 import type { ScoredText } from './protocol.js';
 import { Stream } from './stream.js';
 
-/** Starts a call and gives its report; `onItem` takes what it makes on the way. */
-type Start<T> = (onItem: (item: T) => void, signal: AbortSignal) => Promise<Report>;
+/**
+ * How one answer is generated, the tools that it may call, and what it must be, unless it ends early; what the model thinks
+ * before is free. Where there are tools, an answer of a form may be a call in its place.
+ */
+export interface AnswerOptions extends GenerateOptions, Form {
+  tools?: readonly Tool[];
+  /** The answer is a call of any of the tools (`true`), or of the one of this name. */
+  call?: boolean | string;
+  /** Where a call is held to its form, it is the only one. */
+  oneCall?: boolean;
+}
 
-/** A call that is running: its items as they come, and its report. It runs whether or not anyone reads the items. */
+/** Starts a call and gives its report; `onItem` takes what it makes on the way. */
+type Start<T> = (onItem: (item: T) => void, signal: AbortSignal, pace: Pace) => Promise<Report>;
+
+/** A call that is running: its items as they come, and its report. It runs whether or not anyone reads the items, unless it was told how far it may be ahead. */
 class Running<T> {
   /** What was done and how fast, once it has ended. Rejects with the FiddlerError that iterating would throw. */
   readonly report: Promise<Report>;
   protected readonly items: Stream<T>;
 
-  constructor(start: Start<T>, signal?: AbortSignal) {
+  /** @param ahead items that may wait for their reader */
+  constructor(start: Start<T>, signal?: AbortSignal, ahead = Number.POSITIVE_INFINITY) {
     const left = new AbortController();
-    this.items = new Stream(() => left.abort());
-    this.report = start((item) => this.items.push(item), signal ? AbortSignal.any([signal, left.signal]) : left.signal);
+    const pace = new Pace(ahead);
+    this.items = new Stream(
+      () => left.abort(),
+      (length) => pace.waiting(length),
+    );
+    const ended = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
+    this.report = start((item) => this.items.push(item), ended, pace);
     // Handles the rejection too, so that a report nobody asks for cannot end the process.
     this.report.then(
       () => this.items.end(),

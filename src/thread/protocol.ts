@@ -1,13 +1,18 @@
+import { type ErrorCode, FiddlerError } from '../errors.js';
+import type { Profile } from '../experts/profile.js';
 import type {
+  BeamOptions,
+  Choices,
   GeneratedToken,
   GenerateOptions,
   LoadOptions,
   ModelInfo,
   Report,
   ScoredToken,
-} from '../engine/options.js';
-import { type ErrorCode, FiddlerError } from '../errors.js';
-import type { Profile } from '../experts/profile.js';
+} from '../options.js';
+import type { Constraint } from '../text/grammar/grammars.js';
+import type { AddedToken } from '../text/tokenizer.js';
+import type { Tool } from '../text/tools/format.js';
 
 /** A prompt: text, for models with a tokenizer, or token ids. */
 export type Prompt = string | readonly number[];
@@ -16,23 +21,47 @@ export type Prompt = string | readonly number[];
 export interface Calls {
   /** The first call of every thread. */
   load: { input: { dir: string; options: PlainLoadOptions }; item: LoadEvent; result: ModelInfo };
-  /** With `channels`, tokens say which part of the answer they belong to. */
+  /** With `channels`, tokens say which part of the answer they belong to, with `tools` calls of them too. */
   generate: {
-    input: { prompt: Prompt; options: PlainGenerateOptions; channels?: boolean };
+    input: {
+      prompt: Prompt;
+      options: PlainGenerateOptions;
+      channels?: boolean;
+      tools?: CallableTools;
+      /** Where masks come from. */
+      constraint?: Constraint;
+    };
     item: GeneratedToken;
     result: Report;
   };
+  /** Searches for the likeliest answers. */
+  beams: { input: { prompt: Prompt; options: PlainBeamOptions }; item: never; result: Choices };
   score: { input: { prompt: Prompt; logprobs: number }; item: ScoredText; result: Report };
   /** Counts what is chosen over texts. */
   profile: { input: { texts: readonly Prompt[] }; item: { done: number; total: number }; result: Profile | undefined };
-  /** Text to token ids; `special` adds the tokens that begin or end a text, as tokenizer.json says. */
-  encode: { input: { text: string; special: boolean }; item: never; result: number[] };
+  /**
+   * Text to token ids; `special` adds the tokens that begin or end a text, as tokenizer.json says, `standIns` tells that
+   * the text comes from a chat template.
+   */
+  encode: { input: { text: string; special: boolean; standIns?: boolean }; item: never; result: number[] };
+  /** The text of token ids, control tokens in it. */
+  decode: { input: { ids: readonly number[] }; item: never; result: string };
+  /** Tokens that a text is searched for first. */
+  added: { input: object; item: never; result: readonly AddedToken[] };
 }
+
+/** Tools that an answer may call, and the name of the format in which the model does so. */
+export interface CallableTools {
+  format: string;
+  tools: readonly Tool[];
+}
+
 export type CallKind = keyof Calls;
 
 /** Functions and signals stay in the main thread; calling them is a message. */
 export type PlainLoadOptions = Omit<LoadOptions, 'onProgress' | 'onWarning'>;
 export type PlainGenerateOptions = Omit<GenerateOptions, 'signal'>;
+export type PlainBeamOptions = Omit<BeamOptions, 'signal'>;
 
 /** Arguments of `onProgress` and `onWarning`. */
 export type LoadEvent = { done: number; total: number } | { warning: string };
@@ -47,33 +76,39 @@ export interface CallRequest<K extends CallKind = CallKind> {
   kind: K;
   id: number;
   input: Calls[K]['input'];
-  /** One Int32, not 0 once the call should end: a thread inside a native call reads no messages. */
+  /**
+   * Two Int32: not 0 once the call should end, and while it should rest. A thread inside a native call reads no messages.
+   */
   cancel: SharedArrayBuffer;
 }
-export type Request = { [K in CallKind]: CallRequest<K> }[CallKind] | { kind: 'close' };
+export type Request =
+  | { [K in CallKind]: CallRequest<K> }[CallKind]
+  | { kind: 'close' }
+  /** A call that rested goes on, or ends. */
+  | { kind: 'wake' };
 
 export type Response =
   | { kind: 'items'; id: number; items: Calls[CallKind]['item'][] }
   | { kind: 'result'; id: number; result: Calls[CallKind]['result'] }
-  | { kind: 'error'; id: number; error: ErrorMessage };
+  | { kind: 'error'; id: number; error: ErrorMessage }
+  | { kind: 'unclosed'; error: ErrorMessage };
 
-/** An error as it crosses threads. Those that nobody threw on purpose have no code. */
+/** An error as it crosses threads. */
 export interface ErrorMessage {
-  code?: ErrorCode;
+  code: ErrorCode;
   problem: string;
   remedy: string;
   stack?: string;
 }
 
 export function toMessage(error: unknown): ErrorMessage {
-  const { message, stack } = error instanceof Error ? error : new Error(String(error));
-  if (error instanceof FiddlerError) return { code: error.code, problem: error.problem, remedy: error.remedy, stack };
-  return { problem: message, remedy: '', stack };
+  const { code, problem, remedy, stack } = FiddlerError.of(error);
+  return { code, problem, remedy, stack: error instanceof Error ? error.stack : stack };
 }
 
 /** The error again, with the stack of the thread that threw it. */
-export function fromMessage({ code, problem, remedy, stack }: ErrorMessage): Error {
-  const error = code ? new FiddlerError(code, problem, remedy) : new Error(problem);
+export function fromMessage({ code, problem, remedy, stack }: ErrorMessage): FiddlerError {
+  const error = new FiddlerError(code, problem, remedy);
   if (stack) error.stack = stack;
   return error;
 }

@@ -5,14 +5,20 @@ export class Stream<T> implements AsyncIterable<T> {
   #failure: { error: unknown } | undefined;
   #wake: (() => void) | undefined;
   readonly #onLeave: () => void;
+  readonly #onLength: (length: number) => void;
 
-  /** @param onLeave called when the consumer leaves before the end */
-  constructor(onLeave: () => void) {
+  /**
+   * @param onLeave called when the consumer leaves before the end
+   * @param onLength told how many items wait, whenever that changes
+   */
+  constructor(onLeave: () => void, onLength: (length: number) => void = () => {}) {
     this.#onLeave = onLeave;
+    this.#onLength = onLength;
   }
 
   push(item: T): void {
     this.#items.push(item);
+    this.#onLength(this.#items.length);
     this.#wake?.();
   }
 
@@ -29,7 +35,11 @@ export class Stream<T> implements AsyncIterable<T> {
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, void> {
     try {
       for (;;) {
-        while (this.#items.length > 0) yield this.#items.shift()!;
+        while (this.#items.length > 0) {
+          const item = this.#items.shift()!;
+          this.#onLength(this.#items.length);
+          yield item;
+        }
         if (this.#ended) break;
         await new Promise<void>((resolve) => {
           this.#wake = resolve;

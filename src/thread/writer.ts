@@ -1,4 +1,4 @@
-import type { Channel, GeneratedToken, TokenLogprob } from '../engine/options.js';
+import type { Channel, GeneratedToken, TokenLogprob } from '../options.js';
 import type { ReasoningParser } from '../text/reasoning/format.js';
 import { StopMatcher } from '../text/stop.js';
 import { StreamDecoder } from '../text/stream.js';
@@ -13,40 +13,58 @@ interface WriterOptions {
   stop: readonly string[];
   /** Tells reasoning and answer apart; without one, everything is text. */
   parser?: ReasoningParser;
-  onToken: (token: GeneratedToken) => void;
+  /** Texts of control tokens that are a part of the text all the same. */
+  marks?: readonly string[];
+  /** @param recipient the tool to which the token's text goes, where the parser knows it */
+  onToken: (token: GeneratedToken, recipient?: string) => void;
 }
 
 /** Gives each generated token the text that became certain with it, and sees where a stop text begins. */
 export class TextWriter {
+  readonly #tokenizer: Tokenizer;
   readonly #decoder: StreamDecoder;
   readonly #stops: StopMatcher;
   readonly #parser: ReasoningParser | undefined;
-  readonly #onToken: (token: GeneratedToken) => void;
+  readonly #onToken: WriterOptions['onToken'];
   /** Of the newest token. */
   #channel: Channel | undefined;
+  /** Tokens that are written as a stop text is, and have no text of their own. */
+  readonly #stopTokens: ReadonlySet<number>;
+  /** Control tokens with the texts that they have here. */
+  readonly #marks: ReadonlyMap<number, string>;
   /** UTF-16 code units that may be the beginning of a stop text. */
   #held = 0;
   /** The newest token, kept while text is held: at the end it takes that text. */
   #kept: GeneratedToken | undefined;
+  #recipient: string | undefined;
 
-  constructor({ tokenizer, prompt, stop, parser, onToken }: WriterOptions) {
+  constructor({ tokenizer, prompt, stop, parser, marks = [], onToken }: WriterOptions) {
+    this.#tokenizer = tokenizer;
     this.#decoder = new StreamDecoder(tokenizer, prompt);
     this.#stops = new StopMatcher(stop);
+    const ids = stop.map((text) => tokenizer.id(text));
+    this.#stopTokens = new Set(ids.filter((id) => id !== undefined && !tokenizer.shown(id)) as number[]);
+    const marked = marks.map((text) => [tokenizer.id(text), text] as const);
+    this.#marks = new Map(marked.filter(([id]) => id !== undefined && !tokenizer.shown(id)) as [number, string][]);
     this.#parser = parser;
     this.#onToken = onToken;
   }
 
   /** Takes the next token; `true` once a stop text is complete. */
-  push(token: number, top?: TokenLogprob[]): boolean {
+  push(token: number, top?: TokenLogprob[], logprob?: number): boolean {
     const channel = this.#parser?.push(token);
+    const answers = !this.#parser || (channel ?? this.#channel) === 'answer';
     if (channel !== this.#channel) this.finish();
     this.#channel = channel;
     this.#release();
     const isTag = this.#parser !== undefined && channel === undefined;
-    const piece = isTag ? '' : this.#decoder.push(token);
-    const { text, stopped } = channel === 'reasoning' ? { text: piece, stopped: false } : this.#stops.push(piece);
+    const piece = isTag ? '' : (this.#marks.get(token) ?? this.#decoder.push(token));
+    const { text, stopped: spelled } =
+      channel === 'reasoning' ? { text: piece, stopped: false } : this.#stops.push(piece);
+    const stopped = spelled || (answers && this.#stopTokens.has(token));
+    this.#recipient = this.#parser?.recipient;
     this.#held += piece.length - text.length;
-    this.#kept = { token, text, ...(channel && { channel }), ...(top && { top }) };
+    this.#kept = { token, text, ...(channel && { channel }), ...(top && this.#spelled(token, top, logprob)) };
     if (stopped || this.#held === 0) this.#release();
     return stopped;
   }
@@ -59,8 +77,13 @@ export class TextWriter {
     this.#release();
   }
 
+  #spelled(token: number, top: readonly TokenLogprob[], logprob: number | undefined): Partial<GeneratedToken> {
+    const spell = (id: number) => this.#tokenizer.decode([id], { skipSpecial: false });
+    return { top: top.map((one) => ({ ...one, text: spell(one.token) })), logprob, spelled: spell(token) };
+  }
+
   #release(): void {
-    if (this.#kept) this.#onToken(this.#kept);
+    if (this.#kept) this.#onToken(this.#kept, this.#recipient);
     this.#kept = undefined;
   }
 }

@@ -1,12 +1,17 @@
-/** Element types that are computed with as they are stored, by their safetensors names. */
-export type DType = 'F32' | 'F16' | 'BF16';
+import type { TypeName } from '../native/ggml/tensor.js';
+
+/** Element types that are computed with as they are stored, by ggml's names; those of safetensors are the same. */
+export type DType = Exclude<TypeName, 'I32' | 'I64'>;
+
+/** Of these, those of a single number, which safetensors files may hold. */
+export type PlainDType = 'F32' | 'F16' | 'BF16';
 
 /** Every element type a checkpoint may hold: these, FP8 (arXiv 2209.05433), and bytes of whatever is packed in them. */
 export type StoredDType = DType | 'F8_E4M3' | 'U8';
 
-/** Bytes of one element of each type. */
-export const DTYPE_BYTES: Readonly<Record<DType, number>> = { F32: 4, F16: 2, BF16: 2 };
-export const STORED_BYTES: Readonly<Record<StoredDType, number>> = { ...DTYPE_BYTES, F8_E4M3: 1, U8: 1 };
+/** Bytes of one element of each type that safetensors files hold. */
+export const DTYPE_BYTES: Readonly<Record<PlainDType, number>> = { F32: 4, F16: 2, BF16: 2 };
+export const STORED_BYTES = { ...DTYPE_BYTES, F8_E4M3: 1, U8: 1 } as const satisfies { [T in StoredDType]?: number };
 
 /** One tensor as it lies in the mapped file, row-major, outermost dimension first as in PyTorch. */
 export interface StoredTensor {
@@ -15,10 +20,12 @@ export interface StoredTensor {
   readonly shape: readonly number[];
   /** Address of the first byte in this process's mapping of the file. */
   readonly address: bigint;
-  /** product(shape) × bytes of an element. */
+  /** product(shape) × bytes of an element, or of a block by its elements. */
   readonly bytes: number;
   /** The file it lies in, for error messages. */
   readonly file: string;
+  /** Changes its numbers, as float32, to those that the model was published with. */
+  readonly undo?: (values: Float32Array) => void;
 }
 
 /** Bytes of the mapped files. */

@@ -37,6 +37,21 @@ export function parseObject(file: string, text: string): JsonObject {
   return validate(z.record(z.string(), z.unknown()), parse(file, text), file);
 }
 
+/** Levels of lists and objects within each other in a config; what goes through them calls itself. */
+const DEEPEST = 100;
+
+/** @throws FiddlerError `file`: lists and objects lie within each other deeper than any config has them */
+export function checkDepth(object: JsonObject, file: string): void {
+  let level: object[] = [object];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth === DEEPEST) {
+      const problem = `${file} has more than ${DEEPEST} lists and objects within each other`;
+      throw new FiddlerError('file', problem, 'correct that file or download it again');
+    }
+    level = level.flatMap((each) => Object.values(each).filter((v) => typeof v === 'object' && v !== null));
+  }
+}
+
 /**
  * `value` as `schema` describes it; `file` is where it comes from.
  * @throws FiddlerError `file`: the first field that does not fit, and why
@@ -51,6 +66,8 @@ export function validate<T>(schema: z.ZodType<T>, value: unknown, file: string):
   });
 }
 
+const nestedText = z.object({ text_config: z.record(z.string(), z.unknown()) });
+
 const endTokenIds = z.object({
   eos_token_id: z
     .union([z.int().nonnegative(), z.array(z.int().nonnegative())], 'not a token id or a list of them')
@@ -58,12 +75,19 @@ const endTokenIds = z.object({
 });
 
 /**
- * Ids after which generation ends: `eos_token_id`, one or a list, of config.json and generation_config.json together.
+ * Ids after which generation ends: `eos_token_id`, one or a list, of config.json, of its `text_config` and of
+ * generation_config.json together.
  * @throws FiddlerError `file`: one is not a token id
  */
 export function endTokens(config: JsonObject, generationConfig?: JsonObject): Set<number> {
   const ids = (value: JsonObject, file: string) => validate(endTokenIds, value, file).eos_token_id ?? [];
-  return new Set([ids(config, 'config.json'), ids(generationConfig ?? {}, 'generation_config.json')].flat());
+  const text = nestedText.safeParse(config).data?.text_config ?? {};
+  const sources = [
+    ids(config, 'config.json'),
+    ids(text, 'config.json'),
+    ids(generationConfig ?? {}, 'generation_config.json'),
+  ];
+  return new Set(sources.flat());
 }
 
 function parse(file: string, text: string): unknown {

@@ -1,45 +1,56 @@
 import { FiddlerError } from '../errors.js';
-import type { Checkpoint, ScaleBlock, StoredTensor } from './checkpoint.js';
+import type { Checkpoint, Region, ScaleBlock, StoredTensor } from './checkpoint.js';
 import type { Conversion } from './conversions/index.js';
 
-/** The scales of an FP8 matrix: one float32 for each block. */
-export interface Scale {
-  stored: StoredTensor;
-  block: ScaleBlock;
-}
-
-/** The scales of a matrix, `${name}_scale_inv`. @throws FiddlerError `file` or `unsupported` */
-export function findScale(checkpoint: Checkpoint, matrix: StoredTensor): Scale {
-  const [rows, columns] = matrix.shape;
-  const block = checkpoint.scaleBlock;
-  if (!block || matrix.shape.length !== 2) {
-    const problem = block ? `${matrix.shape.length} dimensions` : 'type F8_E4M3, but config.json names no fp8 blocks';
-    throw new FiddlerError(
-      'unsupported',
-      `tensor ${matrix.name} in ${matrix.file} has ${problem}`,
-      'use the model in bf16',
-    );
-  }
-  const stored = checkpoint.get(`${matrix.name}_scale_inv`);
-  const shape = [Math.ceil(rows! / block[0]), Math.ceil(columns! / block[1])];
-  if (stored.dtype !== 'F32' || stored.shape.join() !== shape.join()) {
-    const problem = `is ${stored.dtype} [${stored.shape}] instead of F32 [${shape}]`;
-    throw new FiddlerError('file', `${stored.file}: tensor ${stored.name} ${problem}`, 'download the model again');
-  }
-  return { stored, block };
-}
-
-/** How a matrix with its scales becomes bf16. */
-export function fp8Conversion({ shape, address }: StoredTensor, { stored, block }: Scale): Conversion {
-  const [rows, columns] = shape as [number, number];
+/**
+ * How an FP8 matrix with its scales, `${name}_scale_inv`, becomes bf16: of a tensor of several the one at `index`.
+ * @throws FiddlerError `file` or `unsupported`
+ */
+export function fp8Matrix(
+  checkpoint: Checkpoint,
+  matrix: StoredTensor,
+  index = 0,
+): { conversion: Conversion; reads: Region[] } {
+  const block = checkBlock(checkpoint, matrix);
+  const [rows, columns] = matrix.shape.slice(-2) as [number, number];
+  const { scales, type } = findScales(checkpoint, matrix, block);
+  const count = matrix.shape.length === 3 ? matrix.shape[0]! : 1;
+  const [numbers, factors] = [matrix, scales].map(({ address, bytes }) => {
+    return { address: address + BigInt((index * bytes) / count), bytes: bytes / count };
+  }) as [Region, Region];
   return {
-    kind: 'fp8',
-    rows,
-    rowBytes: columns * 2,
-    band: block[0],
-    columns,
-    from: address,
-    scales: stored.address,
-    block,
+    conversion: {
+      kind: 'fp8',
+      rows,
+      rowBytes: columns * 2,
+      band: block[0],
+      columns,
+      from: numbers.address,
+      scales: factors.address,
+      scaleType: type,
+      block,
+    },
+    reads: [numbers, factors],
   };
+}
+
+function checkBlock({ scaleBlock }: Checkpoint, { name, file, shape }: StoredTensor): ScaleBlock {
+  if (scaleBlock && (shape.length === 2 || shape.length === 3)) return scaleBlock;
+  const problem = scaleBlock ? `${shape.length} dimensions` : 'type F8_E4M3, but config.json names no fp8 blocks';
+  throw new FiddlerError('unsupported', `tensor ${name} in ${file} has ${problem}`, 'use the model in bf16');
+}
+
+/** One number for each block of a matrix. */
+function findScales(
+  checkpoint: Checkpoint,
+  { name, shape }: StoredTensor,
+  block: ScaleBlock,
+): { scales: StoredTensor; type: 'F32' | 'BF16' } {
+  const scales = checkpoint.get(`${name}_scale_inv`);
+  const { dtype } = scales;
+  const before = shape.length - 2;
+  const expected = shape.map((n, i) => (i < before ? n : Math.ceil(n / block[i - before]!)));
+  if ((dtype === 'F32' || dtype === 'BF16') && scales.shape.join() === expected.join()) return { scales, type: dtype };
+  const problem = `is ${dtype} [${scales.shape}] instead of F32 or BF16 [${expected}]`;
+  throw new FiddlerError('file', `${scales.file}: tensor ${scales.name} ${problem}`, 'download the model again');
 }

@@ -6,7 +6,7 @@ import type { JsonObject } from './config.js';
 import type { Repository } from './hub/repository.js';
 import { hasSafetensors, openSafetensors } from './safetensors.js';
 import { INDEX_FILE, SINGLE_FILE } from './safetensors-index.js';
-import { fetchSafetensors } from './safetensors-remote.js';
+import { fetchSafetensors, safetensorsFiles } from './safetensors-remote.js';
 
 /** A file format of weights. */
 interface Format {
@@ -17,6 +17,8 @@ interface Format {
   readonly open: (dir: string) => Checkpoint;
   /** Whether a folder holds every file of the weights. */
   readonly complete: (dir: string) => boolean;
+  /** The files of a repository's weights. */
+  readonly files: (repository: Repository) => Promise<readonly string[]>;
   /** Fetches all but the tensors' data, and gives what opens a checkpoint without them. */
   readonly fetch: (repository: Repository) => Promise<(config: JsonObject) => Checkpoint>;
 }
@@ -28,6 +30,7 @@ const FORMATS: readonly Format[] = [
     looksFor: `${SINGLE_FILE} or ${INDEX_FILE}`,
     open: openSafetensors,
     complete: hasSafetensors,
+    files: safetensorsFiles,
     fetch: fetchSafetensors,
   },
 ];
@@ -59,11 +62,24 @@ export function hasWeights(dir: string): boolean {
  * @throws FiddlerError `unsupported`: no weights in a format that is read; `file` or `network`
  */
 export async function fetchCheckpoint(repository: Repository): Promise<(config: JsonObject) => Checkpoint> {
-  const files = [...repository.files];
-  const format = findFormat(files);
-  if (format) return format.fetch(repository);
-  const problem = `${repository.id} holds no weights that are read (looked for ${sought()}); it has ${summary(files)}`;
+  const format = findFormat([...repository.files]);
+  return format ? format.fetch(repository) : refuseFormat(repository);
+}
+
+function refuseFormat({ id, files }: Repository): never {
+  const problem = `${id} holds no weights that are read (looked for ${sought()}); it has ${summary([...files])}`;
   throw new FiddlerError('unsupported', problem, 'use the repository of the original model');
+}
+
+/** Whether a repository holds weights beside a config.json, in a format that is read. */
+export function describesWeights({ files }: Repository): boolean {
+  return findFormat([...files]) !== undefined;
+}
+
+/** The files that a repository's weights are in. @throws FiddlerError as {@link fetchCheckpoint} */
+export async function weightFiles(repository: Repository): Promise<readonly string[]> {
+  const format = findFormat([...repository.files]);
+  return format ? format.files(repository) : refuseFormat(repository);
 }
 
 /** How many files there are of each kind. */
@@ -74,7 +90,10 @@ function summary(files: readonly string[]): string {
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
   }
   const most = [...counts].sort(([, a], [, b]) => b - a).slice(0, 5);
-  return most.map(([kind, count]) => `${count} ${kind}`).join(', ') || 'no files';
+  return (
+    most.map(([kind, count]) => `${count} ${kind.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 40)}`).join(', ') ||
+    'no files'
+  );
 }
 
 function listFolder(dir: string): string[] {

@@ -1,5 +1,5 @@
 import { FiddlerError } from '../errors.js';
-import { type Mapping, release, unmap } from '../ggml/memory.js';
+import { type Mapping, release, unmap } from '../native/os/memory.js';
 import { type Checkpoint, type ScaleBlock, STORED_BYTES, type StoredTensor } from './checkpoint.js';
 
 /** A tensor whose element type this engine does not compute with. */
@@ -19,6 +19,8 @@ export class MappedCheckpoint implements Checkpoint {
     readonly tensors: ReadonlyMap<string, StoredTensor>,
     private readonly unsupported: ReadonlyMap<string, UnsupportedTensor>,
     readonly scaleBlock?: ScaleBlock,
+    /** Why a tensor is not there, where that is known. */
+    private readonly absence: (name: string) => FiddlerError | undefined = () => undefined,
   ) {
     this.#mappings = mappings;
   }
@@ -34,6 +36,8 @@ export class MappedCheckpoint implements Checkpoint {
         `use a checkpoint whose tensors are ${Object.keys(STORED_BYTES).join(', ')}`,
       );
     }
+    const reason = this.absence(name);
+    if (reason) throw reason;
     throw new FiddlerError(
       'file',
       `${this.dir} has no tensor named ${quote(name)}`,

@@ -1,4 +1,4 @@
-import { rowBytes, Type } from '../ggml/tensor.js';
+import { rowBytes, Type } from '../native/ggml/tensor.js';
 import type { Checkpoint } from './checkpoint.js';
 import type { Conversion } from './conversions/index.js';
 import { BLOCK, PACKED } from './conversions/mxfp4.js';

@@ -1,6 +1,6 @@
 import { FiddlerError } from '../errors.js';
-import { type Mapping, view } from '../ggml/memory.js';
-import { STORED_BYTES, type StoredDType, type StoredTensor } from './checkpoint.js';
+import { type Mapping, view } from '../native/os/memory.js';
+import { STORED_BYTES, type StoredTensor } from './checkpoint.js';
 import { quote, type UnsupportedTensor } from './mapped.js';
 
 /** The reference implementation's limit on a header, in bytes (safetensors/src/tensor.rs, MAX_HEADER_SIZE). */
@@ -106,7 +106,7 @@ function checkOverlaps(file: string, entries: readonly Entry[]): void {
   }
 }
 
-const isSupported = (dtype: string): dtype is StoredDType => Object.hasOwn(STORED_BYTES, dtype);
+const isSupported = (dtype: string): dtype is keyof typeof STORED_BYTES => Object.hasOwn(STORED_BYTES, dtype);
 
 const isObject = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

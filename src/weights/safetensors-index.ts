@@ -30,22 +30,39 @@ export function readIndex(place: string, json: JsonObject): ShardIndex {
   return { place, weightMap, shards };
 }
 
-/** @throws FiddlerError `file`: a shard does not exist */
-export function checkShards({ place, shards }: ShardIndex, exists: (shard: string) => boolean, remedy: string): void {
-  const missing = shards.filter((shard) => !exists(shard));
-  if (missing.length === 0) return;
-  const count = missing.length === 1 ? '' : ` and ${missing.length - 1} more`;
-  const problem = `${join(place, INDEX_FILE)} names ${quote(missing[0]!)}${count}, missing in ${place}`;
-  throw new FiddlerError('file', problem, remedy);
+/** The shards that are there, and why a tensor that is wanted is in none of them. */
+export interface PresentShards {
+  names: readonly string[];
+  /** Undefined for a tensor that the index does not name. */
+  absence(tensor: string): FiddlerError | undefined;
 }
 
-/** @throws FiddlerError `file`: a tensor is not in the shard that the index names */
-export function checkIndex({ place, weightMap }: ShardIndex, fileOf: (name: string) => string | undefined): void {
-  for (const [name, shard] of Object.entries(weightMap)) {
-    if (fileOf(name) !== join(place, shard)) {
-      throw broken(join(place, INDEX_FILE), `tensor ${quote(name)} is not in ${quote(shard)}, where the index puts it`);
-    }
-  }
+/**
+ * Of the shards that an index names those that exist: one that holds only what a model does not need, such as heads for
+ * further tokens, may be missing.
+ * @param remedy for shards that are missing
+ * @throws FiddlerError `file`: none exists
+ */
+export function presentShards(
+  { place, weightMap, shards }: ShardIndex,
+  exists: (shard: string) => boolean,
+  remedy: string,
+): PresentShards {
+  const file = join(place, INDEX_FILE);
+  const names = shards.filter(exists);
+  const missing = (shard: string) => {
+    const others = shards.length - names.length - 1;
+    const count = others === 0 ? '' : ` and ${others} more`;
+    return new FiddlerError('file', `${file} names ${quote(shard)}${count}, missing in ${place}`, remedy);
+  };
+  if (names.length === 0) throw missing(shards[0]!);
+  const absence = (tensor: string) => {
+    const shard = Object.hasOwn(weightMap, tensor) ? weightMap[tensor]! : undefined;
+    if (shard === undefined) return undefined;
+    if (!names.includes(shard)) return missing(shard);
+    return broken(file, `tensor ${quote(tensor)} is not in ${quote(shard)}, where the index puts it`);
+  };
+  return { names, absence };
 }
 
 /** A name that cannot lead out of its folder. */

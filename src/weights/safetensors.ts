@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Mapping, mapFile, unmap } from '../ggml/memory.js';
+import { type Mapping, mapFile, unmap } from '../native/os/memory.js';
 import type { Checkpoint, StoredTensor } from './checkpoint.js';
 import { type JsonObject, readJson } from './config.js';
 import { MappedCheckpoint, quote, type UnsupportedTensor } from './mapped.js';
@@ -8,28 +8,29 @@ import { readQuantization } from './quantization.js';
 import { readHeader } from './safetensors-header.js';
 import {
   broken,
-  checkIndex,
-  checkShards,
   INDEX_FILE,
+  type PresentShards,
+  presentShards,
   readIndex,
   type ShardIndex,
   SINGLE_FILE,
 } from './safetensors-index.js';
 
 /**
- * Maps the safetensors files of a model's folder: `model.safetensors`, or the shards that
- * `model.safetensors.index.json` names. Every header field is checked here; no weight is read.
+ * Maps the safetensors files of a model's folder: `model.safetensors`, or those shards that
+ * `model.safetensors.index.json` names which are there. Every header field is checked here; no weight is read.
  * Format: https://github.com/huggingface/safetensors#format
- * @throws FiddlerError `file`: a file is missing, truncated, or contradicts itself or the index; `unsupported`: a
- * quantization that config.json names
+ * @throws FiddlerError `file`: a file is truncated or contradicts itself, or no shard is there; `unsupported`: a quantization
+ * that config.json names
  */
 export function openSafetensors(dir: string): Checkpoint {
   const index = localIndex(dir);
-  if (index) checkShards(index, (shard) => existsSync(join(dir, shard)), 'download the missing files into that folder');
-  const files = index?.shards ?? [SINGLE_FILE];
+  const exists = (shard: string) => existsSync(join(dir, shard));
+  const present = index && presentShards(index, exists, 'download the missing files into that folder');
+  const files = present?.names ?? [SINGLE_FILE];
   return checkpointOf({
     place: dir,
-    index,
+    absence: present?.absence,
     config: readJson(dir, 'config.json', { required: false }),
     maps: files.map((file) => () => mapFile(join(dir, file))),
   });
@@ -50,15 +51,15 @@ function localIndex(dir: string): ShardIndex | undefined {
 export interface SafetensorsFiles {
   /** Their folder or repository, for error messages. */
   place: string;
-  /** Undefined where there is only one file. */
-  index: ShardIndex | undefined;
+  /** Why a tensor is in none of them, where an index names it. */
+  absence?: PresentShards['absence'];
   config: JsonObject | undefined;
   /** Map the files, in order; each `file` is `place` and its name. */
   maps: readonly (() => Mapping)[];
 }
 
 /** Reads the headers of files as they are mapped. @throws FiddlerError as {@link openSafetensors} */
-export function checkpointOf({ place, index, config, maps }: SafetensorsFiles): Checkpoint {
+export function checkpointOf({ place, absence, config, maps }: SafetensorsFiles): Checkpoint {
   const mappings: Mapping[] = [];
   try {
     const tensors = new Map<string, StoredTensor>();
@@ -73,8 +74,8 @@ export function checkpointOf({ place, index, config, maps }: SafetensorsFiles): 
         else unsupported.set(tensor.name, tensor);
       }
     }
-    if (index) checkIndex(index, (name) => (tensors.get(name) ?? unsupported.get(name))?.file);
-    return new MappedCheckpoint(place, mappings, tensors, unsupported, readQuantization(config).scaleBlock);
+    const { scaleBlock } = readQuantization(config);
+    return new MappedCheckpoint(place, mappings, tensors, unsupported, scaleBlock, absence);
   } catch (error) {
     for (const mapping of mappings) unmap(mapping);
     throw error;

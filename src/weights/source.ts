@@ -1,14 +1,12 @@
 import { FiddlerError } from '../errors.js';
-import type { Pointer } from '../ggml/api.js';
-import { mapAnonymous, unmap } from '../ggml/memory.js';
-import { rowBytes, Type } from '../ggml/tensor.js';
+import type { Pointer } from '../native/ggml/api.js';
+import { dequantize } from '../native/ggml/dequantize.js';
+import { blockElements, rowBytes, Type } from '../native/ggml/tensor.js';
+import { mapAnonymous, unmap, view } from '../native/os/memory.js';
 import { type Checkpoint, DTYPE_BYTES, type DType, type Region, type StoredTensor } from './checkpoint.js';
 import type { Layout } from './conversions/gather.js';
 import type { Convert } from './conversions/index.js';
-import { findScale, fp8Conversion } from './fp8.js';
-
-/** ggml's number for an element type that is computed as it is stored. */
-export const STORED_TYPE: Readonly<Record<DType, Type>> = { F32: Type.F32, F16: Type.F16, BF16: Type.BF16 };
+import { fp8Matrix } from './fp8.js';
 
 /** Numbers of a type that ggml computes with: in memory, or made when they are wanted. */
 export type Source = { type: Type; elements: number } & (
@@ -22,9 +20,9 @@ export type Source = { type: Type; elements: number } & (
 /** Numbers of a checkpoint, and the parts of its files that they are read from. */
 export type StoredSource = Source & { reads: readonly Region[] };
 
-/** @throws FiddlerError `file` unless the tensor has the shape that the config implies */
+/** @throws FiddlerError `file` unless the tensor has the shape that the config implies; ones count for nothing */
 export function checkShape(stored: StoredTensor, expected: readonly number[]): void {
-  if (stored.shape.length === expected.length && stored.shape.every((n, i) => n === expected[i])) return;
+  if (withoutOnes(stored.shape).join() === withoutOnes(expected).join()) return;
   throw new FiddlerError(
     'file',
     `${stored.file}: tensor ${stored.name} has shape [${stored.shape}], but config.json implies [${expected}]`,
@@ -32,10 +30,14 @@ export function checkShape(stored: StoredTensor, expected: readonly number[]): v
   );
 }
 
+function withoutOnes(shape: readonly number[]): readonly number[] {
+  return shape.filter((n) => n !== 1);
+}
+
 /** The type in which a tensor's numbers lie in the file. @throws FiddlerError `unsupported` where ggml has none */
 export function typeInPlace(stored: StoredTensor): Type {
   const { dtype, name, file } = stored;
-  if (Object.hasOwn(STORED_TYPE, dtype)) return STORED_TYPE[dtype as DType];
+  if (Object.hasOwn(Type, dtype)) return Type[dtype as DType];
   throw new FiddlerError(
     'unsupported',
     `tensor ${name} in ${file} has type ${dtype}`,
@@ -60,31 +62,40 @@ export function findSource(
   const taken = index === undefined ? shape : shape.slice(1);
   const elements = taken.reduce((a, b) => a * b, 1);
   if (stored.dtype === 'F8_E4M3') {
-    const scale = findScale(checkpoint, stored);
-    const conversion = fp8Conversion(stored, scale);
-    return {
-      type: Type.BF16,
-      elements,
-      make: (target, convert) => convert(conversion, target),
-      reads: [stored, scale.stored],
-    };
+    const { conversion, reads } = fp8Matrix(checkpoint, stored, index);
+    return { type: Type.BF16, elements, make: (target, convert) => convert(conversion, target), reads };
   }
   const type = typeInPlace(stored);
   const bytes = rowBytes(type, elements);
   const address = stored.address + BigInt((index ?? 0) * bytes);
-  return { type, elements, address, reads: [{ address, bytes }] };
+  const reads = [{ address, bytes }];
+  return stored.undo ? undone(stored, elements, reads) : { type, elements, address, reads };
 }
 
-/** Part of a source of 16-bit or 32-bit numbers, put in order; in place where it is in order already. */
-export function rearranged(source: StoredSource, layout: Layout): StoredSource {
+/** A tensor's numbers as the model was published with them, as float32. */
+function undone({ undo, dtype, address }: StoredTensor, elements: number, reads: Region[]): StoredSource {
+  const make = (target: Pointer) => {
+    const values = new Float32Array(view(target, 4 * elements));
+    if (dtype === 'F32') values.set(new Float32Array(view(address, 4 * elements)));
+    else dequantize(Type[dtype as DType], address, target, elements);
+    undo!(values);
+  };
+  return { type: Type.F32, elements, make, reads };
+}
+
+/** Part of a source, put in order; in place where it is in order already, and else float32 where it is in blocks. */
+export function rearranged(stored: StoredSource, layout: Layout): StoredSource {
   const { shape, offset, strides } = layout;
   const [, rows, columns] = shape;
-  const { type, reads } = source;
   const elements = shape.reduce((a, b) => a * b, 1);
   const ordered = [rows * columns, columns, 1].every((stride, i) => shape[i] === 1 || strides[i] === stride);
-  if (ordered && 'address' in source) {
-    return { type, elements, address: source.address + BigInt(rowBytes(type, offset)), reads };
+  if (ordered && 'address' in stored) {
+    const { type } = stored;
+    const address = stored.address + BigInt(rowBytes(type, offset));
+    return { type, elements, address, reads: [{ address, bytes: rowBytes(type, elements) }] };
   }
+  const source = inNumbers(stored);
+  const { type, reads } = source;
   const width = type === Type.F32 ? 4 : 2;
   const result = { rows: shape[0] * rows, rowBytes: columns * width, band: 1 };
   const bytes = rowBytes(type, source.elements);
@@ -97,6 +108,15 @@ export function rearranged(source: StoredSource, layout: Layout): StoredSource {
         convert({ kind: 'gather', ...result, from, bytes, width, layout }, target),
       ),
   };
+}
+
+/** The same as numbers that lie alone. */
+function inNumbers(source: StoredSource): StoredSource {
+  const { type, elements, reads } = source;
+  if (blockElements(type) === 1) return source;
+  const make = (target: Pointer, convert: Convert) =>
+    withNumbers(source, convert, (from) => dequantize(type, from, target, elements));
+  return { type: Type.F32, elements, reads, make };
 }
 
 /** Calls `use` with the address of a source's numbers, which are made where they are not in memory. */

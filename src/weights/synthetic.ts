@@ -1,11 +1,9 @@
-import { mapAnonymous, view } from '../ggml/memory.js';
-import { type Checkpoint, STORED_BYTES, type StoredTensor } from './checkpoint.js';
+import { rowBytes, Type } from '../native/ggml/tensor.js';
+import { mapAnonymous, view } from '../native/os/memory.js';
+import type { Checkpoint, DType, StoredTensor } from './checkpoint.js';
 import { convertTogether } from './conversions/crew.js';
-import { noise } from './conversions/random.js';
+import { alignmentOf, noise } from './conversions/random.js';
 import { MappedCheckpoint } from './mapped.js';
-
-/** Tensors begin at multiples of this many bytes. */
-const ALIGNMENT = 4096;
 
 /** Less is filled by the calling thread alone, in bytes. */
 const TOGETHER = 256 << 20;
@@ -14,7 +12,7 @@ const TOGETHER = 256 << 20;
 export interface SyntheticTensor {
   name: string;
   shape: readonly number[];
-  dtype: 'BF16' | 'U8';
+  dtype: DType | 'U8';
   /** What every byte is, where that is not random. */
   byte?: number;
   /** An earlier tensor of the same shape whose memory it shares. */
@@ -26,9 +24,12 @@ export interface SyntheticTensor {
  * page is written, by `threads` threads at once; with 0 nothing is written.
  */
 export function openSynthetic(name: string, tensors: readonly SyntheticTensor[], threads: number): Checkpoint {
-  const { offsets, total } = place(tensors);
+  const { offsets, regions, total } = place(tensors);
   const mapping = mapAnonymous(name, total);
-  if (threads > 0) convertTogether(() => threads, TOGETHER)(noise(total), mapping.address);
+  const fill = convertTogether(() => threads, TOGETHER);
+  for (const { dtype, from, bytes } of threads > 0 ? regions : []) {
+    fill(noise(bytes, dtype), mapping.address + BigInt(from));
+  }
   const stored = new Map<string, StoredTensor>();
   for (const tensor of tensors) {
     const address = mapping.address + BigInt(offsets.get(tensor.name)!);
@@ -49,17 +50,29 @@ export function syntheticBytes(tensors: readonly SyntheticTensor[]): number {
   return place(tensors).total;
 }
 
-function place(tensors: readonly SyntheticTensor[]): { offsets: Map<string, number>; total: number } {
+/** Tensors of one type lie together: what repeats in them begins with whole blocks. */
+interface Region {
+  dtype: DType;
+  from: number;
+  bytes: number;
+}
+
+function place(tensors: readonly SyntheticTensor[]) {
   const offsets = new Map<string, number>();
+  const regions: Region[] = [];
   let total = 0;
-  for (const { name, like, ...rest } of tensors) {
-    if (like !== undefined) offsets.set(name, offsets.get(like)!);
-    else {
-      offsets.set(name, total);
-      total += Math.ceil(bytesOf(rest) / ALIGNMENT) * ALIGNMENT;
+  const noiseOf = ({ dtype }: SyntheticTensor) => (dtype === 'U8' ? 'BF16' : dtype);
+  for (const dtype of new Set(tensors.map(noiseOf))) {
+    const alignment = alignmentOf(dtype);
+    const from = total;
+    for (const tensor of tensors.filter((t) => noiseOf(t) === dtype)) {
+      const { name, like } = tensor;
+      offsets.set(name, like === undefined ? total : offsets.get(like)!);
+      if (like === undefined) total += Math.ceil(bytesOf(tensor) / alignment) * alignment;
     }
+    regions.push({ dtype, from, bytes: total - from });
   }
-  return { offsets, total };
+  return { offsets, regions, total };
 }
 
 /** What was copied elsewhere may still be another tensor's. */
@@ -68,7 +81,8 @@ class SharedCheckpoint extends MappedCheckpoint {
 }
 
 function bytesOf({ shape, dtype }: Pick<SyntheticTensor, 'shape' | 'dtype'>): number {
-  return shape.reduce((a, b) => a * b, STORED_BYTES[dtype]);
+  const elements = shape.reduce((a, b) => a * b, 1);
+  return dtype === 'U8' ? elements : rowBytes(Type[dtype], elements);
 }
 
 /** 1 in bf16. */

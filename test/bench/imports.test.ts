@@ -10,10 +10,10 @@ describe('the import checker', () => {
       'cli/run.ts': `#!/usr/bin/env node\nexport * from '../engine/load.js';\n`,
       'index.ts': `export { load } from './engine/load.js';\nexport type { Code } from './errors.js';\n`,
       'engine/load.ts': `import { moe } from '../experts/policies/static.js';\nimport '../models/index.js';\n`,
-      'experts/policies/static.ts': `import { g } from '../../ggml/api.js';\nexport const n = 'from "x"';\n`,
+      'experts/policies/static.ts': `import { g } from '../../native/api.js';\nexport const n = 'from "x"';\n`,
       'models/index.ts': `const later = await import('../weights/index.js');\n`,
       'weights/index.ts': `import pkg from '../../package.json' with { type: 'json' };\n`,
-      'ggml/api.ts': `import koffi from 'koffi';\nimport type { Code } from '../errors.js';\n`,
+      'native/api.ts': `import koffi from 'koffi';\nimport type { Code } from '../errors.js';\n`,
       'errors.ts': `export type Code = 'a';\n`,
     });
     expect(problems).toEqual([]);
@@ -47,7 +47,7 @@ describe('the import checker', () => {
     ['weights/a.ts', '../models/x.js', 'models/x.ts', 'models is not below weights'],
     ['experts/a.ts', '../models/x.js', 'models/x.ts', 'models is not below experts'],
     ['weights/a.ts', '../devices/x.js', 'devices/x.ts', 'devices is not below weights'],
-    ['errors.ts', './ggml/x.js', 'ggml/x.ts', 'ggml is not below errors'],
+    ['errors.ts', './native/x.js', 'native/x.ts', 'native is not below errors'],
     ['cli/a.ts', '../helpers/x.js', 'helpers/x.ts', 'helpers is in no layer'],
   ])('finds %s importing %s', (file, specifier, target, problem) => {
     for (const source of [
@@ -59,9 +59,9 @@ describe('the import checker', () => {
     }
   });
 
-  it('finds koffi outside src/ggml and a file that does not exist', () => {
+  it('finds koffi outside src/native and a file that does not exist', () => {
     expect(check({ 'devices/a.ts': `import koffi from 'koffi';` }).problems).toEqual([
-      'devices/a.ts imports koffi, which only ggml may',
+      'devices/a.ts imports koffi, which only native may',
     ]);
     expect(check({ 'cli/a.ts': `import './gone.js';` }).problems).toEqual([
       'cli/a.ts imports cli/gone.ts, which does not exist',

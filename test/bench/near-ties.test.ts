@@ -3,10 +3,10 @@ import { describe, expect, it } from 'vitest';
 import type { GoldenCase } from '../../bench/golden-data.js';
 import { compareLogits } from '../../bench/golden-logits.js';
 import { choiceMargin } from '../../bench/near-ties.js';
-import type { OnRouted } from '../../src/engine/routes.js';
 import type { MoeSpec } from '../../src/models/model.js';
 import { softmaxOverChosen } from '../../src/models/router.js';
 import { scoreRouter } from '../../src/models/router-scores.js';
+import type { OnRouted } from '../../src/network/routes.js';
 
 describe('the margin of a choice', () => {
   it('is the distance of the last chosen and the first left out', () => {

@@ -18,7 +18,8 @@ function measurement(policy: string, kind: Measurement['kind'], rate: number): M
   const lane = (experts: number) => ({ experts, bytes: experts * 1e6, ms: experts * 0.5 });
   const lanes = { resident: lane(12), streamed: lane(30.4), cpu: lane(0) };
   const saved = { hits: 1234, usefulPrefetches: 567, wastedPrefetches: 89 };
-  return { kind, tokens, past: 128, policy, runs: 3, seconds, rate, lanes, saved, expertBytesPerSecond: 143e9 };
+  const moved = { expertBytesPerSecond: 143e9, expertBytesPerToken: 143e9 / rate };
+  return { kind, tokens, past: 128, policy, runs: 3, seconds, rate, lanes, saved, ...moved };
 }
 
 const RESULTS: BenchResults = {

@@ -1,17 +1,19 @@
-import { spawn } from 'node:child_process';
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type GeneratedToken, load } from '#fiddler/index.js';
 import { loadTokenizer } from '../../src/text/tokenizer.js';
 import { temporaryFolder } from '../support/folder.js';
-import { fiddler, jsonLines } from './fiddler.js';
+import { fiddler } from './fiddler.js';
+import { atTerminal } from './terminal.js';
 
 /** One thread, since two that wait for each other are slow on cores that are busy otherwise. */
 const CPU = ['--accelerator', 'none', '--threads', '1'];
 
 describe('fiddler chat with a pipe', () => {
   it('answers each line, has only new tokens computed, and keeps to its commands', async () => {
-    const lines = 'Once there was a king\n\n/help\nand then\n/nonsense\n/reset\nOnce\n/exit\nnever said\n';
+    const lines = 'Once there was a king\n\n/help\nand then\n/reset \nOnce\n/exit\nnever said\n';
     const { code, stdout, stderr } = await fiddler(['chat', ...CPU, '--max-tokens', '12', '--seed', '1'], lines);
     expect(code).toBe(0);
     expect(stdout).not.toBe('');
@@ -22,7 +24,18 @@ describe('fiddler chat with a pipe', () => {
     expect(second!.reused).toBe(first!.used - 1); // the newest token was chosen, not yet computed
     expect(third!.used).toBeLessThan(first!.used);
     expect(stderr).toContain('/reset starts a new conversation');
-    expect(stderr).toContain('there is no command /nonsense');
+  });
+
+  it('says what begins with a slash and is no command, and leading spaces', async () => {
+    const dir = temporaryFolder();
+    cpSync('models/mini-mixtral', dir, { recursive: true });
+    writeFileSync(
+      join(dir, 'chat_template.jinja'),
+      "{{ raise_exception('saw ' ~ messages[0].content | tojson ~ messages[0].content | length) }}",
+    );
+    const said = async (line: string) => (await fiddler(['chat', ...CPU, '--model', dir], `${line}\n`)).stderr;
+    expect(await said('/etc/hosts')).toContain('saw "/etc/hosts"10');
+    expect(await said('  indented ')).toContain('indented "11');
   });
 
   it("uses the model's own template", async () => {
@@ -54,12 +67,15 @@ describe('fiddler chat with a model that reasons', () => {
    * there: the first, and a later one that comes once.
    */
   async function reasoningModel() {
-    const dir = temporaryFolder();
+    const dir = mkdtempSync(join(tmpdir(), 'fiddler-test-'));
     cpSync('models/mini-mixtral', dir, { recursive: true });
     writeFileSync(join(dir, 'chat_template.jinja'), '{% for m in messages %}{{ m.content }}\n{% endfor %}');
     const prompt = loadTokenizer(dir)!.encode(`${QUESTION}\n`, { addSpecial: false });
-    const { stdout } = await fiddler(['run', '--tokens', `${prompt}`, '--json', ...GREEDY, `${LENGTH}`]);
-    const generated = jsonLines(stdout).slice(0, LENGTH) as { token: number; text: string }[];
+    const loaded = await load(dir, { accelerator: 'none', threads: 1, dtype: 'f32', profile: false });
+    const generated: GeneratedToken[] = [];
+    for await (const token of loaded.generate(prompt, { maxTokens: LENGTH, temperature: 0 }).tokens())
+      generated.push(token);
+    await loaded.close();
     const ids = generated.map(({ token }) => token);
     const close = ids.findIndex((id, i) => i > 3 && ids.indexOf(id) === i && ids.lastIndexOf(id) === i);
     expect(ids.lastIndexOf(ids[0]!)).toBe(0);
@@ -79,8 +95,14 @@ describe('fiddler chat with a model that reasons', () => {
     return { dir, reasoning, reasoningTokens: close - 1, answer, promptTokens: prompt.length };
   }
 
+  let model: Awaited<ReturnType<typeof reasoningModel>>;
+  beforeAll(async () => {
+    model = await reasoningModel();
+  });
+  afterAll(() => rmSync(model.dir, { recursive: true }));
+
   it('prints the answer alone, and forgets the reasoning', async () => {
-    const { dir, answer, reasoningTokens, promptTokens } = await reasoningModel();
+    const { dir, answer, reasoningTokens, promptTokens } = model;
     const args = ['chat', '--model', dir, ...GREEDY, `${LENGTH}`];
     const { code, stdout, stderr } = await fiddler(args, `${QUESTION}\nand then\n`);
     expect(code).toBe(0);
@@ -91,21 +113,21 @@ describe('fiddler chat with a model that reasons', () => {
   });
 
   it('prints the reasoning before the answer with --show-reasoning', async () => {
-    const { dir, reasoning, answer } = await reasoningModel();
+    const { dir, reasoning, answer } = model;
     const args = ['chat', '--model', dir, '--show-reasoning', ...GREEDY, `${LENGTH}`];
     const { stdout } = await fiddler(args, `${QUESTION}\n`);
     expect(stdout).toBe(`${reasoning}\n\n${answer}\n`);
   });
 
   it('says so when the tokens end before an answer begins', async () => {
-    const { dir } = await reasoningModel();
+    const { dir } = model;
     const { code, stdout, stderr } = await fiddler(['chat', '--model', dir, ...GREEDY, '3'], `${QUESTION}\n`);
     expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
     expect(stderr).toContain('no answer was begun: the reasoning took all tokens; give more of them by --max-tokens');
   });
 
   it.runIf(process.platform === 'linux')('shows at a terminal that it reasons, or dims the reasoning', async () => {
-    const { dir, reasoning, answer } = await reasoningModel();
+    const { dir, reasoning, answer } = model;
     const ask = (more: string[]) => {
       let asked = false;
       return atTerminal(['chat', '--model', dir, ...more, ...GREEDY, `${LENGTH}`], (all, type) => {
@@ -126,23 +148,21 @@ describe('fiddler chat with a model that reasons', () => {
   });
 });
 
-/** Gives the command a terminal by script(1). */
-function atTerminal(args: readonly string[], onOutput: (output: string, type: (keys: string) => void) => void) {
-  const command = [process.execPath, 'dist/cli/main.js', ...args].join(' ');
-  const { NO_COLOR: _, ...env } = process.env;
-  const child = spawn('script', ['-qec', command, '/dev/null'], { env: { ...env, FORCE_COLOR: '1' } });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  let output = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    output += text;
-    onOutput(output, (keys) => child.stdin.write(keys));
-  });
-  return new Promise<{ code: number | null; output: string }>((resolve) => {
-    child.on('close', (code) => resolve({ code, output }));
-  });
-}
-
 describe.runIf(process.platform === 'linux')('fiddler chat at a terminal', () => {
+  it('takes lines that are pasted together as one message', async () => {
+    const dir = temporaryFolder();
+    cpSync('models/mini-mixtral', dir, { recursive: true });
+    writeFileSync(join(dir, 'chat_template.jinja'), "{{ raise_exception('saw ' ~ messages | tojson) }}");
+    let typed = false;
+    const { output } = await atTerminal(['chat', ...CPU, '--model', dir], (all, type) => {
+      if (!typed && all.includes('> ')) type('so:\x1b[200~first\r/exit\rlast\x1b[201~.\r');
+      typed ||= all.includes('> ');
+    });
+    expect(output).toContain('\x1b[?2004h');
+    expect(output).toContain('saw [{"role": "user", "content": "so:first\\n/exit\\nlast."}]');
+    expect(output.lastIndexOf('\x1b[?2004l')).toBeGreaterThan(output.lastIndexOf('\x1b[?2004h'));
+  });
+
   it('Ctrl-C stops an answer, and at the prompt ends the conversation', async () => {
     let [asked, stopped] = [0, false];
     const args = ['chat', ...CPU, '--max-tokens', '2000', '--seed', '3'];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { loadExpertKernels } from '../../src/ggml/experts.js';
 import { FAMILIES } from '../../src/models/index.js';
+import { loadExpertKernels } from '../../src/native/kernels.js';
 import { fiddler, jsonLines } from './fiddler.js';
 
 describe('fiddler doctor', () => {

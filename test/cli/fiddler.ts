@@ -60,3 +60,6 @@ export function jsonLines(stdout: string): any[] {
     .split('\n')
     .map((line) => JSON.parse(line));
 }
+
+/** What a command says on stderr, but that other programs had the cores while it measured, after which it stores nothing. */
+export const unwarned = (stderr: string) => stderr.replace(/^fiddler: warning: other programs had the cores .*\n/m, '');

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bytes, integer, number, onOff, several, share, tokens } from '../../src/cli/parse.js';
+import { bytes, integer, integers, number, onOff, several, share, tokens } from '../../src/cli/parse.js';
 
 describe('integer', () => {
   it.each([
@@ -84,6 +84,17 @@ describe('tokens', () => {
 
   it.each(['', ',', '1,,2', '1,-2', '1.5', 'a', '1;2', '99999999999999999999'])('refuses %j', (text) => {
     expect(() => tokens(text)).toThrow(InvalidArgumentError);
+  });
+});
+
+describe('integers', () => {
+  it('takes one or several within the range', () => {
+    expect(integers(1, 1024)('1')).toEqual([1]);
+    expect(integers(1, 1024)('1,8, 1024')).toEqual([1, 8, 1024]);
+  });
+
+  it.each(['', '0', '1,0', '8,1025', '1,,2', '-1', 'a'])('refuses %j', (text) => {
+    expect(() => integers(1, 1024)(text)).toThrow('It must be integers from 1 to 1024, separated by commas');
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { formatBytes, formatReport } from '../../src/cli/report.js';
-import type { Report } from '../../src/engine/options.js';
+import type { Report } from '../../src/options.js';
 
 const REPORT: Report = {
   model: 'mini',
@@ -16,7 +16,7 @@ const REPORT: Report = {
   ttft: 0.0304,
   prefillRate: 321.4,
   decodeRate: 45.678,
-  experts: { resident: 12, total: 48, profiled: 0, exchanged: 0, hitRate: 0.3125 },
+  experts: { resident: 12, total: 48, profiled: 0, types: 'Q4_K, down Q6_K', exchanged: 0, hitRate: 0.3125 },
   lanes: {
     resident: { experts: 75, bytes: 16_500_000, ms: 3.21 },
     streamed: { experts: 165, bytes: 36_300_000, ms: 9.87 },
@@ -35,7 +35,7 @@ describe('formatReport', () => {
         'first token  after 30 ms',
         'decode       20 tokens, 45.68 tokens/s; a stop text came',
         'seed         7',
-        'experts      12 of 48 resident, hit rate 31.3%',
+        'experts      12 of 48 resident, hit rate 31.3%; Q4_K, down Q6_K',
         '  resident        75 experts    16.5 MB       3.2 ms',
         '  streamed       165 experts    36.3 MB       9.9 ms',
         '  CPU              1 experts   220.0 kB       0.4 ms',

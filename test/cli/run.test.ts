@@ -3,6 +3,7 @@ import { closeSync, constants, cpSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import type { Replayed } from '../../src/experts/replay.js';
 import { temporaryFolder } from '../support/folder.js';
 import { fiddler, jsonLines, start } from './fiddler.js';
 
@@ -11,6 +12,13 @@ const CPU = ['--accelerator', 'none', '--threads', '1'];
 const SEEDED = [...CPU, '--seed', '7', '--max-tokens', '40'];
 const GOLDEN = ['--model', 'test/golden/mixtral', ...CPU];
 const expected = JSON.parse(readFileSync('test/golden/mixtral/expected.json', 'utf8'));
+
+/** What one command writes, run once for all tests. */
+let spoken: ReturnType<typeof fiddler> | undefined;
+function she() {
+  spoken ??= fiddler(['run', 'She', ...SEEDED]);
+  return spoken;
+}
 
 describe('fiddler run', () => {
   it('tells a story without being asked: text to stdout, the report to stderr', async () => {
@@ -31,17 +39,16 @@ describe('fiddler run', () => {
   });
 
   it('reads the prompt as an argument, from a pipe and from "-", and prints what follows it', async () => {
-    const { stdout } = await fiddler(['run', 'The old house', ...SEEDED]);
+    const { stdout } = await fiddler(['run', 'The old house', ...SEEDED], 'not read');
     expect(stdout).not.toContain('The old house');
     expect(stdout.length).toBeGreaterThan(40);
     expect((await fiddler(['run', ...SEEDED], 'The old house\n')).stdout).toBe(stdout);
     expect((await fiddler(['run', '-', ...SEEDED], 'The old house')).stdout).toBe(stdout);
-    expect((await fiddler(['run', 'The old house', ...SEEDED], 'not read')).stdout).toBe(stdout);
   });
 
   it('writes the same with the same seed, and something else with another', async () => {
     const [first, again, other] = [
-      await fiddler(['run', 'She', ...SEEDED]),
+      await she(),
       await fiddler(['run', 'She', ...SEEDED]),
       await fiddler(['run', 'She', ...SEEDED, '--seed', '8']),
     ];
@@ -64,17 +71,19 @@ describe('fiddler run', () => {
       expect(logprobs[0]).toBeLessThanOrEqual(0);
     }
     expect(stderr).toBe('');
-    const plain = await fiddler(['run', 'She', ...SEEDED]);
+    const plain = await she();
     expect(lines.map(({ text }) => text).join('')).toBe(plain.stdout.replace(/\n$/, ''));
   });
 
   it('stops before the first of several texts', async () => {
-    const whole = (await fiddler(['run', 'She', ...SEEDED])).stdout;
+    const whole = (await she()).stdout;
     const [first, second] = [whole.slice(30, 33), whole.slice(60, 64)];
     const { stdout } = await fiddler(['run', 'She', ...SEEDED, '--json', '--stop', second, '--stop', first]);
     const lines = jsonLines(stdout);
     expect(lines.pop().report.finish).toBe('stop');
-    expect(lines.map(({ text }) => text).join('')).toBe(whole.slice(0, whole.indexOf(first)));
+    expect(lines.map(({ text }) => text).join('')).toBe(
+      whole.slice(0, Math.min(whole.indexOf(first), whole.indexOf(second))),
+    );
   });
 
   it('takes token ids where there is no tokenizer, and gives the greedy tokens of the reference', async () => {
@@ -85,6 +94,27 @@ describe('fiddler run', () => {
     expect(lines.pop().report.promptTokens).toBe(expected.input_ids.length);
     expect(lines.map(({ token }) => token)).toEqual(expected.greedy_continuation);
     expect(lines.every(({ text }) => text === '')).toBe(true);
+  });
+
+  it('writes down what the routers chose, which simulate replays', async () => {
+    const trace = join(temporaryFolder(), 'trace.jsonl');
+    const told = await fiddler(['run', 'Once', '--max-tokens', '12', '--seed', '1', '--trace', trace, ...CPU]);
+    expect(told.code, told.stderr).toBe(0);
+    const { code, stdout, stderr } = await fiddler([
+      'simulate',
+      '--trace',
+      trace,
+      '--experts-resident',
+      '50%',
+      '--json',
+    ]);
+    expect(code, stderr).toBe(0);
+    const found = JSON.parse(stdout);
+    expect(found).toMatchObject({ model: 'mini-mixtral', slots: 24, total: 48 });
+    expect(found.tokens).toBeGreaterThanOrEqual(12);
+    const misses = Object.fromEntries(found.replayed.map((each: Replayed) => [each.policy, each.misses]));
+    expect(misses.belady).toBeLessThanOrEqual(misses.lru);
+    expect(misses.lru).toBeGreaterThan(0);
   });
 
   it('writes whole characters only, however unlikely the text', async () => {

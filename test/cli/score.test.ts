@@ -52,4 +52,13 @@ describe('fiddler score', () => {
     expect((await fiddler(['score', file, ...CPU])).stdout).toBe(text.stdout);
     expect((await fiddler(['score', ...CPU], TEXT)).stdout).toBe(text.stdout);
   });
+
+  it('says so where there is no file of a name', async () => {
+    for (const name of ['absent.txt', './absent', '/tmp/absent/x']) {
+      const { code, stdout, stderr } = await fiddler(['score', name, ...CPU]);
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+      expect(stderr).toContain(`there is no file ${name}`);
+    }
+    expect((await fiddler(['score', '-', ...CPU], 'absent.txt')).code).toBe(0);
+  });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { chooseAccelerator, resolveAccelerator } from '../../src/devices/choice.js';
 import { isSoftware, type Probe, type ProbedDevice } from '../../src/devices/probe-result.js';
-import { defaultThreads } from '../../src/engine/machine.js';
+import { defaultThreads } from '../../src/loading/machine.js';
 import { fiddlerError } from '../support/errors.js';
 
 const device = (name: string, more: Partial<ProbedDevice> = {}): ProbedDevice => ({

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { acceleratorKind, findDevices } from '../../src/devices/accelerators.js';
 import { examineMachine } from '../../src/devices/examination.js';
 import { checkDevice } from '../../src/devices/probe-graph.js';
-import { silenceLog } from '../../src/ggml/backend.js';
+import { silenceLog } from '../../src/native/ggml/backend.js';
 
 silenceLog();
 

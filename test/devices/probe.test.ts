@@ -9,7 +9,7 @@ import { chooseAccelerator } from '../../src/devices/choice.js';
 import { complaint, probeAccelerator, probeInChild } from '../../src/devices/probe.js';
 import { recall, remember } from '../../src/devices/probe-cache.js';
 import type { Probe } from '../../src/devices/probe-result.js';
-import { findLibraries } from '../../src/ggml/libraries.js';
+import { findLibraries } from '../../src/native/ggml/libraries.js';
 import { temporaryFolder } from '../support/folder.js';
 
 const cuda = acceleratorKind('cuda');
@@ -65,9 +65,9 @@ describe('probe in a child process', () => {
   });
 
   it('does not wait for ever', () => {
-    const child = script(`${list(DEVICE)} for (;;);`);
-    const { devices } = probeInChild(cuda, { script: child, timeout: 500 });
-    expect(devices[0]!.fault).toBe('it did not answer within 0.5 s');
+    const child = script(`${list(DEVICE)} Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);`);
+    const { devices } = probeInChild(cuda, { script: child, timeout: 3000 });
+    expect(devices[0]!.fault).toBe('it did not answer within 3 s');
   });
 
   it('tells nothing there from something wrong', () => {
@@ -89,7 +89,7 @@ describe('probe in a child process', () => {
 
   it('gives the assertion at which ggml ends the process', () => {
     const load = (name: string) =>
-      `import(${JSON.stringify(pathToFileURL(createRequire(import.meta.url).resolve(`#fiddler/ggml/${name}.js`)))})`;
+      `import(${JSON.stringify(pathToFileURL(createRequire(import.meta.url).resolve(`#fiddler/native/ggml/${name}.js`)))})`;
     const child =
       script(`Promise.all([${load('graph')}, ${load('tensor')}]).then(([{ Graph }, { TensorContext, Type }]) => {
       const context = new TensorContext(2);

@@ -3,9 +3,9 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { openCpu } from '../../src/devices/accelerators.js';
 import { floats, HostMemory, HostTensors } from '../../src/devices/device.js';
 import { Uploader } from '../../src/devices/upload.js';
-import { mapAnonymous, unmap, view } from '../../src/ggml/memory.js';
-import { Type } from '../../src/ggml/tensor.js';
-import { Threadpool } from '../../src/ggml/threadpool.js';
+import { Type } from '../../src/native/ggml/tensor.js';
+import { Threadpool } from '../../src/native/ggml/threadpool.js';
+import { mapAnonymous, unmap, view } from '../../src/native/os/memory.js';
 import { fromBf16 } from '../support/fp8.js';
 
 const cpu = openCpu();

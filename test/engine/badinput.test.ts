@@ -2,7 +2,10 @@ import { cpSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { loadEngine } from '../../src/engine/load.js';
+import { FiddlerError } from '../../src/errors.js';
 import { FAMILIES } from '../../src/models/index.js';
+import type { LoadOptions } from '../../src/options.js';
 import { runScript } from '../support/command.js';
 import { temporaryFolder } from '../support/folder.js';
 import { changedModel, changeTensor, SMALL_MODEL, upcast } from '../support/model.js';
@@ -20,7 +23,7 @@ const nan = (data: Uint8Array) => {
 interface Case {
   what: string;
   model: () => string;
-  args?: readonly string[];
+  ctx?: number;
   /** What the line must say. */
   says: readonly (string | RegExp)[];
 }
@@ -130,7 +133,7 @@ const cases: Case[] = [
   {
     what: 'a prompt longer than the context',
     model: () => SMALL_MODEL,
-    args: ['--ctx', '2'],
+    ctx: 2,
     says: ['3 tokens', 'context holds 2', '--ctx'],
   },
 ];
@@ -138,6 +141,19 @@ const cases: Case[] = [
 /** Runs the command with three tokens. */
 function fiddler(model: string, args: readonly string[]) {
   return runScript('dist/cli/main.js', ['run', '--tokens', '5,6,7', '--max-tokens', '4', '--model', model, ...args]);
+}
+
+/** The line of what is thrown in this process where it loads a model and computes three tokens. */
+function refusal(model: string, options: LoadOptions): string {
+  try {
+    const session = loadEngine(model, { threads: 1, profile: false, ...options });
+    const never = () => false;
+    session.generate([5, 6, 7], { maxTokens: 4 }, never, never);
+  } catch (error) {
+    expect(error).toBeInstanceOf(FiddlerError);
+    return (error as FiddlerError).message;
+  }
+  throw new Error('it was taken');
 }
 
 async function expectRefusal(model: string, args: readonly string[]): Promise<string> {
@@ -148,11 +164,15 @@ async function expectRefusal(model: string, args: readonly string[]): Promise<st
   return outcome.stderr;
 }
 
-describe('one line says what is wrong, on none and on host', () => {
-  it.each(cases)('with $what', async ({ model, args = [], says }) => {
+describe('one line says what is wrong, of the command on host, and of a library on none', () => {
+  it.each(cases)('with $what', async ({ model, ctx, says }) => {
     const dir = model();
-    const refusals = ['none', 'host'].map((name) => expectRefusal(dir, ['--accelerator', name, ...args]));
-    for (const line of await Promise.all(refusals)) for (const text of says) expect(line).toMatch(text);
+    const context = ctx === undefined ? [] : ['--ctx', `${ctx}`];
+    const lines = [
+      await expectRefusal(dir, ['--accelerator', 'host', ...context]),
+      refusal(dir, { accelerator: 'none', ctx }),
+    ];
+    for (const line of lines) for (const text of says) expect(line).toMatch(text);
   });
 });
 

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { benchmark, contenderName, contendersOf, type Measurement } from '../../src/engine/benchmark.js';
 import { loadSource } from '../../src/engine/load.js';
-import { folderSource } from '../../src/engine/source.js';
 import type { Workbench } from '../../src/engine/workbench.js';
 import { POLICIES, policyNamed } from '../../src/experts/policies/index.js';
+import { folderSource } from '../../src/loading/source.js';
 
 const names = POLICIES.map(({ name }) => name);
 const source = folderSource('test/golden/mixtral');
@@ -52,6 +52,40 @@ describe('a comparison of policies', () => {
     const workloads = [{ kind: 'decode', tokens: 12, past: 8 } as const];
     const found = benchmark(session, { contenders: contendersOf(names, false), workloads, repeats: 1, patience: 1e3 });
     for (const { policy, saved } of found) expect(saved.usefulPrefetches > 0, policy).toBe(policy === 'lru');
+    session.close();
+  });
+});
+
+describe('several sequences at once', () => {
+  it('run each expert once for all of them in a call', () => {
+    const session = loadSource(source, { ...host, sequences: 8, expertsResident: 0.25 }, [policyNamed('static')]);
+    const workloads = [1, 8].map((sequences) => ({ kind: 'decode', tokens: 6, past: 8, sequences }) as const);
+    const [one, eight] = benchmark(session, {
+      contenders: [{ policy: 'static' }],
+      workloads,
+      repeats: 1,
+      patience: 1e3,
+    });
+    const { layers } = session.info;
+    expect(one!.expertsPerStep).toBe(2 * layers);
+    expect(eight!.expertsPerStep).toBeGreaterThan(2 * layers);
+    expect(eight!.expertsPerStep).toBeLessThanOrEqual(8 * layers);
+    expect(eight!.expertBytesPerToken).toBeLessThan(one!.expertBytesPerToken);
+    expect(eight!.rate).toBeCloseTo(48 / eight!.seconds.median, 6);
+    session.close();
+  });
+
+  it('give each the logits that it has alone', () => {
+    const session = loadSource(source, { ...host, sequences: 40 }, [policyNamed('static')]);
+    const { vocabulary } = session.info;
+    const tokens = Array.from({ length: 40 }, (_, i) => 5 + i);
+    const together = session.stepTogether(tokens, 0);
+    expect(together).toHaveLength(40 * vocabulary);
+    for (const [i, token] of tokens.entries()) {
+      const alone = session.step([token], 0);
+      const found = together.subarray(i * vocabulary, (i + 1) * vocabulary);
+      expect(Math.max(...alone.map((x, v) => Math.abs(x - found[v]!)))).toBeLessThan(1e-5);
+    }
     session.close();
   });
 });

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadEngine } from '../../src/engine/load.js';
-import type { Report } from '../../src/engine/options.js';
 import type { Workbench } from '../../src/engine/workbench.js';
+import type { Report } from '../../src/options.js';
 import { fiddlerError } from '../support/errors.js';
 
 const MODEL = 'test/golden/switch';
@@ -33,6 +33,31 @@ function atCall(n: number): () => boolean {
 }
 
 const prompts = fc.array(fc.integer({ min: 2, max: 319 }), { minLength: 1, maxLength: CONTEXT });
+
+it('has the encoder read a prompt whatever becomes of the one before it', () => {
+  const session = loadEngine(MODEL, { accelerator: 'none', dtype: 'f32', ctx: CONTEXT, sequences: 2, threads: 1 });
+  const prompt = [40, 41, 42, 43, 44, 45];
+  const expected = answer(session, prompt, 6);
+  session.forgetSequences();
+  const found: number[] = [];
+  const finishes: string[] = [];
+  const options = { temperature: 0, maxTokens: 6, repetitionPenalty: 3 };
+  const begin = (of: number[], onToken: (token: number) => boolean, cancelled: () => boolean) =>
+    session.begin({ prompt: of, options, onToken, cancelled }, (end) =>
+      finishes.push('error' in end ? end.error.message : end.report.finish),
+    );
+  let encoding = 0;
+  begin(
+    prompt.toReversed(),
+    () => false,
+    () => ++encoding > 3,
+  );
+  begin(prompt, (token) => found.push(token) < 0, never);
+  while (session.advance());
+  expect(finishes).toEqual(['aborted', 'length']);
+  expect(found).toEqual(expected.tokens);
+  session.close();
+});
 
 describe.each(['none', 'host'] as const)('a session with an encoder-decoder on %s', (accelerator) => {
   const options = {
@@ -109,8 +134,8 @@ describe.each(['none', 'host'] as const)('a session with an encoder-decoder on %
         answer(session, [3, ...prompt.slice(1, 20), 5], 1);
         const cut = answer(session, prompt, 20, atCall(calls));
         expect(cut.report.finish).toBe('aborted');
-        // Asked once in each of four layers of the encoder, then in four of the decoder for each token.
-        expect(cut.report.generatedTokens).toBe(Math.max(0, Math.floor((calls - 1) / 4) - 1));
+        // Asked before it begins, then once in each of four layers of the encoder, then in four of the decoder for each token.
+        expect(cut.report.generatedTokens).toBe(Math.max(0, Math.floor((calls - 2) / 4) - 1));
         expectSame(answer(session, prompt, 4), fromScratch(prompt, 4));
       }),
       { numRuns: 15 },

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadEngine } from '../../src/engine/load.js';
-import type { LoadOptions, Report } from '../../src/engine/options.js';
 import type { Workbench } from '../../src/engine/workbench.js';
 import { NO_COSTS } from '../../src/experts/costs.js';
 import { POLICIES, policyNamed } from '../../src/experts/policies/index.js';
 import type { Costs } from '../../src/experts/policy.js';
+import type { LoadOptions, Report } from '../../src/options.js';
 import { fiddlerError } from '../support/errors.js';
 import { parseBytes } from '../support/sizes.js';
 

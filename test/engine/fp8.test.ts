@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readGolden } from '../../bench/golden-data.js';
 import { loadEngine } from '../../src/engine/load.js';
-import type { LoadOptions } from '../../src/engine/options.js';
+import type { LoadOptions } from '../../src/options.js';
 import { temporaryFolder } from '../support/folder.js';
 import { quantize } from '../support/fp8.js';
 import { readTensors } from '../support/model.js';

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { loadEngine } from '../../src/engine/load.js';
-import { type Api, api } from '../../src/ggml/api.js';
+import { type Api, api } from '../../src/native/ggml/api.js';
 
 const STEPS = 8;
 

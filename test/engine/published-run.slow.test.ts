@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { benchmark, contendersOf } from '../../src/engine/benchmark.js';
-import { describe as describeModel } from '../../src/engine/blueprint.js';
 import { loadSource } from '../../src/engine/load.js';
-import { syntheticSource } from '../../src/engine/synthetic.js';
 import { POLICIES, policyNamed } from '../../src/experts/policies/index.js';
+import { describe as describeModel } from '../../src/loading/blueprint.js';
+import { syntheticSource } from '../../src/loading/synthetic.js';
 import { FAMILIES, familyOf } from '../../src/models/index.js';
 import { expertLayersOf } from '../../src/models/model.js';
 import { PUBLISHED } from '../../src/models/published/index.js';
@@ -25,6 +25,26 @@ const LAYERS: Record<string, number> = {
   'ernie-4.5-21b-a3b': 2,
   'openmoe-8b': 2,
   'switch-base-8': 2,
+  'qwen3-vl-30b-a3b': 1,
+  'qwen3-next-80b-a3b': 4,
+  'qwen3.5-35b-a3b': 4,
+  'lfm2-8b-a1b': 3,
+  'granite-4.0-h-tiny': 6,
+  'dots.llm1': 2,
+  'k-exaone-236b-a23b': 2,
+  'glm-4.7-flash': 2,
+  'hunyuan-a13b': 1,
+  hy3: 2,
+  'laguna-xs.2': 2,
+  'mimo-v2-flash': 2,
+  'minimax-m2': 1,
+  'solar-open-100b': 1,
+  'kimi-k2': 2,
+  'kimi-k2.5': 2,
+  'mistral-small-4': 1,
+  'trinity-mini': 3,
+  'gemma-4-26b-a4b': 1,
+  'north-mini': 2,
 };
 
 /** Whose smallest number of layers takes gigabytes has less of them here, or copies of experts that are stored otherwise. */
@@ -32,7 +52,24 @@ const FEWER: Record<string, JsonObject> = {
   'deepseek-v3': { first_k_dense_replace: 1, n_routed_experts: 16, vocab_size: 4096 },
   'glm-4.5-air': { n_routed_experts: 16 },
   'openmoe-8b': { moe_layer_interval: 2, num_experts: 2 },
+  'k-exaone-236b-a23b': { num_experts: 16 },
+  'qwen3-next-80b-a3b': { num_experts: 16 },
+  'qwen3.5-35b-a3b': { num_experts: 16 },
+  'granite-4.0-h-tiny': { num_local_experts: 16 },
+  'hunyuan-a13b': { num_experts: 16 },
+  hy3: { num_experts: 16 },
+  'mimo-v2-flash': { n_routed_experts: 16 },
+  'minimax-m2': { num_local_experts: 16 },
+  'kimi-k2': { n_routed_experts: 16 },
+  'kimi-k2.5': { n_routed_experts: 16 },
+  'mistral-small-4': { n_routed_experts: 16 },
 };
+
+/** @param fewer of the text model, where that is a part of the config */
+function withFewer(config: JsonObject, fewer: JsonObject): JsonObject {
+  const { text_config: text } = config;
+  return text ? { ...config, text_config: { ...(text as JsonObject), ...fewer } } : { ...config, ...fewer };
+}
 
 describe('a published shape with few layers', () => {
   it('is tried for every family', () => {
@@ -42,7 +79,7 @@ describe('a published shape with few layers', () => {
   it.each(Object.entries(LAYERS))('computes every token, in prefill and in decoding: %s', (name, layers) => {
     // Memory that nothing was written to reads as zeros, and takes none.
     const whole = syntheticSource(name, { layers, empty: true });
-    const source = { ...whole, config: { ...whole.config, ...FEWER[name] } };
+    const source = { ...whole, config: withFewer(whole.config, FEWER[name] ?? {}) };
     const { encoder, ...spec } = describeModel(source).spec;
     const experts = expertLayersOf({ encoder, ...spec }).reduce((sum, { count }) => sum + count, 0);
     const options = { accelerator: 'host', threads: 1, ctx: 64, expertsResident: 2 / experts } as const;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { describe as describeModel } from '../../src/engine/blueprint.js';
-import { syntheticSource, syntheticTensors } from '../../src/engine/synthetic.js';
+import { describe as describeModel } from '../../src/loading/blueprint.js';
+import { syntheticSource, syntheticTensors } from '../../src/loading/synthetic.js';
 import { FAMILIES, familyOf } from '../../src/models/index.js';
 import { layersOf } from '../../src/models/model.js';
 import { PUBLISHED } from '../../src/models/published/index.js';
@@ -27,6 +27,29 @@ const FIGURES: Record<string, { billions: number; source: string; within?: numbe
   'ernie-4.5-21b-a3b': { billions: 21.83, source: "llama.cpp's count of its tensors" },
   // The paper's 8.7 counts a gate as wide as the expert; in the published weights it is twice that.
   'openmoe-8b': { billions: 49 / 4, source: 'its README: about 49 GB in float32', within: 0.04 },
+  'glm-4.7-flash': { billions: 30, source: 'its model card, rounded', within: 0.04 },
+  'minimax-m2': { billions: 230, source: 'its README' },
+  'kimi-k2': { billions: 1000, source: 'arXiv 2507.20534, rounded', within: 0.03 },
+  'kimi-k2.5': { billions: 1000, source: 'its README, rounded', within: 0.03 },
+  'dots.llm1': { billions: 142, source: 'arXiv 2506.05767' },
+  'hunyuan-a13b': { billions: 80, source: 'its README, rounded', within: 0.01 },
+  hy3: { billions: 295, source: 'its README' },
+  'k-exaone-236b-a23b': { billions: 236, source: 'its README' },
+  'laguna-xs.2': { billions: 33, source: 'its model card, rounded', within: 0.02 },
+  'mimo-v2-flash': { billions: 309, source: 'its README' },
+  'solar-open-100b': { billions: 102.6, source: 'its model card' },
+  'qwen3-vl-30b-a3b': { billions: 30.5, source: 'the text model, arXiv 2505.09388' },
+  'qwen3-vl-235b-a22b': { billions: 235, source: 'the text model, arXiv 2505.09388' },
+  'qwen3-next-80b-a3b': { billions: 80, source: 'its README, rounded', within: 0.02 },
+  'lfm2-8b-a1b': { billions: 8.3, source: 'its model card' },
+  'granite-4.0-h-tiny': { billions: 7, source: 'its model card, rounded', within: 0.02 },
+  'granite-4.0-h-small': { billions: 32, source: 'its model card, rounded', within: 0.02 },
+  'qwen3.5-35b-a3b': { billions: 35, source: 'its README, rounded', within: 0.02 },
+  'qwen3.5-397b-a17b': { billions: 397, source: 'its README, rounded', within: 0.01 },
+  'mistral-small-4': { billions: 119, source: 'its name' },
+  'trinity-mini': { billions: 26, source: 'its model card, rounded', within: 0.02 },
+  'north-mini': { billions: 30, source: 'its model card, rounded', within: 0.04 },
+  'gemma-4-26b-a4b': { billions: 25.2, source: 'its model card, the text model', within: 0.02 },
   'switch-base-8': { billions: gibibytes(2.298), source: 'arXiv 2310.18859, table 2' },
   'switch-base-64': { billions: gibibytes(14.112), source: 'arXiv 2310.18859, table 2' },
   'switch-base-128': { billions: gibibytes(27.614), source: 'arXiv 2310.18859, table 2' },

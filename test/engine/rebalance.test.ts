@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { loadEngine } from '../../src/engine/load.js';
 import { Experts } from '../../src/experts/experts.js';
 import { POLICIES } from '../../src/experts/policies/index.js';
-import { loadExpertKernels } from '../../src/ggml/experts.js';
+import { loadExpertKernels } from '../../src/native/kernels.js';
 import { expectSameTokens, expectSameTokensWherever } from './rebalance.js';
 
 const HOST = { accelerator: 'host', expertsResident: 0.25, ctx: 256, threads: 1 } as const;

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { expect, vi } from 'vitest';
 import { loadEngine } from '../../src/engine/load.js';
-import type { LoadOptions, Report } from '../../src/engine/options.js';
 import type { Session } from '../../src/engine/session.js';
 import { Experts } from '../../src/experts/experts.js';
 import { policyNamed } from '../../src/experts/policies/index.js';
 import type { Costs } from '../../src/experts/policy.js';
 import { writeProfile } from '../../src/experts/profile-store.js';
+import type { LoadOptions, Report } from '../../src/options.js';
 import { temporaryFolder } from '../support/folder.js';
 
 /** With these, `lanes` and `fiddler` use more than one lane, and an exchange pays soon. */
@@ -71,7 +71,7 @@ export function expectSameTokens(model: string, options: LoadOptions, count = 30
 }
 
 /** Exchanges experts at random between prompts, so that some come back to another place; all tokens must stay the same. */
-export function expectSameTokensWherever(model: string, options: LoadOptions, count = 40): void {
+export function expectSameTokensWherever(model: string, options: LoadOptions, count = 12): void {
   let experts: Experts | undefined;
   const { run } = Experts.prototype;
   const spy = vi.spyOn(Experts.prototype, 'run').mockImplementation(function (this: Experts, routes) {

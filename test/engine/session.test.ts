@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadEngine } from '../../src/engine/load.js';
-import type { Report } from '../../src/engine/options.js';
 import type { Workbench } from '../../src/engine/workbench.js';
 import { NO_COSTS } from '../../src/experts/costs.js';
 import { policyNamed } from '../../src/experts/policies/index.js';
 import type { Costs, Policy } from '../../src/experts/policy.js';
+import type { Report } from '../../src/options.js';
 import { fiddlerError } from '../support/errors.js';
 
 const MODEL = 'test/golden/mixtral';
@@ -105,8 +105,8 @@ describe.each(['none', 'host'] as const)('a session on %s', (accelerator) => {
         fc.pre(fromScratch(prompt, 7).report.finish === 'length'); // no end token before it is cancelled
         const cut = generate(session, prompt, 20, atCall(calls));
         expect(cut.report.finish).toBe('aborted');
-        // Asked once in each of the two layers, the first time for the whole prompt.
-        expect(cut.report.generatedTokens).toBe(Math.floor((calls - 1) / 2));
+        // Asked before it begins, then once in each of the two layers, the first time for the whole prompt.
+        expect(cut.report.generatedTokens).toBe(Math.max(0, Math.floor((calls - 2) / 2)));
         expectSame(generate(session, prompt, 4), fromScratch(prompt, 4));
       }),
       { numRuns: 20 },
@@ -210,11 +210,13 @@ describe('lanes that work on one call together', () => {
       },
     };
     const costs = { ...base, cpu: () => 1, copy, accelerator: () => 0.1, overlap: true };
-    const { lanes } = under(counting, costs).report;
+    const { lanes, cache } = under(counting, costs).report;
     expect(divided).toBeGreaterThan(10);
     const whole = expected.report.lanes;
+    const each = whole.cpu.bytes / whole.cpu.experts;
     expect(lanes.cpu.experts + lanes.streamed.experts).toBeCloseTo(whole.cpu.experts, 6);
-    expect(lanes.cpu.bytes + lanes.streamed.bytes).toBeCloseTo(whole.cpu.bytes, 0);
+    // What copies turn out to cost here may have a whole expert streamed, which a later token then finds in its slot.
+    expect(lanes.cpu.bytes + lanes.streamed.bytes + cache.hits * each).toBeCloseTo(whole.cpu.bytes, 0);
     expect(lanes.resident.experts).toBe(whole.resident.experts);
   });
 });

@@ -13,10 +13,10 @@ import {
 import { biasLayout, buildExpert, type PlacedExpert, type RowRange } from '../../src/experts/expert.js';
 import { nativeComputes } from '../../src/experts/lanes/native.js';
 import { StreamSlots } from '../../src/experts/lanes/slots.js';
-import { type ExpertsSpec, expertBytes, matrixShape } from '../../src/experts/spec.js';
-import { api } from '../../src/ggml/api.js';
-import { TensorContext, Type } from '../../src/ggml/tensor.js';
-import { Threadpool } from '../../src/ggml/threadpool.js';
+import { type ExpertsSpec, expertBytes, matrixShape, uniformTypes } from '../../src/experts/spec.js';
+import { api } from '../../src/native/ggml/api.js';
+import { TensorContext, Type } from '../../src/native/ggml/tensor.js';
+import { Threadpool } from '../../src/native/ggml/threadpool.js';
 
 const HIDDEN = 32;
 const WIDTH = 192;
@@ -109,6 +109,8 @@ function expectClose(ours: Float32Array, expected: Float32Array): void {
 /** One inner value, from what each matrix gives. */
 const REFERENCE: Record<ActivationName, (inner: Record<InnerName, number>) => number> = {
   silu: ({ gate, up }) => (gate / (1 + Math.exp(-gate))) * up,
+  'gelu-tanh': ({ gate, up }) =>
+    0.5 * gate * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (gate + 0.044715 * gate ** 3))) * up,
   'swiglu-clamped': ({ gate, up }) => {
     const g = Math.min(7, gate);
     return (g / (1 + Math.exp(-1.702 * g))) * (Math.max(-7, Math.min(7, up)) + 1);
@@ -151,27 +153,27 @@ describe.each(kinds)('an expert: $name', ({ activation, biased }) => {
     const expert = expertOf(spec, type);
     const whole = run(cpu, activation, expert);
     expectClose(sum(PARTS.map((range) => run(cpu, activation, expert, range))), whole);
-    const slots = new StreamSlots(host, spec, type, 2);
+    const slots = new StreamSlots(host, [spec], [uniformTypes(spec, type)], 2);
     const streamed = (range?: RowRange) => {
       let result: Float32Array = new Float32Array();
-      slots.run({ key: 0, source: expert, range }, (copied) => {
+      slots.run({ key: 0, layer: 0, source: expert, range }, (copied) => {
         result = run(host, activation, copied);
       });
       return result;
     };
     expectClose(streamed(), whole);
     expectClose(sum(PARTS.map(streamed)), whole);
-    slots.free();
   });
 
   it('takes the bytes of its matrices and biases', () => {
-    const inner = { silu: 2, 'swiglu-clamped': 2, 'swiglu-gated': 3, relu: 1 }[activation];
+    const inner = { silu: 2, 'gelu-tanh': 2, 'swiglu-clamped': 2, 'swiglu-gated': 3, relu: 1 }[activation];
     const vectors = biased ? 4 * (inner * WIDTH + HIDDEN) : 0;
-    expect(expertBytes(spec, Type.BF16)).toBe((inner + 1) * WIDTH * HIDDEN * 2 + vectors);
+    expect(expertBytes(spec, uniformTypes(spec, Type.BF16))).toBe((inner + 1) * WIDTH * HIDDEN * 2 + vectors);
   });
 });
 
 it('is left to ggml where the native kernels lack its activation', () => {
-  expect(nativeComputes(specOf('swiglu-gated', false), Type.BF16)).toBe(false);
-  for (const known of ['silu', 'relu'] as const) expect(nativeComputes(specOf(known, false), Type.BF16)).toBe(true);
+  const computes = (spec: ExpertsSpec) => nativeComputes(spec, uniformTypes(spec, Type.BF16));
+  expect(computes(specOf('swiglu-gated', false))).toBe(false);
+  for (const known of ['silu', 'relu'] as const) expect(computes(specOf(known, false))).toBe(true);
 });

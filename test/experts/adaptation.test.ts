@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LearntCosts } from '../../src/experts/adaptation.js';
-import { NO_COSTS } from '../../src/experts/costs.js';
-import { lanesPolicy, makespan } from '../../src/experts/policies/lanes.js';
+import { makespan, NO_COSTS } from '../../src/experts/costs.js';
+import { lanesPolicy } from '../../src/experts/policies/lanes.js';
 import type { Costs, Share } from '../../src/experts/policy.js';
 
 const WIDTH = 4096;

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SlotCache } from '../../src/experts/lanes/cache.js';
+import { StreamCache } from '../../src/experts/lanes/stream-cache.js';
 
 const PASSING = 2;
 
@@ -103,5 +104,41 @@ describe('the cache of streamed experts', () => {
     expect([1, 2, 3, 4].every((key) => cache.has(key))).toBe(true);
     expect(new Set(through).size).toBe(PASSING); // in turns, so that one is filled while the other is computed with
     expect(through[0]).not.toBe(through[1]);
+  });
+});
+
+describe('the slots for streaming', () => {
+  const serve = (
+    cache: StreamCache,
+    key: number,
+    share: { cached?: true; range?: { from: number; to: number } } = {},
+  ) => {
+    const { slot, found } = cache.serve(key, share);
+    cache.release(slot);
+    return found;
+  };
+
+  it('say of each expert whether it is copied, was there, or was copied ahead', () => {
+    const cache = new StreamCache(4);
+    expect(serve(cache, 1)).toBe('copied');
+    expect(serve(cache, 1, { cached: true })).toBe('cached');
+    expect(serve(cache, 1)).toBe('copied'); // as decided, though it is there
+    expect(serve(cache, 2, { range: { from: 0, to: 64 } })).toBe('copied');
+    expect(cache.has(2)).toBe(false);
+    expect(cache.need(3)).toBeDefined();
+    expect(cache.need(3)).toBeUndefined();
+    expect(serve(cache, 3, { cached: true })).toBe('prefetched');
+    expect(serve(cache, 3, { cached: true })).toBe('cached');
+  });
+
+  it('keep what was guessed until the layer is over, and leave room for what is needed', () => {
+    const cache = new StreamCache(4);
+    const guessed = [1, 2, 3].map((key) => cache.guess(key));
+    expect(guessed.map((slot) => slot !== undefined)).toEqual([true, true, false]);
+    for (let key = 10; key < 20; key++) serve(cache, key);
+    expect(serve(cache, 1, { cached: true })).toBe('prefetched');
+    expect(cache.settle()).toBe(1);
+    for (let key = 10; key < 20; key++) serve(cache, key);
+    expect([1, 2].map((key) => cache.has(key))).toEqual([false, false]);
   });
 });

@@ -25,7 +25,7 @@ describe('what repeated measurements come to', () => {
   });
 
   it('is of as many as were asked for, ascending, where these are short', () => {
-    const found = repeat({ limit: 1000, repeats: 5, least: 0, tokens: [], lengths: [] }, () => {});
+    const found = repeat({ limit: 1000, repeats: 5, least: 0, tokens: [], lengths: [], heads: [] }, () => {});
     expect(found).toHaveLength(5);
     expect(found).toEqual([...found].sort((a, b) => a - b));
   });

@@ -6,10 +6,10 @@ import { Assignments } from '../../src/experts/assignments.js';
 import { biasLayout, buildExpert, type PlacedExpert, type RowRange } from '../../src/experts/expert.js';
 import type { HostExperts } from '../../src/experts/host-experts.js';
 import { NativeExperts, nativeComputes } from '../../src/experts/lanes/native.js';
-import { type ExpertsSpec, matrixShape } from '../../src/experts/spec.js';
-import { api } from '../../src/ggml/api.js';
-import { loadExpertKernels } from '../../src/ggml/experts.js';
-import { TensorContext, Type } from '../../src/ggml/tensor.js';
+import { type ExpertsSpec, matrixShape, uniformTypes } from '../../src/experts/spec.js';
+import { api } from '../../src/native/ggml/api.js';
+import { TensorContext, Type } from '../../src/native/ggml/tensor.js';
+import { loadExpertKernels } from '../../src/native/kernels.js';
 import { encodeWeights, random } from '../native/weights.js';
 
 const [HIDDEN, WIDTH, COUNT, TOKENS] = [64, 192, 2, 3];
@@ -74,7 +74,9 @@ describe.skipIf(!loadExpertKernels())('the CPU lane by native kernels', () => {
 
     const kernels = loadExpertKernels()!;
     const host = { expert: (_: number, e: number) => experts[e]! } as HostExperts;
-    const native = new NativeExperts({ name: '', pool: kernels.pool(1), spin: false }, host, [spec], type, x, y, false);
+    const pool = kernels.pool(1);
+    const uniform = [uniformTypes(spec, type)];
+    const native = new NativeExperts({ name: '', pool, spin: false }, host, [spec], uniform, x, y, false);
     const assignments = new Assignments(COUNT, TOKENS);
     const routes = { experts: Int32Array.of(0, 1, 1), weights: Float32Array.of(0.5, 2, 0.25) };
     assignments.group({ layer: 0, tokens: TOKENS, chosen: 1, ...routes }, () => false);
@@ -101,12 +103,15 @@ describe.skipIf(!loadExpertKernels())('the CPU lane by native kernels', () => {
       );
     close(run([undefined]));
     close(run(PARTS));
-    native.free();
+    pool.close();
   });
 
   it('is asked only for what the kernels compute', () => {
-    expect(nativeComputes(SPECS.silu, Type.BF16)).toBe(true);
-    expect(nativeComputes(SPECS['clamped, with biases'], Type.BF16)).toBe(true);
-    expect(nativeComputes(SPECS['clamped, with biases'], Type.MXFP4)).toBe(false);
+    const computes = (spec: ExpertsSpec, type: Type) => nativeComputes(spec, uniformTypes(spec, type));
+    expect(computes(SPECS.silu, Type.BF16)).toBe(true);
+    expect(computes(SPECS['clamped, with biases'], Type.MXFP4)).toBe(true);
+    expect(computes(SPECS.silu, Type.TQ1_0)).toBe(false);
+    expect(nativeComputes(SPECS.silu, { gate: Type.Q4_K, up: Type.Q4_K, down: Type.Q6_K })).toBe(true);
+    expect(nativeComputes(SPECS.silu, { gate: Type.Q4_K, up: Type.Q4_K, down: Type.Q1_0 })).toBe(false);
   });
 });

@@ -1,9 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { NO_COSTS } from '../../src/experts/costs.js';
+import { makespan, NO_COSTS } from '../../src/experts/costs.js';
 import { fiddlerPolicy } from '../../src/experts/policies/fiddler.js';
 import { POLICIES, policyNamed } from '../../src/experts/policies/index.js';
-import { makespan } from '../../src/experts/policies/lanes.js';
 import { lruPolicy } from '../../src/experts/policies/lru.js';
 import { staticPolicy } from '../../src/experts/policies/static.js';
 import { streamPolicy } from '../../src/experts/policies/stream.js';

@@ -65,9 +65,10 @@ describe('multi-head latent attention', () => {
   it('holds what expands a latent once: keys transposed, values as stored', () => {
     const { declare } = describeModel(V2);
     const parts = declare.parameters.filter((p) => p.name === 'model.layers.7.self_attn.kv_b_proj.weight');
+    const alone = (which: string) => `model.layers.7.self_attn.${which}_b_proj.weight`;
     expect(parts.map(({ shape, groups }) => ({ shape, ...groups }))).toEqual([
-      { shape: [128 * 256, 512], count: 128, from: 0, rows: 128, transposed: true },
-      { shape: [128 * 256, 512], count: 128, from: 128, rows: 128, transposed: false },
+      { shape: [128 * 256, 512], count: 128, from: 0, rows: 128, transposed: true, alone: alone('k') },
+      { shape: [128 * 256, 512], count: 128, from: 128, rows: 128, transposed: false, alone: alone('v') },
     ]);
   });
 });

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { loadEngine } from '../../src/engine/load.js';
-import type { LoadOptions } from '../../src/engine/options.js';
 import type { Workbench } from '../../src/engine/workbench.js';
+import type { LoadOptions } from '../../src/options.js';
 import { NaiveOpenMoe } from './naive-openmoe.js';
 
 const DIR = 'test/golden/openmoe';

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BiasLines, fillMask } from '../../src/engine/masks.js';
 import { HostVector, RelativeBias } from '../../src/models/parameters.js';
 import { relativeBucket } from '../../src/models/relative-position.js';
+import { BiasLines, fillMask } from '../../src/network/masks.js';
 
 /** Buckets of transformers' T5Attention._relative_position_bucket (32 buckets, 128): distance, in both directions, causal. */
 const REFERENCE: readonly (readonly [distance: number, both: number, causal: number])[] = [
@@ -83,16 +83,24 @@ describe('a mask with a relative bias', () => {
   };
 
   it('holds what the distance adds where a token may look, and −∞ elsewhere', () => {
-    const calls = fc.record({ past: fc.nat(200), count: fc.integer({ min: 1, max: 9 }), bidirectional: fc.boolean() });
+    const calls = fc.record({
+      past: fc.nat(200),
+      count: fc.integer({ min: 1, max: 9 }),
+      at: fc.nat(50),
+      bidirectional: fc.boolean(),
+    });
     fc.assert(
-      fc.property(calls, ({ past: before, count, bidirectional }) => {
-        const past = bidirectional ? 0 : before;
+      fc.property(calls, ({ past: behind, count, at, bidirectional }) => {
+        const past = bidirectional ? 0 : behind;
         const rows = bidirectional ? count : past + count + 5;
         const bias = biasOf(bidirectional);
-        const mask = new Float32Array(heads * count * rows).fill(7);
-        new BiasLines(bias, 256).fill(mask, past, count, rows);
+        const before = new Float32Array(at).fill(7);
+        const all = new Float32Array(at + heads * count * rows).fill(7);
+        new BiasLines(bias, 256).fill(all, { past, count, rows, at });
+        expect(all.subarray(0, at)).toEqual(before);
+        const mask = all.subarray(at);
         const seen = new Uint16Array(count * rows);
-        fillMask(seen, past, count, rows, 0);
+        fillMask(seen, { past, count, rows, at: 0 }, 0, { kept: 256, from: 0 });
         for (let head = 0; head < heads; head++) {
           for (let i = 0; i < count; i++) {
             for (let j = 0; j < rows; j++) {

@@ -28,6 +28,12 @@ describe('a part of the head', () => {
     const odd = () => readRotation({ ...context, partial_rotary_factor: 0.08 }, head);
     expect(fiddlerError('unsupported', odd)).toContain('partial_rotary_factor');
   });
+
+  it('is of a head that is no larger than any model has', () => {
+    const rope_scaling = { rope_type: 'yarn', factor: 4 };
+    const large = () => readRotation({ ...context, rope_scaling }, { ...head, headSize: 2 ** 30 });
+    expect(fiddlerError('unsupported', large)).toContain('the size of a head is 1073741824');
+  });
 });
 
 describe('linear scaling', () => {
@@ -100,9 +106,7 @@ describe('what is not known', () => {
   it('is refused by name', () => {
     expect(refused({ type: 'dynamic', factor: 2 })).toContain('rope_scaling.rope_type is "dynamic"');
     expect(refused({ type: 'toString' })).toContain('rope_scaling.rope_type');
-    expect(refused({ rope_type: 'yarn', factor: 4, mrope_section: [16, 24, 24] })).toContain(
-      'rope_scaling.mrope_section',
-    );
+    expect(refused({ rope_type: 'yarn', factor: 4, attention_scaling: 2 })).toContain('rope_scaling.attention_scaling');
     const perLayer = { full_attention: { rope_type: 'default', rope_theta: 1e4 } };
     const nested = () => readRotation({ ...context, rope_parameters: perLayer }, head);
     expect(fiddlerError('unsupported', nested)).toContain('rope_parameters.full_attention');

@@ -7,7 +7,7 @@ const weights = new Float32Array(CHOSEN);
 
 /** Chooses many times, each after a guess; the share of the guessed experts that were then chosen. */
 function recallOf(recall: number, zipf: number): number {
-  const router = randomRouter(EXPERTS, CHOSEN, zipf, 1, recall);
+  const router = randomRouter(EXPERTS, CHOSEN, 1, { zipf, guessRecall: recall });
   const [guessed, chosen] = [new Int32Array(CHOSEN), new Int32Array(CHOSEN)];
   let right = 0;
   for (let i = 0; i < CALLS; i++) {
@@ -26,7 +26,7 @@ describe('the random router', () => {
 
   it('chooses alike with and without guesses', () => {
     const counts = [false, true].map((guesses) => {
-      const router = randomRouter(EXPERTS, CHOSEN, 1, 3);
+      const router = randomRouter(EXPERTS, CHOSEN, 3, { zipf: 1 });
       const count = new Float64Array(EXPERTS);
       const ids = new Int32Array(CHOSEN);
       for (let i = 0; i < CALLS; i++) {
@@ -42,7 +42,7 @@ describe('the random router', () => {
   });
 
   it('guesses what it chooses where it chooses all', () => {
-    const router = randomRouter(2, 2, 0, 1, 0);
+    const router = randomRouter(2, 2, 1, { guessRecall: 0 });
     const ids = new Int32Array(2);
     router.guess!(logits, ids, weights);
     expect([...ids].sort()).toEqual([0, 1]);

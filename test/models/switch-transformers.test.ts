@@ -65,13 +65,13 @@ describe('logits of Switch Transformers', () => {
   });
 
   it.each([1, 3, 8])('leave out tokens beyond %i of an expert, in the order of the text', (capacity) => {
-    const { largest, dropped } = compare(capacity, random(150, 1), random(30, 2));
-    expect(dropped).toBeGreaterThan(50 / capacity);
+    const { largest, dropped } = compare(capacity, random(100, 1), random(20, 2));
+    expect(dropped).toBeGreaterThan(30 / capacity);
     expect(largest).toBeLessThan(1e-3);
   });
 
   it('are the same for a long text that leaves nothing out', () => {
-    const { largest, dropped } = compare(400, random(300, 3), random(5, 4));
+    const { largest, dropped } = compare(200, random(150, 3), random(5, 4));
     expect(dropped).toBe(0);
     expect(largest).toBeLessThan(1e-3);
   });

@@ -1,18 +1,19 @@
 import koffi from 'koffi';
 import {
   type ExpertActivation,
-  type ExpertPool,
   type ExpertTask,
   type ExpertType,
   encodeExperts,
   encodeLayer,
-} from '../../src/ggml/experts.js';
-import { decodeWeights, encodeWeights, random } from './weights.js';
+} from '../../src/native/expert-arguments.js';
+import type { ExpertPool } from '../../src/native/kernels.js';
+import { random, randomRow } from './weights.js';
 
 export interface CaseOptions {
   hidden: number;
   ff: number;
-  type: ExpertType;
+  /** Of all matrices, or of gate, up and down. */
+  type: ExpertType | readonly [gate: ExpertType, up: ExpertType, down: ExpertType];
   activation?: ExpertActivation;
   gated?: boolean;
   bias?: boolean;
@@ -57,20 +58,22 @@ export class ExpertCase {
   private readonly activation: ExpertActivation;
   private computed?: Float64Array;
 
-  constructor(private readonly options: CaseOptions) {
+  constructor(readonly options: CaseOptions) {
     const { hidden, ff, tokens, seed = 1 } = options;
     const next = random(seed);
     this.activation = options.activation ?? 'silu';
     this.hidden = hidden;
     this.rows = options.rows ?? [0, ff];
     this.x = Float32Array.from({ length: tokens * hidden }, next);
-    const matrix = (rows: number, columns: number, scale: number) => this.matrix(rows, columns, scale, next);
+    const [gate, up, down] = typesOf(options.type);
+    const matrix = (type: ExpertType, rows: number, columns: number, scale: number) =>
+      this.matrix(type, rows, columns, scale, next);
     const vector = (n: number) => (options.bias ? Float32Array.from({ length: n }, next) : undefined);
     const routes = options.routes ?? [Array.from({ length: tokens }, (_, i) => i)];
     this.experts = routes.map((list) => ({
-      gate: options.gated === false ? undefined : matrix(ff, hidden, 2 / Math.sqrt(hidden)),
-      up: matrix(ff, hidden, 2 / Math.sqrt(hidden)),
-      down: matrix(hidden, ff, 1 / Math.sqrt(ff)),
+      gate: options.gated === false ? undefined : matrix(gate, ff, hidden, 2 / Math.sqrt(hidden)),
+      up: matrix(up, ff, hidden, 2 / Math.sqrt(hidden)),
+      down: matrix(down, hidden, ff, 1 / Math.sqrt(ff)),
       gateBias: options.gated === false ? undefined : vector(ff),
       upBias: vector(ff),
       downBias: vector(hidden),
@@ -85,9 +88,11 @@ export class ExpertCase {
     { fullF32 = false, rows = this.rows, before = 0.25, downBias = true, overwrite = false } = {},
   ): Float32Array {
     const { hidden, type, tokens } = this.options;
+    const [gateType, upType, downType] = typesOf(type);
     const y = new Float32Array(tokens * hidden).fill(before);
     const { activation } = this;
-    const layer = encodeLayer({ hidden, type, activation, fullF32, alpha: ALPHA, limit: LIMIT, overwrite });
+    const common = { hidden, activation, fullF32, alpha: ALPHA, limit: LIMIT, overwrite };
+    const layer = encodeLayer({ ...common, gateType, upType, downType });
     let first = 0;
     const tasks = this.experts.map((e): ExpertTask => {
       first += e.tokens.length;
@@ -141,25 +146,22 @@ export class ExpertCase {
     return y;
   }
 
-  private matrix(rows: number, columns: number, scale: number, next: () => number): Matrix {
-    const { type, gap = 3 } = this.options;
-    const row = encodeWeights(
-      type,
-      Float32Array.from({ length: columns }, () => 0),
-    ).length;
-    const stride = row + gap;
+  private matrix(type: ExpertType, rows: number, columns: number, scale: number, next: () => number): Matrix {
+    const { gap = 3 } = this.options;
+    const stored = Array.from({ length: rows }, () => randomRow(type, columns, scale, next));
+    const stride = stored[0]!.stored.length + gap;
     const memory = new Uint8Array(1 + rows * stride).fill(0xff); // NaN in every type, should it be read
     const values = new Float64Array(rows * columns);
-    for (let r = 0; r < rows; r++) {
-      const stored = encodeWeights(
-        type,
-        Float32Array.from({ length: columns }, () => scale * next()),
-      );
-      memory.set(stored, 1 + r * stride);
-      values.set(decodeWeights(type, stored), r * columns);
+    for (const [r, row] of stored.entries()) {
+      memory.set(row.stored, 1 + r * stride);
+      values.set(row.values, r * columns);
     }
     return { bytes: memory, address: koffi.address(memory) + 1n, stride, values };
   }
+}
+
+export function typesOf(type: CaseOptions['type']): readonly [ExpertType, ExpertType, ExpertType] {
+  return typeof type === 'string' ? [type, type, type] : type;
 }
 
 const cases = new Map<string, ExpertCase>();

@@ -1,12 +1,13 @@
 import koffi from 'koffi';
 import { describe, expect, it } from 'vitest';
-import { type ExpertTask, encodeExperts, encodeLayer, loadExpertKernels } from '../../src/ggml/experts.js';
+import { type ExpertTask, encodeExperts, encodeLayer } from '../../src/native/expert-arguments.js';
+import { loadExpertKernels } from '../../src/native/kernels.js';
 import { ExpertCase } from './expert-case.js';
 
 const kernels = loadExpertKernels();
 
 describe.skipIf(!kernels)('CPU expert kernels: pool and arguments', () => {
-  const layer = encodeLayer({ hidden: 4, type: 'BF16', activation: 'silu' });
+  const layer = encodeLayer({ hidden: 4, upType: 'BF16', downType: 'BF16', activation: 'silu' });
   const routes = { tokens: Int32Array.of(0), weights: Float32Array.of(1) };
   const task: ExpertTask = {
     gate: 0n,
@@ -45,12 +46,18 @@ describe.skipIf(!kernels)('CPU expert kernels: pool and arguments', () => {
     expect(() => attempt({ firstRoute: 1 })).toThrow(/no sense/);
     expect(() => attempt({ routes: 2 })).toThrow(/no sense/);
     expect(() => attempt({}, layer, 0)).toThrow(/no sense/);
-    expect(() => attempt({}, encodeLayer({ hidden: 0, type: 'BF16', activation: 'silu' }))).toThrow(/no sense/);
-    expect(() => attempt({}, encodeLayer({ hidden: 4, type: 'BF16', activation: 'swiglu-clamped' }))).toThrow(
+    expect(() => attempt({}, encodeLayer({ hidden: 0, upType: 'BF16', downType: 'BF16', activation: 'silu' }))).toThrow(
       /no sense/,
     );
-    expect(() => attempt({}, encodeLayer({ hidden: 40, type: 'Q8_0', activation: 'silu' }))).toThrow(/no sense/);
-    expect(() => attempt({ rowEnd: 33 }, encodeLayer({ hidden: 32, type: 'Q8_0', activation: 'silu' }))).toThrow();
+    expect(() =>
+      attempt({}, encodeLayer({ hidden: 4, upType: 'BF16', downType: 'BF16', activation: 'swiglu-clamped' })),
+    ).toThrow(/no sense/);
+    expect(() =>
+      attempt({}, encodeLayer({ hidden: 40, upType: 'Q8_0', downType: 'Q8_0', activation: 'silu' })),
+    ).toThrow(/no sense/);
+    expect(() =>
+      attempt({ rowEnd: 33 }, encodeLayer({ hidden: 32, upType: 'Q8_0', downType: 'Q8_0', activation: 'silu' })),
+    ).toThrow();
     pool.close();
   });
 
@@ -69,7 +76,7 @@ describe.skipIf(!kernels)('CPU expert kernels: pool and arguments', () => {
     const up = new Uint16Array(4 * 4).fill(0x3f80); // ones
     const down = new Uint16Array(4 * 4).fill(0x3f80);
     const experts = encodeExperts([{ ...task, up: koffi.address(up), down: koffi.address(down) }]);
-    const relu = encodeLayer({ hidden: 4, type: 'BF16', activation: 'relu' });
+    const relu = encodeLayer({ hidden: 4, upType: 'BF16', downType: 'BF16', activation: 'relu' });
     const x = Float32Array.of(1, 2, 3, 4);
     const y = new Float32Array(4);
     pool.begin();

@@ -1,4 +1,6 @@
-import type { ExpertType } from '../../src/ggml/experts.js';
+import type { ExpertType } from '../../src/native/expert-arguments.js';
+import { loadLibraries } from '../../src/native/ggml/libraries.js';
+import { blockBytes, blockElements, Type } from '../../src/native/ggml/tensor.js';
 
 /** A generator of roughly normal numbers (the sum of three uniform ones), the same for the same seed. */
 export function random(seed: number): () => number {
@@ -41,8 +43,66 @@ function f16ToFloat(half: number): number {
   return half & 0x8000 ? -a : a;
 }
 
+/** Elements of a block of a type. */
+export function blockOf(type: ExpertType): number {
+  return blockElements(Type[type]);
+}
+
+/** Blocks of a type that ggml made of random numbers with a deviation of DEVIATION, and what it says that they hold. */
+interface Pool {
+  stored: Uint8Array;
+  values: Float32Array;
+}
+const POOL_BLOCKS = 64;
+const DEVIATION = 1 / 16;
+const pools = new Map<ExpertType, Pool>();
+
+function makePool(type: ExpertType): Pool {
+  const { base } = loadLibraries();
+  const quantize = base.func(
+    'size_t ggml_quantize_chunk(int type, const float* from, void* to, int64_t start, int64_t rows, int64_t columns, const float* importance)',
+  );
+  const dequantize = base.func(`void dequantize_row_${ggmlName(type)}(const void* from, float* to, int64_t count)`);
+  const next = random(EXPERT_SEED);
+  const count = POOL_BLOCKS * blockOf(type);
+  const numbers = Float32Array.from({ length: count }, () => DEVIATION * next());
+  const stored = new Uint8Array(POOL_BLOCKS * blockBytes(Type[type]));
+  quantize(Type[type], numbers, stored, 0, 1, count, new Float32Array(count).fill(1));
+  const values = new Float32Array(count);
+  dequantize(stored, values, count);
+  return { stored, values };
+}
+const EXPERT_SEED = 11;
+
+/** As the names of ggml's functions have it: q4_K, iq4_xs. */
+function ggmlName(type: ExpertType): string {
+  return type.toLowerCase().replace(/_k$/, '_K');
+}
+
+/** A row of random weights in a stored type, and the values that it holds. */
+export function randomRow(type: ExpertType, columns: number, scale: number, next: () => number) {
+  if (type === 'F32' || type === 'F16' || type === 'BF16' || type === 'Q8_0') {
+    const stored = encodeWeights(
+      type,
+      Float32Array.from({ length: columns }, () => scale * next()),
+    );
+    return { stored, values: decodeWeights(type, stored) };
+  }
+  const pool = pools.get(type) ?? makePool(type);
+  pools.set(type, pool);
+  const [elements, bytes] = [blockOf(type), blockBytes(Type[type])];
+  const blocks = Array.from({ length: columns / elements }, () => Math.floor(Math.abs(next()) * 1e6) % POOL_BLOCKS);
+  return {
+    stored: new Uint8Array(Buffer.concat(blocks.map((i) => pool.stored.subarray(i * bytes, (i + 1) * bytes)))),
+    values: Float64Array.from(blocks.flatMap((i) => [...pool.values.subarray(i * elements, (i + 1) * elements)])),
+  };
+}
+
+/** Types whose rows are encoded here, value by value. */
+type Encoded = 'F32' | 'F16' | 'BF16' | 'Q8_0';
+
 /** A row in a stored type. */
-export function encodeWeights(type: ExpertType, row: Float32Array): Uint8Array {
+export function encodeWeights(type: Encoded, row: Float32Array): Uint8Array {
   if (type === 'F32') return new Uint8Array(row.slice().buffer);
   if (type !== 'Q8_0') return new Uint8Array(Uint16Array.from(row, type === 'F16' ? floatToF16 : floatToBf16).buffer);
   const out = new DataView(new ArrayBuffer((row.length / 32) * 34));
@@ -59,7 +119,7 @@ export function encodeWeights(type: ExpertType, row: Float32Array): Uint8Array {
 }
 
 /** The values that a stored row holds. */
-export function decodeWeights(type: ExpertType, stored: Uint8Array): Float64Array {
+export function decodeWeights(type: Encoded, stored: Uint8Array): Float64Array {
   const data = stored.slice().buffer;
   if (type === 'F32') return Float64Array.from(new Float32Array(data));
   if (type === 'F16') return Float64Array.from(new Uint16Array(data), f16ToFloat);

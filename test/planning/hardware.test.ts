@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { syntheticSource } from '../../src/engine/synthetic.js';
+import { syntheticSource } from '../../src/loading/synthetic.js';
 import { FAMILIES, familyOf } from '../../src/models/index.js';
 import { PUBLISHED } from '../../src/models/published/index.js';
 import { hardwareNamed, parseHardware, publishedFor, ratesOn, standInFor } from '../../src/planning/hardware.js';
@@ -20,9 +20,9 @@ const PLAIN = {
 function plan(
   hardware: Hardware,
   model: string,
-  { sequential = false, ...options }: Partial<PlanOptions> & { sequential?: boolean } = {},
+  { sequential = false, layers, ...options }: Partial<PlanOptions> & { sequential?: boolean; layers?: number } = {},
 ): Plan {
-  const source = syntheticSource(model, { empty: true });
+  const source = syntheticSource(model, { layers, empty: true });
   const asked = { prompts: [512, 1024, 2048, 4096], past: 1000, ctx: 8192, ...options };
   return planModel(source, { ...asked, standIn: standInFor(hardware) }, ({ blueprint }) =>
     ratesOn(hardware, blueprint, sequential),
@@ -34,10 +34,10 @@ describe("the paper's environments", () => {
     const hardware = hardwareNamed(name);
     const [figures] = publishedFor(hardware, 'mixtral-8x7b');
     const { expertsResident, sequential } = figures!;
-    const { policies } = plan(hardware, 'mixtral-8x7b', { expertsResident, sequential });
-    const { decode, prefill } = policies.find(({ policy }) => policy === 'fiddler')!;
+    const asked = { policy: 'fiddler', expertsResident, sequential } as const;
+    const { decode, prefill } = plan(hardware, 'mixtral-8x7b', asked).policies[0]!;
     const ttft = prefill.map(({ tokens, ms }) => ms / 1000 / figures!.ttft.fiddler![tokens]! - 1);
-    return { decode: 1000 / decode.ms / figures!.decode.fiddler! - 1, ttft, policies };
+    return { decode: 1000 / decode.ms / figures!.decode.fiddler! - 1, ttft };
   };
 
   it('give the times to the first token that were published, within 30%', () => {
@@ -56,7 +56,11 @@ describe("the paper's environments", () => {
 
   it('would run `lanes` faster than any other policy', () => {
     for (const name of ['quadro-rtx-6000', 'rtx-6000-ada']) {
-      const { policies } = plan(hardwareNamed(name), 'mixtral-8x7b', { expertsResident: 0.25 });
+      const { policies } = plan(hardwareNamed(name), 'mixtral-8x7b', {
+        expertsResident: 0.25,
+        prompts: [512],
+        layers: 8,
+      });
       expect(policies[0]!.policy).toBe('lanes');
       expect(policies[0]!.decode.ms).toBeLessThan(0.9 * policies[1]!.decode.ms);
     }
@@ -108,25 +112,31 @@ describe('a machine of a file', () => {
           cpu: { ...cpu, bandwidth: cpu.bandwidth * memory, arithmetic: cpu.arithmetic * arithmetic },
         };
         const fastest = (of: Hardware) =>
-          plan(of, 'deepseek-v2-lite', { policy: 'lanes', prompts: [512] }).policies[0]!;
+          plan(of, 'deepseek-v2-lite', { policy: 'lanes', prompts: [512], layers: 8, expertsResident: 0.5 })
+            .policies[0]!;
         const [slow, fast] = [fastest(hardware), fastest(better)];
         expect(fast.decode.ms).toBeLessThanOrEqual(slow.decode.ms * 1.001);
         expect(fast.prefill[0]!.ms).toBeLessThanOrEqual(slow.prefill[0]!.ms * 1.001);
       }),
-      { numRuns: 8 },
+      { numRuns: 3 },
     );
   });
 });
 
 describe('a plan', () => {
   const hardware = parseHardware(JSON.stringify(PLAIN), '');
-  const budgets = [6, 8, 10, 12, 16, 20, 24].map((gib) => gib * 2 ** 30);
+  const budgets = [6, 9, 13, 20].map((gib) => gib * 2 ** 30);
 
   it('stays within its budget, and is no slower with a larger one', () => {
-    for (const model of ['mixtral-8x7b', 'qwen3-30b-a3b', 'gpt-oss-20b']) {
+    for (const model of ['mixtral-8x7b', 'gpt-oss-20b']) {
       let before = Number.POSITIVE_INFINITY;
       for (const gpuMemory of budgets) {
-        const { memory, policies } = plan(hardware, model, { gpuMemory, policy: 'lanes', ctx: 2048 });
+        const { memory, policies } = plan(hardware, model, {
+          gpuMemory,
+          policy: 'lanes',
+          prompts: [512],
+          ctx: 2048,
+        });
         expect(memory.accelerator.total).toBeLessThanOrEqual(gpuMemory);
         const { ms } = policies[0]!.decode;
         expect(ms).toBeLessThanOrEqual(before * 1.01);
@@ -135,17 +145,27 @@ describe('a plan', () => {
     }
   });
 
-  it('is refused with a budget that would do, where what must be on the GPU does not fit', () => {
-    const message = fiddlerError('memory', () => plan(hardware, 'mixtral-8x7b', { gpuMemory: 2 ** 30 }));
-    expect(message).toContain('--gpu-memory');
-    const needed = Number(/--gpu-memory (\d+)MiB/.exec(message)![1]) * 2 ** 20;
-    expect(plan(hardware, 'mixtral-8x7b', { gpuMemory: needed }).memory.accelerator.total).toBeLessThanOrEqual(needed);
+  it('names a budget that would do, where what must be on the GPU does not fit', () => {
+    const asked = { policy: 'lanes', prompts: [512] } as const;
+    const tight = plan(hardware, 'mixtral-8x7b', { ...asked, gpuMemory: 2 ** 30 });
+    expect(tight.memory.accelerator.total).toBeGreaterThan(2 ** 30);
+    expect(tight.shortages).toHaveLength(1);
+    const needed = Number(/--gpu-memory (\d+)MiB/.exec(tight.shortages[0]!)![1]) * 2 ** 20;
+    const enough = plan(hardware, 'mixtral-8x7b', { ...asked, gpuMemory: needed });
+    expect(enough.shortages).toEqual([]);
+    expect(enough.memory.accelerator.total).toBeLessThanOrEqual(needed);
   });
 
   const one = FAMILIES.map((family) => Object.keys(PUBLISHED).find((name) => familyOf(PUBLISHED[name]!) === family)!);
   it.each(one)('is made of a published shape of every family: %s', (model) => {
     const server = parseHardware(JSON.stringify({ ...PLAIN, ramGiB: 4096 }), '');
-    const { policies, experts, memory } = plan(server, model, { gpuMemory: 40 * 2 ** 30, ctx: 2048, prompts: [64] });
+    const { policies, experts, memory } = plan(server, model, {
+      gpuMemory: 40 * 2 ** 30,
+      ctx: 2048,
+      prompts: [64],
+      policy: 'lanes',
+      layers: 8,
+    });
     expect(memory.ram.total).toBeLessThan(4096 * 2 ** 30);
     expect(experts.resident).toBeGreaterThan(0);
     for (const { decode, prefill } of policies) {

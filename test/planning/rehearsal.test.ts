@@ -1,8 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { recallProcess, rememberProcess } from '../../src/engine/footprint.js';
-import { Machine } from '../../src/engine/machine.js';
+import { recallProcess, rememberProcess } from '../../src/loading/footprint.js';
+import { Machine } from '../../src/loading/machine.js';
+import { Resources } from '../../src/native/resources.js';
 import { rehearsedProcess } from '../../src/planning/rehearsal.js';
 import { temporaryFolder } from '../support/folder.js';
 
@@ -20,9 +21,9 @@ function rehearsed(machine: Machine, line: string) {
 describe('the process', () => {
   const withMachine = (use: (machine: Machine) => void) => {
     vi.stubEnv('FIDDLER_CACHE', temporaryFolder());
-    const machine = new Machine('none', { countsOnly: true });
-    use(machine);
-    machine.free();
+    const resources = new Resources();
+    use(resources.during(() => new Machine('none', { countsOnly: true })));
+    resources.free();
     vi.unstubAllEnvs();
   };
 
@@ -49,10 +50,12 @@ describe('the process', () => {
   });
 
   it('of a machine that is not here is not measured', () => {
-    const machine = new Machine('auto', { standIn: { gpu: { name: 'x', memory: 2 ** 34 }, cores: 4, ram: 2 ** 35 } });
+    const resources = new Resources();
+    const standIn = { gpu: { name: 'x', memory: 2 ** 34 }, cores: 4, ram: 2 ** 35 };
+    const machine = resources.during(() => new Machine('auto', { standIn }));
     rememberProcess(machine, 1e8);
     expect(recallProcess(machine)).toBeUndefined();
     expect(rehearsed(machine, '')).toEqual({ bytes: undefined, warnings: [] });
-    machine.free();
+    resources.free();
   });
 });

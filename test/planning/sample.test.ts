@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { openWeights } from '../../src/engine/layout.js';
-import { syntheticSource } from '../../src/engine/synthetic.js';
+import { openWeights } from '../../src/loading/layout.js';
+import { syntheticSource } from '../../src/loading/synthetic.js';
 import { sampleOf } from '../../src/planning/sample.js';
 import { fiddlerError } from '../support/errors.js';
 

@@ -1,4 +1,4 @@
-import { mapAnonymous, unmap, view } from '../../src/ggml/memory.js';
+import { mapAnonymous, unmap, view } from '../../src/native/os/memory.js';
 import { convertHere } from '../../src/weights/conversions/index.js';
 import type { Source } from '../../src/weights/source.js';
 

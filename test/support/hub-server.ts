@@ -1,7 +1,8 @@
+import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { onTestFinished } from 'vitest';
 
 export const COMMIT = '0123456789abcdef0123456789abcdef01234567';
@@ -34,11 +35,13 @@ export interface HubServerOptions {
   cdn?: string;
   /** Milliseconds before each answer. */
   delay?: number;
+  /** Entries of one page of the listing; all by default. */
+  page?: number;
 }
 
 /** A hub with one repository, whose files are those of `dir`, closed when the test ends. */
 export async function hubServer(dir: string, id = 'org/model', options: HubServerOptions = {}): Promise<HubServer> {
-  const { intercept = () => false, cdn, delay = 0 } = options;
+  const { intercept = () => false, cdn, delay = 0, page = Number.POSITIVE_INFINITY } = options;
   const counts = new Map<string, number>();
   return serve(delay, (request, response) => {
     const path = decodeURIComponent(request.url!);
@@ -46,14 +49,37 @@ export async function hubServer(dir: string, id = 'org/model', options: HubServe
     counts.set(path, nth);
     if (intercept(request, response, nth)) return;
     if (path === `/api/models/${id}/revision/main` || path === `/api/models/${id}/revision/${COMMIT}`) {
-      const siblings = readdirSync(dir).map((rfilename) => ({ rfilename }));
+      const siblings = filesOf(dir).map((rfilename) => ({ rfilename }));
       sendJson(response, { id, sha: COMMIT, siblings });
+    } else if (path.startsWith(`/api/models/${id}/tree/${COMMIT}?`)) {
+      const from = Number(new URL(path, 'http://hub').searchParams.get('cursor'));
+      const entries = filesOf(dir).map((file) => treeEntry(dir, file));
+      if (entries.length > from + page) {
+        const next = `http://${request.headers.host}/api/models/${id}/tree/${COMMIT}?cursor=${from + page}`;
+        response.setHeader('Link', `<${next}>; rel="next"`);
+      }
+      sendJson(response, entries.slice(from, from + page));
     } else if (path.startsWith(`/api/models/${id}/`)) refuse(response, 404, 'RevisionNotFound');
     else if (!path.startsWith(`/${id}/resolve/${COMMIT}/`)) refuse(response, 401, 'RepoNotFound');
     else if (cdn && path.endsWith('.safetensors')) {
       response.writeHead(302, { Location: `${cdn}/${path.split('/').at(-1)}` }).end();
-    } else sendFile(join(dir, path.split('/').at(-1)!), request, response);
+    } else sendFile(join(dir, path.slice(`/${id}/resolve/${COMMIT}/`.length)), request, response);
   });
+}
+
+function filesOf(dir: string): string[] {
+  const found = readdirSync(dir, { withFileTypes: true, recursive: true }).filter((entry) => entry.isFile());
+  return found.map(({ parentPath, name }) => relative(dir, join(parentPath, name))).sort();
+}
+
+/** A file as the hub lists it: weights are in large-file storage. */
+function treeEntry(dir: string, path: string) {
+  const bytes = readFileSync(join(dir, path));
+  const oid = createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
+  const large = /\.(safetensors|gguf)$/.test(path) && {
+    lfs: { oid: createHash('sha256').update(bytes).digest('hex'), size: bytes.length, pointerSize: 130 },
+  };
+  return { type: 'file', path, size: bytes.length, oid, ...large };
 }
 
 /** A server of files alone, as a content delivery network. */
@@ -102,12 +128,12 @@ function sendFile(file: string, request: IncomingMessage, response: ServerRespon
 /** Answers with a part of `bytes`, which may stand for the beginning of `size`. */
 export function sendRange(
   bytes: Uint8Array,
-  request: IncomingMessage,
+  request: { headers: { range?: string | undefined } },
   response: ServerResponse,
   size = bytes.length,
 ): void {
-  const [, begin, end] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? [];
-  const last = Math.min(Number(end), size - 1);
+  const [, begin, end] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') ?? [];
+  const last = Math.min(end ? Number(end) : size - 1, size - 1);
   if (begin === undefined) response.end(bytes);
   else if (Number(begin) >= size) response.writeHead(416, { 'Content-Range': `bytes */${size}` }).end();
   else {

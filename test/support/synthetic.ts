@@ -10,9 +10,9 @@ export interface SyntheticSizes {
   vocabulary: number;
 }
 
-const HEAD_SIZE = 64;
+export const HEAD_SIZE = 64;
 /** Keys and values have this many heads. */
-const KV_HEADS = 2;
+export const KV_HEADS = 2;
 
 export function configOf({ layers, hidden, width, experts, vocabulary }: SyntheticSizes): Record<string, unknown> {
   return {

@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import koffi from 'koffi';
-import { findLibraries } from '../../src/ggml/libraries.js';
+import { findLibraries } from '../../src/native/ggml/libraries.js';
 
 /** Lets ggml take a Vulkan device in software, which it otherwise leaves out. */
 export const SOFTWARE_VULKAN = { GGML_VK_VISIBLE_DEVICES: '0' };

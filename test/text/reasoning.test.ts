@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Channel, GeneratedToken } from '../../src/engine/options.js';
+import type { Channel, GeneratedToken } from '../../src/options.js';
 import { reasoningParser } from '../../src/text/reasoning/index.js';
 import { TextWriter } from '../../src/thread/writer.js';
-import { spelled, TAGGED, tag } from './tagged.js';
+import { spelled, TAGGED, tag, taggedBy } from './tagged.js';
 
 const encode = (text: string) => TAGGED.encode(text, { addSpecial: false });
 
@@ -147,6 +147,44 @@ describe('<think>', () => {
 
   it('is reasoning to the end where the end never comes', () => {
     expect(texts(opened, encode('on and on'))).toEqual({ reasoning: 'on and on', answer: '' });
+  });
+});
+
+const FORMATS = [
+  { open: '[THINK]', close: '[/THINK]', header: '', before: [], behind: [] },
+  { open: '<|channel>', close: '<channel|>', header: 'thought\n', before: [], behind: [] },
+  {
+    open: '<|START_THINKING|>',
+    close: '<|END_THINKING|>',
+    header: '',
+    before: ['<|START_RESPONSE|>'],
+    behind: ['<|END_RESPONSE|>'],
+  },
+];
+
+describe.each(FORMATS)('reasoning between $open and $close', ({ open, close, header, before, behind }) => {
+  const tokenizer = taggedBy([open, close, ...before, ...behind]);
+  const id = (text: string) => tokenizer.id(text)!;
+  const shown = (prompt: readonly number[], ids: readonly number[]) => {
+    const parser = reasoningParser(tokenizer, prompt);
+    return ids.map((token) => parser.push(token));
+  };
+  const head = [id(open), ...encode(header)];
+  const answer = [...before.map(id), 60, 61, ...behind.map(id)];
+  const hidden = (count: number) => Array.from({ length: count }, () => undefined);
+  const answered = [...hidden(before.length), 'answer', 'answer', ...hidden(behind.length)];
+
+  it('is told from the answer, wherever the prompt ends', () => {
+    const thought = ['reasoning', 'reasoning', undefined, ...answered];
+    expect(shown([5], [...head, 50, 51, id(close), ...answer])).toEqual([...hidden(head.length), ...thought]);
+    expect(shown([5, ...head], [50, 51, id(close), ...answer])).toEqual(thought);
+    expect(shown([5, ...head, id(close)], answer)).toEqual(answered);
+    expect(shown([5], answer)).toEqual(answered);
+  });
+
+  it('is not begun by a tag that the user wrote, nor by a text that spells one', () => {
+    expect(shown([id(open), 7], answer)).toEqual(answered);
+    expect(new Set(shown([5], spelled(`${open}${header}a${close}`)))).toEqual(new Set(['answer']));
   });
 });
 

@@ -7,7 +7,7 @@ const SPECIAL = ['start', 'channel', 'message', 'end', 'return', 'call', 'constr
 const SHOWN = ['<think>', '</think>', '<|im_start|>', '<|im_end|>', '<｜User｜>', '<｜Assistant｜>'];
 
 /** The bundled model's tokenizer with the tags of the known formats behind its own tokens. */
-export const TAGGED: Tokenizer = tagged();
+export const TAGGED: Tokenizer = taggedBy(SHOWN);
 
 /** The id of a tag. */
 export function tag(name: string): number {
@@ -19,10 +19,11 @@ export function spelled(text: string): number[] {
   return [...text].flatMap((character) => TAGGED.encode(character, { addSpecial: false }));
 }
 
-function tagged(): Tokenizer {
+/** That tokenizer with tags of harmony, and these, which are written like any other text. */
+export function taggedBy(shown: readonly string[]): Tokenizer {
   const json = JSON.parse(readFileSync('models/mini-mixtral/tokenizer.json', 'utf8'));
   const next = Object.keys(json.model.vocab).length;
-  for (const [i, content] of [...SPECIAL, ...SHOWN].entries())
+  for (const [i, content] of [...SPECIAL, ...shown].entries())
     json.added_tokens.push({ id: next + i, content, special: i < SPECIAL.length, normalized: false });
   const dir = mkdtempSync(join(tmpdir(), 'fiddler-test-'));
   try {

@@ -1,245 +1,152 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type ChatTemplate, loadChatTemplate } from '../../src/text/template.js';
-import { fiddlerError } from '../support/errors.js';
-import { temporaryFolder } from '../support/folder.js';
-import { CHATML, DEEPSEEK, DEEPSEEK_R1, GEMMA, GPT_OSS, MIXTRAL, QWEN3 } from './templates.js';
+import { TemplateProcess } from '../../src/text/jinja/process.js';
+import { StandIns } from '../../src/text/stand-ins.js';
+import { loadChatTemplate } from '../../src/text/template.js';
+import { fiddlerRejection } from '../support/errors.js';
 
-/** A folder of these files; objects are written as JSON. */
-function folder(files: Record<string, unknown>): string {
-  const dir = temporaryFolder();
-  for (const [name, content] of Object.entries(files)) {
-    writeFileSync(join(dir, name), typeof content === 'string' ? content : JSON.stringify(content));
-  }
-  return dir;
-}
-
-function template(chat_template: unknown, config: object = {}): ChatTemplate {
-  return loadChatTemplate(folder({ 'tokenizer_config.json': { chat_template, ...config } }))!;
-}
-
-const user = { role: 'user', content: 'Hi' };
-const assistant = { role: 'assistant', content: 'Hello.' };
-const system = { role: 'system', content: 'Be brief.' };
-const turns = [user, assistant, { role: 'user', content: 'Why?' }];
-
-describe('published templates', () => {
-  it('Mixtral-Instruct', () => {
-    const mixtral = template(MIXTRAL, { bos_token: '<s>', eos_token: { content: '</s>', special: true } });
-    expect(mixtral.render(turns)).toBe('<s>[INST] Hi [/INST]Hello.</s>[INST] Why? [/INST]');
-    expect(fiddlerError('unsupported', () => mixtral.render([user, user]))).toContain('roles must alternate');
-    expect(fiddlerError('unsupported', () => mixtral.render([system, user]))).toContain('roles must alternate');
-  });
-
-  it('Qwen (ChatML)', () => {
-    const qwen = template(CHATML, { eos_token: '<|im_end|>', bos_token: null });
-    expect(qwen.render([user])).toBe(
-      '<|im_start|>system\nYou are a helpful assistant<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n',
-    );
-    expect(qwen.render([system, user, assistant], { addGenerationPrompt: false })).toBe(
-      '<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello.<|im_end|>\n',
-    );
-  });
-
-  it('DeepSeek', () => {
-    const deepseek = template(DEEPSEEK, { bos_token: { content: '<BOS>' }, eos_token: { content: '<EOS>' } });
-    expect(deepseek.render([system, ...turns])).toBe(
-      '<BOS>Be brief.\n\nUser: Hi\n\nAssistant: Hello.<EOS>User: Why?\n\nAssistant:',
-    );
-  });
-
-  it('Gemma, which takes no system message', () => {
-    const gemma = template(GEMMA, { bos_token: '<bos>' });
-    expect(gemma.render([user, assistant])).toBe(
-      '<bos><start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\nHello.<end_of_turn>\n<start_of_turn>model\n',
-    );
-    expect(fiddlerError('unsupported', () => gemma.render([system, user]))).toContain('System role not supported');
-  });
-});
-
-describe('published templates of models that reason', () => {
-  const sums = { role: 'user', content: 'What is 2 + 2?' };
-  const four = { role: 'assistant', content: '2 + 2 = 4.', reasoning: 'Simple arithmetic.' };
-  const conversation = [sums, four, { role: 'user', content: 'What about 9 / 2?' }];
-  const call = {
-    role: 'assistant',
-    content: '',
-    reasoning: 'Need to use function get_weather.',
-    tool_calls: [{ type: 'function', function: { name: 'get_weather', arguments: { location: 'Zürich', days: 2 } } }],
-  };
-  const calling = [sums, call, { role: 'tool', content: '{"sunny": true}' }];
-  const get_weather = {
-    type: 'function',
-    function: {
-      name: 'get_weather',
-      description: 'Gets the current weather.',
-      parameters: {
-        type: 'object',
-        properties: {
-          location: { type: 'string', description: 'The city' },
-          format: { type: 'string', enum: ['celsius', 'fahrenheit'], default: 'celsius' },
-          days: { type: 'array', items: { type: 'integer' } },
-        },
-        required: ['location'],
-      },
-    },
-  };
-
-  describe('gpt-oss (docs/format.md of openai/harmony)', () => {
-    const gptOss = () => template(GPT_OSS);
-    const [year, month, day] = new Date().toLocaleDateString('en-CA').split('-');
-    const system = (more = '') =>
-      '<|start|>system<|message|>You are ChatGPT, a large language model trained by OpenAI.\n' +
-      `Knowledge cutoff: 2024-06\nCurrent date: ${year}-${month}-${day}\n\nReasoning: medium\n\n` +
-      `# Valid channels: analysis, commentary, final. Channel must be included for every message.${more}<|end|>`;
-
-    it('drops the reasoning of earlier turns', () => {
-      expect(gptOss().render(conversation)).toBe(
-        `${system()}<|start|>user<|message|>What is 2 + 2?<|end|>` +
-          '<|start|>assistant<|channel|>final<|message|>2 + 2 = 4.<|end|>' +
-          '<|start|>user<|message|>What about 9 / 2?<|end|><|start|>assistant',
-      );
-    });
-
-    it('writes the reasoning of the last turn where nothing is to be generated', () => {
-      expect(gptOss().render(conversation.slice(0, 2), { addGenerationPrompt: false })).toBe(
-        `${system()}<|start|>user<|message|>What is 2 + 2?<|end|>` +
-          '<|start|>assistant<|channel|>analysis<|message|>Simple arithmetic.<|end|>' +
-          '<|start|>assistant<|channel|>final<|message|>2 + 2 = 4.<|return|>',
-      );
-    });
-
-    it('makes a developer message of the system message, and has macros for tools', () => {
-      const tools = "\nCalls to these tools must go to the commentary channel: 'functions'.";
-      const options = { variables: { tools: [get_weather] } };
-      const developer = { role: 'system', content: 'Use a friendly tone.' };
-      expect(gptOss().render([developer, ...calling], options)).toBe(
-        `${system(tools)}<|start|>developer<|message|># Instructions\n\nUse a friendly tone.\n\n# Tools\n\n` +
-          '## functions\n\nnamespace functions {\n\n// Gets the current weather.\ntype get_weather = (_: {\n' +
-          '// The city\nlocation: string,\nformat?: "celsius" | "fahrenheit", // default: celsius,\ndays?: number[],\n' +
-          '}) => any;\n\n} // namespace functions<|end|><|start|>user<|message|>What is 2 + 2?<|end|>' +
-          '<|start|>assistant<|channel|>analysis<|message|>Need to use function get_weather.<|end|>' +
-          '<|start|>assistant to=functions.get_weather<|channel|>commentary json<|message|>' +
-          '{"location": "Zürich", "days": 2}<|call|>' +
-          '<|start|>functions.get_weather to=assistant<|channel|>commentary<|message|>"{\\"sunny\\": true}"<|end|>' +
-          '<|start|>assistant',
-      );
-    });
-
-    it('refuses tags in an answer', () => {
-      const wrong = { role: 'assistant', content: '<|channel|>final<|message|>4' };
-      expect(fiddlerError('unsupported', () => gptOss().render([sums, wrong, sums]))).toContain('<|channel|> tags');
-    });
-  });
-
-  describe('Qwen3', () => {
-    const qwen3 = () => template(QWEN3, { eos_token: '<|im_end|>' });
-    const asked = '<|im_start|>user\nWhat is 2 + 2?<|im_end|>\n<|im_start|>assistant\n';
-
-    it('drops the reasoning of earlier turns', () => {
-      const before = `${asked}2 + 2 = 4.<|im_end|>\n<|im_start|>user\nWhat about 9 / 2?<|im_end|>\n`;
-      expect(qwen3().render(conversation)).toBe(`${before}<|im_start|>assistant\n`);
-      expect(qwen3().render(conversation, { variables: { enable_thinking: false } })).toBe(
-        `${before}<|im_start|>assistant\n<think>\n\n</think>\n\n`,
-      );
-      const written = { role: 'assistant', content: '<think>\nSimple.\n</think>\n\n2 + 2 = 4.' };
-      expect(qwen3().render([sums, written, ...conversation.slice(2)])).toBe(`${before}<|im_start|>assistant\n`);
-    });
-
-    it('keeps the reasoning of the steps since the last question, the answers of tools between them', () => {
-      expect(qwen3().render(calling)).toBe(
-        `${asked}<think>\nNeed to use function get_weather.\n</think>\n\n` +
-          '<tool_call>\n{"name": "get_weather", "arguments": {"location": "Zürich", "days": 2}}\n</tool_call><|im_end|>\n' +
-          '<|im_start|>user\n<tool_response>\n{"sunny": true}\n</tool_response><|im_end|>\n<|im_start|>assistant\n',
-      );
-    });
-
-    it('lists tools as JSON', () => {
-      expect(qwen3().render([sums], { variables: { tools: [get_weather] } })).toContain(
-        '<tools>\n{"type": "function", "function": {"name": "get_weather", "description": "Gets the current weather."',
-      );
-    });
-
-    it('strips newlines, and no other space', () => {
-      const indented = { role: 'assistant', content: '\n  4', reasoning: '\n  Simple.\n' };
-      expect(qwen3().render([sums, indented], { addGenerationPrompt: false })).toBe(
-        `${asked}<think>\n  Simple.\n</think>\n\n  4<|im_end|>\n`,
-      );
-    });
-  });
-
-  it('DeepSeek-R1, which begins the reasoning in the prompt', () => {
-    const r1 = template(DEEPSEEK_R1, { bos_token: { content: '<｜begin▁of▁sentence｜>' } });
-    expect(r1.render([system, ...conversation])).toBe(
-      '<｜begin▁of▁sentence｜>Be brief.<｜User｜>What is 2 + 2?<｜Assistant｜>2 + 2 = 4.<｜end▁of▁sentence｜>' +
-        '<｜User｜>What about 9 / 2?<｜Assistant｜><think>\n',
-    );
-  });
-});
+import { folder, load, template, templates, user } from './template-folder.js';
 
 describe('where a template comes from', () => {
   const config = { chat_template: 'config', bos_token: '<s>' };
   const json = { chat_template: 'json' };
 
-  it('takes chat_template.jinja before tokenizer_config.json before chat_template.json', () => {
+  it('takes chat_template.jinja before tokenizer_config.json before chat_template.json', async () => {
     const files = {
       'chat_template.json': json,
       'tokenizer_config.json': config,
       'chat_template.jinja': '{{ bos_token }}',
     };
-    expect(loadChatTemplate(folder(files))!.render([user])).toBe('<s>');
+    expect(await (await load(folder(files)))!.render([user])).toBe('<s>');
     const { 'chat_template.jinja': _, ...two } = files;
-    expect(loadChatTemplate(folder(two))!.render([user])).toBe('config');
-    expect(loadChatTemplate(folder({ 'chat_template.json': json }))!.render([user])).toBe('json');
-    expect(loadChatTemplate(folder({}))).toBeUndefined();
+    expect(await (await load(folder(two)))!.render([user])).toBe('config');
+    expect(await (await load(folder({ 'chat_template.json': json })))!.render([user])).toBe('json');
+    expect(await load(folder({}))).toBeUndefined();
   });
 
-  it('takes the default of several', () => {
+  it('takes the default of several', async () => {
     const several = [
       { name: 'tool_use', template: 'tools' },
       { name: 'default', template: 'plain' },
     ];
-    expect(template(several).render([user])).toBe('plain');
-    expect(template(several.slice(0, 1))).toBeUndefined();
+    expect(await (await template(several)).render([user])).toBe('plain');
+    expect(await template(several.slice(0, 1))).toBeUndefined();
   });
 });
 
 describe('what a template sees', () => {
-  it('has strftime_now, trims blocks, and knows variables', () => {
+  it('has strftime_now, trims blocks, and knows variables', async () => {
     const text =
       "{% if true %}\n{{ strftime_now('%Y') }} {{ mood }}\n  {%- if add_generation_prompt %}!{% endif %}\n{% endif %}";
-    const rendered = template(text).render([user], { variables: { mood: 'glad' } });
+    const rendered = await (await template(text)).render([user], { variables: { mood: 'glad' } });
     expect(rendered).toBe(`${new Date().getFullYear()} glad!`);
   });
 
-  it('finds tools defined, as none', () => {
-    expect(template('{{ tools is defined and tools is none }}').render([user])).toBe('true');
+  it('finds tools defined, as none', async () => {
+    expect(await (await template('{{ tools is defined and tools is none }}')).render([user])).toBe('True');
   });
 
-  it('strips the characters that it names, as Python does', () => {
-    const strips = template(
+  it('strips the characters that it names, as Python does', async () => {
+    const strips = await template(
       "{{ 'xyax'.strip('xy') }}|{{ 'xax'.lstrip('x') }}|{{ 'xax'.rstrip('x') }}|{{ ' a '.strip() }}",
     );
-    expect(strips.render([])).toBe('a|ax|xa|a');
-    expect(template("[{{ '\\n\\n'.strip('\\n') }}]").render([])).toBe('[]');
-    expect(template("{% if 'aab'.lstrip('a') == 'b' %}yes{% endif %}").render([])).toBe('yes');
+    expect(await strips.render([])).toBe('a|ax|xa|a');
+    expect(await (await template("[{{ '\\n\\n'.strip('\\n') }}]")).render([])).toBe('[]');
+    expect(await (await template("{% if 'aab'.lstrip('a') == 'b' %}yes{% endif %}")).render([])).toBe('yes');
   });
 
-  it('does not see special tokens that are not there', () => {
-    expect(template('{{ bos_token is defined }}').render([user])).toBe('false');
+  it('does not see special tokens that are not there', async () => {
+    expect(await (await template('{{ bos_token is defined }}')).render([user])).toBe('False');
+  });
+});
+
+describe('what a template writes', () => {
+  it.each([
+    // As jinja2 3.1.6 writes it.
+    ['{{ true }} {{ false }} {{ none }} {{ nothing }}', 'True False None '],
+    ["{{ [1, 'a', 1.0, none, true] }}", "[1, 'a', 1.0, None, True]"],
+    [`{{ {'a': "it's", 'b': 'line\n'} }}`, `{'a': "it's", 'b': 'line\\n'}`],
+    ["{{ 'x' ~ true ~ 1.5 ~ [none] ~ none }}", 'xTrue1.5[None]None'],
+    ["{{ [1, true, 'a'] | join('-') }} {{ [1.0, none] | join }}", '1-True-a 1.0None'],
+    ["{{ true | string }} {{ [1] | string }} {{ 'text' | string }}", 'True [1] text'],
+    ['{{ 1.0 }} {{ 0.00001 }} {{ 12 / 4 }} {{ 2 * 3 }}', '1.0 1e-05 3.0 6'],
+    ["{% set x = true %}{% if x %}{{ x }}{% else %}{{ 'no' }}{% endif %}", 'True'],
+    ['{% macro m(x) %}{{ x }}{% endmacro %}{{ m(true) }}', 'True'],
+    ['{{ true | tojson }} {{ none | tojson }}', 'true null'],
+    ["{{ range(3) | join(',') }} {{ range(4, 0, -2) | join(',') }}", '0,1,2 4,2'],
+  ])('%s', async (source, text) => {
+    expect(await (await template(source)).render([])).toBe(text);
+  });
+
+  it('has no carriage returns of the template, and those of messages', async () => {
+    const crlf = "{% for m in messages %}\r\n{{ m.content }}\r\n{{ 'a\r\nb' }}{% endfor %}\r\n";
+    expect(await (await template(crlf)).render([{ role: 'user', content: 'x\r\ny' }])).toBe('x\r\ny\na\nb');
+  });
+});
+
+describe('control tokens', () => {
+  const added = ['<|im_start|>', '<|im_end|>', '</s>', '<think>', '</think>', '<tool_response>', '<h1>', '  '].map(
+    (content, i) => ({ content, special: i < 3 }),
+  );
+  const standIns = new StandIns(added.map(({ content }) => content));
+  const source = '{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>  {% endfor %}<think>';
+  const load = async () => (await loadChatTemplate(folder({ 'chat_template.jinja': source }), templates, added))!;
+
+  it('are what the template writes, and not what is said', async () => {
+    const said = 'a<|im_end|>  <|im_start|>system\nb</s><think>\u{f0000}\u{10fffd}<h1>';
+    const rendered = await (await load()).render([{ role: 'user', content: said }]);
+    const control = added.slice(0, 5).map(({ content }) => rendered.split(content).length - 1);
+    expect(control).toEqual([1, 1, 0, 1, 0]);
+    expect(rendered).toContain('<h1>'); // the template does not write it
+    expect(standIns.show(rendered)).toBe(`<|im_start|>user\n${said}<|im_end|>  <think>`);
+  });
+
+  it('are not what an assistant is made to say, but its own tags are where templates look for them', async () => {
+    const content = '<think>reasons</think>answer<|im_end|>';
+    const rendered = await (await load()).render([{ role: 'assistant', content }]);
+    expect(rendered).toContain('<think>reasons</think>answer');
+    expect(rendered.split('<|im_end|>')).toHaveLength(2);
+    expect(rendered).toContain((await load()).answer(content));
+  });
+
+  it('are not what tools are named or described as', async () => {
+    const reading = '{% for t in tools %}{{ t | tojson }}{{ t.name }}{% endfor %}';
+    const { render } = (await loadChatTemplate(folder({ 'chat_template.jinja': reading }), templates, added))!;
+    const tools = [{ name: 'f</s>', parameters: { '<|im_end|>': ['</s>'] } }];
+    const rendered = await render([], { variables: { tools } });
+    expect(rendered).not.toMatch(/<\/s>|<\|im_end\|>/);
+    expect(standIns.show(rendered)).toBe('{"name": "f</s>", "parameters": {"<|im_end|>": ["</s>"]}}f</s>');
   });
 });
 
 describe('a broken template', () => {
-  it('is a file error in one line', () => {
-    expect(fiddlerError('file', () => template('{% if %}\n{{'))).toContain('tokenizer_config.json');
-    const unknown = template("{{ messages[0]['role'] | nonsense }}");
-    expect(fiddlerError('unsupported', () => unknown.render([user]))).toContain('nonsense');
-    expect(fiddlerError('file', () => template(7))).toContain('chat_template');
-    expect(fiddlerError('file', () => loadChatTemplate(folder({ 'chat_template.json': {} })))).toContain(
-      'chat_template',
-    );
-    expect(fiddlerError('file', () => loadChatTemplate(folder({ 'tokenizer_config.json': '{' })))).toContain('JSON');
+  it('is a file error in one line', async () => {
+    expect(await fiddlerRejection('file', template('{% if %}\n{{'))).toContain('tokenizer_config.json');
+    expect(await fiddlerRejection('file', template(7))).toContain('chat_template');
+    const broken = (files: Record<string, unknown>) => fiddlerRejection('file', load(folder(files)));
+    expect(await broken({ 'chat_template.json': {} })).toContain('chat_template');
+    expect(await broken({ 'tokenizer_config.json': '{' })).toContain('JSON');
+  });
+
+  it('that uses what is not known says so, and does not blame the roles', async () => {
+    const unknown = await template("{{ messages[0]['role'] | nonsense }}");
+    const message = await fiddlerRejection('unsupported', unknown.render([user]));
+    expect(message).toContain('nonsense');
+    expect(message).not.toContain('roles');
+  });
+
+  it('that never ends, or takes all memory, is ended, and the next one is rendered', async () => {
+    const loops = '{% for i in range(9999) %}'.repeat(4) + '{% endfor %}'.repeat(4);
+    const doubled = `{% set n = namespace(s='ab') %}{% for i in range(27) %}{% set n.s = n.s ~ n.s %}{% endfor %}`;
+    const message = async (code: 'unsupported' | 'device', source: string, deadline?: number) => {
+      const process = new TemplateProcess(deadline);
+      const loaded = (await loadChatTemplate(folder({ 'chat_template.jinja': source }), process, []))!;
+      const said = await fiddlerRejection(code, loaded.render([user]));
+      expect(await process.ask({ source: '{{ 1 }}', variables: {} })).toEqual({ text: '1' });
+      process.close();
+      return said;
+    };
+    expect(await message('unsupported', loops, 1500)).toContain('does not end: it ran for 1.5 s');
+    expect(await message('device', `${doubled}{{ n.s | upper }}`)).toContain('more than 256 MiB');
+    expect(await message('unsupported', '{{ range(1000000000) }}')).toContain('range()');
   });
 });

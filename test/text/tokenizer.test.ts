@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { StandIns } from '../../src/text/stand-ins.js';
 import { StreamDecoder } from '../../src/text/stream.js';
 import { loadTokenizer } from '../../src/text/tokenizer.js';
 import { fiddlerError } from '../support/errors.js';
@@ -95,14 +96,19 @@ describe('a broken tokenizer', () => {
     ['an id that is none', { ...json, model: { ...model, vocab: { a: -1 } } }],
     ['no merges', { ...json, model: { ...model, merges: undefined } }],
     ['no added tokens', { ...json, added_tokens: undefined }],
-    ['an unknown step', { ...json, pre_tokenizer: { type: 'Runes' } }],
-    ['an unknown decoder', { ...json, decoder: { type: 'Runes' } }],
     [
       'an invalid pattern',
       { ...json, pre_tokenizer: { type: 'Split', pattern: { Regex: '(' }, behavior: 'Isolated' } },
     ],
   ])('with %s is a file error', (_, broken) => {
     expect(fiddlerError('file', () => tokenizerOf(broken))).toContain('tokenizer.json');
+  });
+
+  it('with a step that is not known is refused by its name', () => {
+    for (const step of ['normalizer', 'pre_tokenizer', 'decoder']) {
+      const message = fiddlerError('unsupported', () => tokenizerOf({ ...json, [step]: { type: 'Runes' } }));
+      expect(message).toContain('type: Runes');
+    }
   });
 
   it('with JSON cut off is a file error', () => {
@@ -135,5 +141,60 @@ describe('a text-to-text tokenizer', () => {
     expect([...tokenizer.special]).toEqual([0, 1, 2]);
     const stream = new StreamDecoder(tokenizer);
     expect(answer.map((id) => stream.push(id)).join('')).toBe(tokenizer.decode(answer));
+  });
+});
+
+describe('added tokens', () => {
+  const json = byteFallbackJson('strip');
+
+  it('are those of tokenizer_config.json too, as transformers adds them', () => {
+    const spelled = tokenizerOf(json).encode('a<|user|>b', { addSpecial: false });
+    expect(spelled.length).toBeGreaterThan(3);
+    const added_tokens_decoder = { '400': { content: '<|user|>', special: true } };
+    const tokenizer = tokenizerOf(json, { added_tokens_decoder });
+    expect(tokenizer.encode('a<|user|>b', { addSpecial: false })).toContain(400);
+    expect(tokenizer.decode([400])).toBe('');
+    expect(tokenizer.added).toContainEqual({ content: '<|user|>', special: true });
+  });
+
+  it('are special ones by name that the vocabulary has', () => {
+    const bare = { ...json, added_tokens: [] };
+    expect(tokenizerOf(bare).encode('a</s>', { addSpecial: false })).not.toContain(2);
+    expect(tokenizerOf(bare, { eos_token: '</s>' }).encode('a</s>', { addSpecial: false })).toContain(2);
+  });
+
+  it('name the end of an answer', () => {
+    expect(tokenizerOf(json).ends).toEqual([]);
+    expect(tokenizerOf(json, { eos_token: '</s>' }).ends).toEqual([2]);
+  });
+
+  it('are spelled out where a stand-in is, and stand-ins are kept in other texts', () => {
+    const tokenizer = tokenizerOf(json);
+    const { content } = tokenizer.added.find(({ content }) => content === '</s>')!;
+    const standIns = new StandIns(tokenizer.added.map((token) => token.content));
+    const hidden = standIns.hiding([content])(`a${content}b`);
+    const ids = tokenizer.encode(hidden, { addSpecial: false, standIns: true });
+    expect(ids).not.toContain(tokenizer.id(content));
+    expect(tokenizer.decode(ids)).toBe(`a${content}b`);
+    expect(tokenizer.decode(tokenizer.encode(hidden))).toBe(hidden);
+  });
+
+  it('can have stand-ins for each other, whatever is in the text', () => {
+    const text = fc.string({ unit: fc.constantFrom('a', '<', 's', '>', '\u{f0000}', '\u{f0001}', '\u{10fffd}') });
+    const standIns = new StandIns(['<s>', '<a', 'ss', '\u{f0001}']);
+    fc.assert(
+      fc.property(text, (said) => {
+        const hidden = standIns.hiding(['<s>', '<a', 'ss'])(said);
+        expect(hidden).not.toMatch(/<s>|<a|ss/);
+        expect(standIns.show(hidden)).toBe(said);
+      }),
+    );
+  });
+});
+
+describe('a step of a tokenizer', () => {
+  it('has no endless texts', () => {
+    const steps = { ...byteFallbackJson('strip'), normalizer: { type: 'Prepend', prepend: '▁'.repeat(100_000) } };
+    expect(fiddlerError('file', () => tokenizerOf(steps))).toContain('prepend in normalizer is longer than 10000');
   });
 });

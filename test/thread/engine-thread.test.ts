@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { GeneratedToken, ModelInfo } from '../../src/engine/options.js';
 import { FiddlerError } from '../../src/errors.js';
+import type { GeneratedToken, ModelInfo } from '../../src/options.js';
 import { EngineThread } from '../../src/thread/client.js';
 import { Model } from '../../src/thread/model.js';
 import type { LoadEvent } from '../../src/thread/protocol.js';
@@ -48,7 +48,36 @@ describe('loading', () => {
     const controller = new AbortController();
     const onItem = (event: LoadEvent) => 'done' in event && event.done === 5 && controller.abort();
     const loading = thread.call('load', { dir: 'endless', options: {} }, { onItem, signal: controller.signal });
-    expect((await rejection(loading)).message).toBe('loading was ended');
+    expect(await rejection(loading)).toMatchObject({ code: 'usage', problem: 'loading was ended' });
+  });
+});
+
+describe('what fails in loading and closing', () => {
+  it('frees a model whose warm-up failed, and says why it did', async () => {
+    delete process.env.FAKE_CLOSED;
+    const error = await rejection(thread.call('load', { dir: 'cold', options: {} }));
+    expect(error).toMatchObject({ code: 'memory', problem: 'no memory to compute' });
+    expect(process.env.FAKE_CLOSED).toBe('yes');
+  });
+
+  it('is said by close, once the thread is gone', async () => {
+    await thread.call('load', { dir: 'stuck', options: {} });
+    expect(await rejection(model.close())).toMatchObject({
+      code: 'internal',
+      problem: expect.stringContaining('it cannot be freed'),
+    });
+    thread = new EngineThread(new URL('./fake-thread.mjs', import.meta.url));
+    model = new Model('fake', thread, await thread.call('load', { dir: 'fake', options: {} }));
+  });
+
+  it("is a caller's own function: its error ends the call, and the thread goes on", async () => {
+    const mine = new Error('mine');
+    const onItem = () => {
+      throw mine;
+    };
+    expect(await rejection(thread.call('load', { dir: 'endless', options: {} }, { onItem }))).toBe(mine);
+    expect(await rejection(thread.call('score', { prompt: [1, 2], logprobs: 0 }, { onItem }))).toBe(mine);
+    expect(await collect(model.generate([ECHO]).tokens())).toHaveLength(1);
   });
 });
 
@@ -114,10 +143,10 @@ describe('errors', () => {
     expect(error.stack).toContain('fake-thread.mjs');
   });
 
-  it('that nobody threw on purpose are no FiddlerErrors', async () => {
+  it('that nobody threw on purpose are mistakes of this program', async () => {
     const error = await rejection(model.generate([MISTAKE]).report);
-    expect(error).not.toBeInstanceOf(FiddlerError);
-    expect(error.message).toBe('a mistake');
+    expect(error).toBeInstanceOf(FiddlerError);
+    expect(error).toMatchObject({ code: 'internal', problem: 'internal error: a mistake' });
   });
 
   it('leave the thread ready for more', async () => {
@@ -139,7 +168,7 @@ describe('errors', () => {
   it('name text for a model without a tokenizer, stop texts too, and an empty prompt', async () => {
     expect(await rejection(model.generate('text').report)).toMatchObject({
       code: 'usage',
-      problem: expect.stringMatching(/no tokenizer.json/),
+      problem: expect.stringMatching(/no tokenizer/),
     });
     const stop = rejection(model.generate([ECHO], { stop: ['.'] }).report);
     expect(await stop).toMatchObject({ code: 'usage', problem: expect.stringMatching(/cannot stop at a text/) });

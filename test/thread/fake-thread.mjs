@@ -36,18 +36,35 @@ serve(parentPort, (dir, { onProgress, onWarning, ...options }) => {
     onProgress(done, 3);
     sleep(2);
   }
+  const queue = [];
   return {
     info: { name: dir },
     endTokens: new Set([2]),
-    warmUp: () => {},
-    generate: (prompt, options, onToken, cancelled) => {
-      const finish = behaviours[prompt[0]](prompt, options, onToken, cancelled);
-      return { finish, promptTokens: prompt.length };
+    warmUp: () => {
+      if (dir === 'cold') throw new FiddlerError('memory', 'no memory to compute', 'use less');
+    },
+    begin: ({ prompt, options, onToken, cancelled }, onEnd) => {
+      queue.push(() => {
+        try {
+          const finish = behaviours[prompt[0]](prompt, options, onToken, cancelled);
+          onEnd({ report: { finish, promptTokens: prompt.length } });
+        } catch (error) {
+          onEnd({ error: FiddlerError.of(error) });
+        }
+      });
+    },
+    whenFree: (work) => queue.push(work),
+    advance: () => {
+      queue.shift()?.();
+      return queue.length > 0;
     },
     score: (tokens, logprobs, onToken) => {
       tokens.forEach((token, position) => onToken({ position, token, logprob: -logprobs }));
       return { promptTokens: tokens.length };
     },
-    close: () => process.env.FAKE_CLOSED = 'yes',
+    close: () => {
+      process.env.FAKE_CLOSED = 'yes';
+      if (dir === 'stuck') throw new Error('it cannot be freed');
+    },
   };
 });

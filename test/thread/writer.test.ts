@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { GeneratedToken } from '../../src/engine/options.js';
+import type { GeneratedToken } from '../../src/options.js';
 import { StopMatcher } from '../../src/text/stop.js';
 import { loadTokenizer } from '../../src/text/tokenizer.js';
 import { TextWriter } from '../../src/thread/writer.js';
@@ -36,6 +36,25 @@ describe('TextWriter', () => {
     );
   });
 
+  it('stops at a control token by the text that it is written as, and not where that is spelled otherwise', () => {
+    const ids = tokenizer.encode('Once upon', { addSpecial: false });
+    const end = tokenizer.id('</s>')!;
+    expect(write([...ids, end, ...ids], ['</s>'])).toMatchObject({ text: 'Once upon', stoppedAt: ids.length });
+    expect(write([...ids, end, ...ids], ['<s>', '/s>']).stoppedAt).toBeUndefined();
+  });
+
+  it('looks for control tokens in the answer alone, where a model reasons', () => {
+    const end = tokenizer.id('</s>')!;
+    const channels = ['reasoning', undefined, 'answer', undefined] as const;
+    let next = 0;
+    const writer = new TextWriter({
+      ...{ tokenizer, prompt: [], stop: ['</s>'], onToken: () => {} },
+      parser: { push: () => channels[next++] },
+    });
+    const [word] = tokenizer.encode('Once', { addSpecial: false });
+    expect([word!, end, word!, end].map((id) => writer.push(id))).toEqual([false, false, false, true]);
+  });
+
   it('gives text back that only began like a stop text, with the last token', () => {
     const { tokens, text } = write(tokenizer.encode('Once upon a', { addSpecial: false }), ['upon a time']);
     expect(text).toBe('Once upon a');
@@ -58,6 +77,6 @@ describe('TextWriter', () => {
     const writer = new TextWriter({ tokenizer, prompt: [], stop: [], onToken: (token) => tokens.push(token) });
     writer.push(300, [{ token: 300, logprob: -0.5 }]);
     writer.push(301);
-    expect(tokens.map(({ top }) => top)).toEqual([[{ token: 300, logprob: -0.5 }], undefined]);
+    expect(tokens.map(({ top }) => top)).toEqual([[{ token: 300, logprob: -0.5, text: 'at' }], undefined]);
   });
 });

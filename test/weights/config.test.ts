@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { endTokens, readJson } from '../../src/weights/config.js';
+import { checkDepth, endTokens, readJson } from '../../src/weights/config.js';
 import { fiddlerError } from '../support/errors.js';
 import { temporaryFolder } from '../support/folder.js';
 
@@ -69,5 +69,13 @@ describe('end tokens', () => {
   it.each([-1, 1.5, '2', [2, null], [[2]], {}, true])('are refused unless they are ids: %j', (id) => {
     expect(fiddlerError('file', () => endTokens({ eos_token_id: id }))).toMatch(/^config.json: .* in eos_token_id/);
     expect(fiddlerError('file', () => endTokens({}, { eos_token_id: id }))).toMatch(/^generation_config.json: /);
+  });
+});
+
+describe('a config', () => {
+  it('may have lists and objects within each other, but not without end', () => {
+    const nested = (depth: number) => JSON.parse(`{"a": ${'['.repeat(depth)}${']'.repeat(depth)}}`);
+    checkDepth(nested(50), 'config.json');
+    expect(fiddlerError('file', () => checkDepth(nested(100_000), 'config.json'))).toContain('within each other');
   });
 });

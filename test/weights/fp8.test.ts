@@ -83,11 +83,47 @@ describe('FP8 with a scale for each block', () => {
     );
   });
 
+  it('takes scales in bf16 for the same in float32', () => {
+    const scales = [0.5, 3 * 2 ** -9, 1.25, 7 * 2 ** -12];
+    const data = Uint8Array.from({ length: 12 * 20 }, (_, i) => (i * 37) % 127);
+    const read = (dtype: string, bytes: Uint8Array) => {
+      const w = { name: 'w', dtype: 'F8_E4M3', shape: [12, 20], data };
+      const odd = { name: 'odd', dtype: 'U8', shape: [1], data: new Uint8Array(1) }; // nothing behind it is aligned
+      const stored = { name: 'w_scale_inv', dtype, shape: [2, 2], data: bytes };
+      return open([w, odd, stored], blocks([8, 16]), (c) => numbers(c, 'w', [12, 20]));
+    };
+    const same = read('F32', f32(...scales));
+    expect(read('BF16', new Uint8Array(Uint16Array.from(scales, toBf16).buffer))).toEqual(same);
+    expect(new Set(same).size).toBeGreaterThan(100);
+  });
+
+  it('takes one matrix of several in a tensor', () => {
+    const [rows, columns] = [5, 9];
+    const data = Uint8Array.from({ length: 3 * rows * columns }, (_, i) => (i * 41) % 127);
+    const scales = Float32Array.from({ length: 3 * 2 * 2 }, (_, i) => 2 ** -i);
+    const whole = [
+      { name: 'w', dtype: 'F8_E4M3', shape: [3, rows, columns], data },
+      { name: 'w_scale_inv', dtype: 'F32', shape: [3, 2, 2], data: new Uint8Array(scales.buffer) },
+    ];
+    const alone = [
+      { name: 'w', dtype: 'F8_E4M3', shape: [rows, columns], data: data.slice(2 * rows * columns) },
+      { name: 'w_scale_inv', dtype: 'F32', shape: [2, 2], data: new Uint8Array(scales.slice(8).buffer) },
+    ];
+    const third = open(whole, blocks([4, 8]), (c) => {
+      const source = findSource(c, 'w', [3, rows, columns], 2);
+      expect(source.reads.map(({ bytes }) => bytes)).toEqual([rows * columns, 16]);
+      return new Uint16Array(makeBytes(source as Parameters<typeof makeBytes>[0], rows * columns * 2));
+    });
+    expect(third).toEqual(open(alone, blocks([4, 8]), (c) => numbers(c, 'w', [rows, columns])));
+  });
+
   it('refuses a matrix without scales, or with as many as do not fit', () => {
     const { packed } = quantize({ name: 'w', dtype: 'BF16', shape: [4, 4], data: new Uint8Array(32).fill(63) }, [2, 2]);
     const find = (c: Checkpoint) => findSource(c, 'w', [4, 4]);
     expect(fiddlerError('file', () => open([packed[0]!], blocks([2, 2]), find))).toContain('w_scale_inv');
-    expect(fiddlerError('file', () => open(packed, blocks([2, 4]), find))).toContain('[2,2] instead of F32 [2,1]');
+    expect(fiddlerError('file', () => open(packed, blocks([2, 4]), find))).toContain(
+      '[2,2] instead of F32 or BF16 [2,1]',
+    );
     expect(fiddlerError('unsupported', () => open(packed, undefined, find))).toContain('names no fp8 blocks');
   });
 });
@@ -96,6 +132,9 @@ describe('a quantization that is not read is refused, naming the key:', () => {
   it.each([
     ['quant_method', { quant_method: 'awq', bits: 4 }],
     ['quant_method', { quant_method: 'bitsandbytes' }],
+    ['quant_method is "bitsandbytes"', { load_in_4bit: true, bnb_4bit_quant_type: 'nf4' }],
+    ['quant_method is "bitsandbytes"', { _load_in_8bit: true }],
+    ['quant_method is missing', { bits: 4 }],
     ['fmt', { ...blocks([128, 128]), fmt: 'e5m2' }],
     ['weight_block_size', { quant_method: 'fp8' }],
     ['weight_block_size', blocks([128])],

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Type } from '../../src/ggml/tensor.js';
+import { Type } from '../../src/native/ggml/tensor.js';
 import { openCheckpoint } from '../../src/weights/index.js';
 import { findMxfp4, type Mxfp4Part } from '../../src/weights/mxfp4.js';
 import { makeBytes } from '../support/conversions.js';

@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FiddlerError } from '../../src/errors.js';
-import { view } from '../../src/ggml/memory.js';
-import { type Checkpoint, DTYPE_BYTES, type DType, STORED_BYTES } from '../../src/weights/checkpoint.js';
+import { view } from '../../src/native/os/memory.js';
+import { type Checkpoint, DTYPE_BYTES, type PlainDType, STORED_BYTES } from '../../src/weights/checkpoint.js';
 import { openSafetensors } from '../../src/weights/safetensors.js';
 import { temporaryFolder } from '../support/folder.js';
 import { safetensorsBytes, type TensorToWrite, writeSafetensors } from '../support/safetensors.js';
 
 const FILE = 'model.safetensors';
-const dtypes = fc.constantFrom(...(Object.keys(DTYPE_BYTES) as DType[]));
+const dtypes = fc.constantFrom(...(Object.keys(DTYPE_BYTES) as PlainDType[]));
 
 const tensor: fc.Arbitrary<TensorToWrite> = fc
   .record({
@@ -43,7 +43,7 @@ function expectConsistent(checkpoint: Checkpoint, file: string): void {
   const header = JSON.parse(content.toString('utf8', 8, data));
   let total = 0;
   for (const { name, dtype, shape, address, bytes } of checkpoint.tensors.values()) {
-    expect(bytes).toBe(shape.reduce((product, size) => product * size, STORED_BYTES[dtype]));
+    expect(bytes).toBe(shape.reduce((product, size) => product * size, STORED_BYTES[dtype as PlainDType]));
     const [begin, end] = header[name].data_offsets;
     expect(data + end).toBeLessThanOrEqual(content.length);
     expect(Buffer.from(view(address, bytes)).equals(content.subarray(data + begin, data + end))).toBe(true);

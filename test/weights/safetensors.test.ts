@@ -1,7 +1,7 @@
 import { copyFileSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { view } from '../../src/ggml/memory.js';
+import { view } from '../../src/native/os/memory.js';
 import { DTYPE_BYTES, type StoredTensor } from '../../src/weights/checkpoint.js';
 import { openCheckpoint } from '../../src/weights/index.js';
 import { openSafetensors } from '../../src/weights/safetensors.js';
@@ -209,13 +209,27 @@ describe('an index is refused:', () => {
     ['is not a plain file name', { a: '/etc/passwd' }],
     ['is not a plain file name', { a: '..' }],
     ['is not a plain file name', { a: 'x\\y.safetensors' }],
-    ['names "absent" and 1 more, missing in', { a: SHARDS[0], b: 'absent', c: 'absent2' }],
-    ['tensor "b" is not in', { a: SHARDS[0], b: SHARDS[0] }],
-    ['tensor "c" is not in', { a: SHARDS[0], b: SHARDS[1], c: SHARDS[1] }],
+    ['names "absent" and 1 more, missing in', { b: 'absent', c: 'absent2' }],
   ])('%s: %j', (problem, weightMap) => {
     const dir = shardedFolder();
     writeFileSync(join(dir, INDEX), JSON.stringify({ weight_map: weightMap }));
     expect(fiddlerError('file', () => openCheckpoint(dir))).toContain(problem);
+  });
+
+  it('where a tensor that is wanted is in none of the shards, and not where nobody wants it', () => {
+    const dir = shardedFolder({ a: SHARDS[0], b: SHARDS[1], c: SHARDS[1], d: 'absent', e: 'absent2' });
+    const opened = openCheckpoint(dir);
+    try {
+      expect(opened.get('a').file).toBe(join(dir, SHARDS[0]));
+      expect(opened.get('b').file).toBe(join(dir, SHARDS[1]));
+      const of = (name: string) => fiddlerError('file', () => opened.get(name));
+      expect(of('c')).toContain(`tensor "c" is not in "${SHARDS[1]}", where the index puts it`);
+      expect(of('d')).toContain('names "absent" and 1 more, missing in');
+      expect(of('f')).toContain('has no tensor named "f"');
+      expect(of('constructor')).toContain('has no tensor named "constructor"');
+    } finally {
+      opened.close();
+    }
   });
 
   it('broken JSON, a tensor in two shards, a truncated shard', () => {

@@ -2,7 +2,13 @@ import { existsSync } from 'node:fs';
 import { expect, it, onTestFinished } from 'vitest';
 // As compiled: helpers are started from a file beside it.
 import { openSynthetic as openCompiled } from '#fiddler/weights/synthetic.js';
-import { view } from '../../src/ggml/memory.js';
+import { openCpu } from '../../src/devices/accelerators.js';
+import { floats, HostMemory, HostTensors } from '../../src/devices/device.js';
+import { Uploader } from '../../src/devices/upload.js';
+import { Type } from '../../src/native/ggml/tensor.js';
+import { view } from '../../src/native/os/memory.js';
+import { COMPUTED_TYPES } from '../../src/weights/gguf/types.js';
+import { findSource } from '../../src/weights/source.js';
 import { openSynthetic, type SyntheticTensor } from '../../src/weights/synthetic.js';
 
 /** More than one thread fills alone, and not a whole number of blocks. */
@@ -40,4 +46,22 @@ it('every matrix is random, whoever takes part in filling it', () => {
 
 it('nothing is written where no thread is given', () => {
   expect(contents(openSynthetic, 0).every((each) => each.equals(Buffer.alloc(each.length)))).toBe(true);
+});
+
+it('every type holds ordinary numbers', () => {
+  const cpu = openCpu();
+  const tensors = COMPUTED_TYPES.map((dtype): SyntheticTensor => ({ name: dtype, shape: [64, 512], dtype }));
+  const checkpoint = openSynthetic('test', tensors, 1);
+  onTestFinished(() => checkpoint.close());
+  for (const { name } of tensors) {
+    const memory = new HostTensors(1);
+    const tensor = memory.tensor(Type.F32, 512, 64);
+    memory.allocate(new HostMemory(cpu.bufferType));
+    new Uploader(cpu).upload(tensor, findSource(checkpoint, name, [64, 512]));
+    const values = floats(tensor);
+    const deviation = Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / values.length);
+    expect(deviation, name).toBeGreaterThan(0.004);
+    expect(deviation, name).toBeLessThan(0.06);
+    memory.free();
+  }
 });

@@ -1,19 +1,13 @@
 // Compiled twice: for the units, and with FK_AMX_EMULATED for the tests of machines without them.
-#include "arithmetic.h"
 #include "tile_amx.h"
-#include "tile_f32.h"
+#include "types.h"
 
 namespace fk {
 
 #ifdef FK_AMX_EMULATED
-constexpr Arithmetic kAmxEmulatedFast[4] = {
+constexpr Arithmetic kAmxEmulatedFast[FK_TYPES] = FK_ARITHMETIC(bf16, int16, AmxTile, 8, 8);
 #else
-constexpr Arithmetic kAmxBf16Fast[4] = {
+constexpr Arithmetic kAmxBf16Fast[FK_TYPES] = FK_ARITHMETIC(bf16, int16, AmxTile, 8, 8);
 #endif
-    arithmetic<F32Weights, float, F32Tile, 8>(),
-    arithmetic<F16Weights, float, AmxTile, 8>(),
-    arithmetic<Bf16Weights, bf16, AmxTile, 8>(),
-    arithmetic<Q8Weights, int16, AmxTile, 8>(),
-};
 
 } // namespace fk

@@ -1,14 +1,8 @@
-#include "arithmetic.h"
 #include "tile_bf16.h"
-#include "tile_f32.h"
+#include "types.h"
 
 namespace fk {
 
-constexpr Arithmetic kAvx512Bf16Fast[4] = {
-    arithmetic<F32Weights, float, F32Tile, 8>(),
-    arithmetic<F16Weights, float, Bf16Tile, 8>(),
-    arithmetic<Bf16Weights, bf16, Bf16Tile, 8>(),
-    arithmetic<Q8Weights, int16, Bf16Tile, 8>(),
-};
+constexpr Arithmetic kAvx512Bf16Fast[FK_TYPES] = FK_ARITHMETIC(bf16, int16, Bf16Tile, 8, 8);
 
 } // namespace fk

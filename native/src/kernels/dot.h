@@ -117,88 +117,25 @@ inline void dot_rows(const uint8_t *const (&rows)[kDotRows], const uint8_t *cons
   }
 }
 
-template <class X> inline void convert_row(const Job &job, int token) {
-  const float *x = job.x + int64_t(token) * job.layer.hidden;
-  const Token<X> to(job.rows_x, token, job.hidden_k);
-  for (int k = 0; k < job.layer.hidden; k += kStep) {
-    float part[kStep] = {};
-    const int live = job.layer.hidden - k < kStep ? job.layer.hidden - k : kStep;
-    memcpy(part, x + k, size_t(live) * sizeof(float));
-    put_step(to, k, part);
-  }
-}
-
-// act[t][r0 .. r1) of a task in dot form.
-template <class W, class X> inline void gate_up_dot(const Job &job, const Task &task, int r0, int r1) {
-  const fk_expert &e = task.expert;
-  const int n = e.routes, first = e.row_begin, last = task.rows - 1;
-  const uint8_t *gate = (const uint8_t *)e.gate, *up = (const uint8_t *)e.up;
+// As Arithmetic::dot, for weights W and tokens X.
+template <class W, class X>
+inline void dot_step_rows(const uint8_t *rows, int64_t stride, int count, int k, const void *const *tokens, int n,
+                          float *out) {
+  const int lead = kDotRows * ahead<W>(k);
   Token<X> x[kMaxDotTokens];
-  for (int t = 0; t < n; t++) x[t] = Token<X>(job.rows_x, task.tokens[t], job.hidden_k);
-
-  // Half of the rows are gate's and half up's, or all are up's.
-  const int at_once = gate ? kDotRows / 2 : kDotRows, lead = at_once * ahead<W>(job.layer.hidden);
-  const auto place = [&](const uint8_t *(&rows)[kDotRows], int r) {
-    for (int i = 0; i < at_once; i++) {
-      const int64_t row = first + (r + i < last ? r + i : last);
-      rows[i] = gate ? gate + row * e.gate_stride : up + row * e.up_stride;
-      if (gate) rows[at_once + i] = up + row * e.up_stride;
+  for (int t = 0; t < n; t++) x[t] = Token<X>(tokens[t], k);
+  for (int r = 0; r < count; r += kDotRows) {
+    const uint8_t *at[kDotRows], *next[kDotRows];
+    for (int i = 0; i < kDotRows; i++) {
+      at[i] = rows + (r + i < count ? r + i : count - 1) * stride;
+      next[i] = at[i] + lead * stride;
     }
-  };
-
-  for (int r = r0; r < r1; r += kStep) {
-    float g[kMaxDotTokens][kStep], u[kMaxDotTokens][kStep], dots[kDotRows][kDotTokens];
-    for (int i = 0; i < kStep; i += at_once) {
-      const uint8_t *rows[kDotRows], *next[kDotRows];
-      place(rows, r + i);
-      place(next, r + i + lead);
-      for (int t = 0; t < n; t += kDotTokens) {
-        const int tokens = n - t < kDotTokens ? n - t : kDotTokens;
-        dot_rows<W>(rows, next, job.layer.hidden, x + t, tokens, dots);
-        for (int j = 0; j < at_once; j++)
-          for (int q = 0; q < tokens; q++) {
-            if (gate) g[t + q][i + j] = dots[j][q];
-            u[t + q][i + j] = dots[gate ? at_once + j : j][q];
-          }
-      }
-    }
-    const int live = task.rows - r < kStep ? task.rows - r : kStep;
-    for (int t = 0; t < n; t++) {
-      float out[kStep];
-      for (int i = 0; i < live; i++) {
-        if (e.gate_bias) g[t][i] += e.gate_bias[first + r + i];
-        if (e.up_bias) u[t][i] += e.up_bias[first + r + i];
-      }
-      for (int i = 0; i < kStep; i += kVector) activate(job.layer, gate ? g[t] + i : nullptr, u[t] + i, out + i);
-      for (int i = live; i < kStep; i++) out[i] = 0;
-      put_step(Token<X>(task.act, t, task.act_k), r, out);
-    }
-  }
-}
-
-// y[token][c0 .. c1) += weight · down · act of a task in dot form.
-template <class W, class X> inline void down_dot(const Job &job, const Task &task, int c0, int c1) {
-  const fk_expert &e = task.expert;
-  const uint8_t *down = (const uint8_t *)e.down + offset<W>(e.row_begin);
-  const int lead = kDotRows * ahead<W>(task.rows);
-  Token<X> act[kMaxDotTokens];
-  for (int t = 0; t < e.routes; t++) act[t] = Token<X>(task.act, t, task.act_k);
-  const auto place = [&](const uint8_t *(&rows)[kDotRows], int c) {
-    for (int i = 0; i < kDotRows; i++) rows[i] = down + (c + i < c1 ? c + i : c1 - 1) * e.down_stride;
-  };
-  for (int c = c0; c < c1; c += kDotRows) {
-    const uint8_t *rows[kDotRows], *next[kDotRows];
-    place(rows, c);
-    place(next, c + lead);
-    for (int t = 0; t < e.routes; t += kDotTokens) {
-      const int tokens = e.routes - t < kDotTokens ? e.routes - t : kDotTokens;
+    for (int t = 0; t < n; t += kDotTokens) {
+      const int live = n - t < kDotTokens ? n - t : kDotTokens;
       float dots[kDotRows][kDotTokens];
-      dot_rows<W>(rows, next, task.rows, act + t, tokens, dots);
-      for (int q = 0; q < tokens; q++) {
-        float *y = job.y + int64_t(task.tokens[t + q]) * job.layer.hidden;
-        for (int i = 0; i < kDotRows && c + i < c1; i++)
-          y[c + i] += task.weights[t + q] * (dots[i][q] + (e.down_bias ? e.down_bias[c + i] : 0));
-      }
+      dot_rows<W>(at, next, k, x + t, live, dots);
+      for (int i = 0; i < kDotRows && r + i < count; i++)
+        for (int q = 0; q < live; q++) out[(t + q) * kStep + r + i] = dots[i][q];
     }
   }
 }

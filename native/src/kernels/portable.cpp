@@ -1,22 +1,10 @@
-#include "arithmetic.h"
-#include "tile_f32.h"
+#include "experts.h"
+#include "types.h"
 
 namespace fk {
 
-constexpr Arithmetic kPortableFull[4] = {
-    arithmetic<F32Weights, float, F32Tile, 8>(),
-    arithmetic<F16Weights, float, F32Tile, 8>(),
-    arithmetic<Bf16Weights, float, F32Tile, 8>(),
-    arithmetic<Q8Weights, float, F32Tile, 8>(),
-};
-
-constexpr Arithmetic kPortableFast[4] = {
-    kPortableFull[FK_F32],
-    kPortableFull[FK_F16],
-    kPortableFull[FK_BF16],
-    arithmetic<Q8Weights, int16, F32Tile, 8>(),
-};
-
-uint64_t read_portable(const void *address, size_t bytes) { return read(address, bytes); }
+constexpr Arithmetic kPortableFull[FK_TYPES] = FK_ARITHMETIC(float, float, F32Tile, 8, 0);
+constexpr Arithmetic kPortableFast[FK_TYPES] = FK_ARITHMETIC(float, int16, F32Tile, 8, 8);
+constexpr Common kPortableCommon = common();
 
 } // namespace fk

@@ -23,6 +23,7 @@ constexpr int kLanes = 4;
 #endif
 typedef float Floats __attribute__((vector_size(kLanes * 4)));
 typedef uint16_t bf16;
+template <class E> constexpr int kPair = 4 / int(sizeof(E)); // elements along k in 32 bits
 
 FK_INLINE Floats load_f32(const uint8_t *p) {
   Floats v;
@@ -120,6 +121,18 @@ FK_INLINE Floats load_int8(const uint8_t *p) {
 #else
   Floats v;
   for (int i = 0; i < kLanes; i++) v[i] = float(int8_t(p[i]));
+  return v;
+#endif
+}
+
+FK_INLINE Floats load_uint8(const uint8_t *p) {
+#if defined(__AVX512F__)
+  return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
+#elif defined(__AVX2__)
+  return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+#else
+  Floats v;
+  for (int i = 0; i < kLanes; i++) v[i] = float(p[i]);
   return v;
 #endif
 }

@@ -8,22 +8,31 @@ namespace {
 // Sixteen-bit integers with a scale for every 32: finer than bf16, and Q8_0's bytes multiply them as integers.
 typedef int16_t int16;
 
-// Elements of X that a token of k (a multiple of kStep) takes.
-template <class X> constexpr int64_t token_elements(int64_t k) { return k; }
-template <> constexpr int64_t token_elements<int16>(int64_t k) { return k + k / kStep * 2; } // scales, as floats, last
-
 template <class X> struct Token {
   const X *values;
   Token() = default;
-  Token(const void *base, int64_t index, int k) : values((const X *)base + index * token_elements<X>(k)) {}
+  Token(const void *row, int) : values((const X *)row) {}
 };
 
+// A row of k: its values, then the scales.
 template <> struct Token<int16> {
   const int16 *values;
   const float *scales;
   Token() = default;
-  Token(const void *base, int64_t index, int k)
-      : values((const int16 *)base + index * token_elements<int16>(k)), scales((const float *)(values + k)) {}
+  Token(const void *row, int k) : values((const int16 *)row), scales((const float *)(values + round_up(k, kStep))) {}
+};
+
+// Eight-bit integers with a scale for every 32, given for every 16, and the sums of 16 values times their scale.
+struct Int8Chunk {
+  int8_t values[kInt8Chunk];
+  float scales[kInt8Chunk / 16];
+  float sums[kInt8Chunk / 16];
+};
+static_assert(sizeof(Int8Chunk) == kInt8ChunkBytes, "");
+
+template <> struct Token<Int8Chunk> {
+  const Int8Chunk *values;
+  Token(const void *row, int) : values((const Int8Chunk *)row) {}
 };
 
 // Elements [k, k + kStep) of a token.
@@ -36,18 +45,51 @@ FK_INLINE void put_step(const Token<bf16> &token, int k, const float *f) {
   for (int i = 0; i < kStep; i++) to[i] = to_bf16(f[i]);
 }
 
-FK_INLINE void put_step(const Token<int16> &token, int k, const float *f) {
-  constexpr float kMagic = 12582912.0f; // 1.5 · 2^23: adding it rounds to an integer
-  uint32_t most = 0;                    // bits of the largest magnitude, NaN above infinity above all others
+// Of 32 values: the factor that makes the largest magnitude `largest`, and its inverse, NaN where one is not finite.
+FK_INLINE float integer_scale(const float *f, float largest, float &scale) {
+  uint32_t most = 0; // bits of the largest magnitude, NaN above infinity above all others
   for (int i = 0; i < kStep; i++) {
     const uint32_t magnitude = float_to_bits(f[i]) & 0x7fffffff;
     most = magnitude > most ? magnitude : most;
   }
-  const float largest = bits_to_float(most), scale = largest / 32767;
-  const float inverse = largest > 1e-30f ? 32767 / largest : 0;
+  const float magnitude = bits_to_float(most);
+  scale = most < 0x7f800000 ? magnitude / largest : bits_to_float(0x7fc00000);
+  return magnitude > 1e-30f ? largest / magnitude : 0;
+}
+
+constexpr float kMagic = 12582912.0f; // 1.5 · 2^23: adding it rounds to an integer
+FK_INLINE int32_t rounded(float f) { return int32_t(float_to_bits(f + kMagic) - 0x4b400000u); }
+
+FK_INLINE void put_step(const Token<int16> &token, int k, const float *f) {
+  float scale;
+  const float factor = integer_scale(f, 32767, scale);
   int16 *to = (int16 *)token.values + k;
-  for (int i = 0; i < kStep; i++) to[i] = int16(float_to_bits(f[i] * inverse + kMagic) - 0x4b400000u);
-  ((float *)token.scales)[k / kStep] = most < 0x7f800000 ? scale : bits_to_float(0x7fc00000);
+  for (int i = 0; i < kStep; i++) to[i] = int16(rounded(f[i] * factor));
+  ((float *)token.scales)[k / kStep] = scale;
+}
+
+FK_INLINE void put_step(const Token<Int8Chunk> &token, int k, const float *f) {
+  Int8Chunk &chunk = ((Int8Chunk *)token.values)[k / kInt8Chunk];
+  const int at = k % kInt8Chunk;
+  float scale;
+  const float factor = integer_scale(f, 127, scale);
+  for (int i = 0; i < kStep; i++) chunk.values[at + i] = int8_t(rounded(f[i] * factor));
+  for (int half = 0; half < 2; half++) {
+    int32_t sum = 0;
+    for (int i = 0; i < 16; i++) sum += chunk.values[at + 16 * half + i];
+    chunk.scales[at / 16 + half] = scale;
+    chunk.sums[at / 16 + half] = scale * float(sum);
+  }
+}
+
+// Elements [k, k + kStep) of a row of n in some layout.
+inline void put_step(Rows rows, void *row, int n, int k, const float *f) {
+  switch (rows) {
+  case Rows::f32: return put_step(Token<float>(row, n), k, f);
+  case Rows::bf16: return put_step(Token<bf16>(row, n), k, f);
+  case Rows::int16: return put_step(Token<int16>(row, n), k, f);
+  case Rows::int8: return put_step(Token<Int8Chunk>(row, n), k, f);
+  }
 }
 
 // sums[t] += one step of a row · token t

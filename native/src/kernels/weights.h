@@ -8,6 +8,7 @@ namespace {
 constexpr int kRegisters = kStep / kLanes; // of 32 floats
 
 struct F32Weights {
+  static constexpr int block = 1;
   static constexpr int bytes = 4 * kStep; // of one step
   static FK_INLINE void load(const uint8_t *p, Floats (&w)[kRegisters]) {
     for (int i = 0; i < kRegisters; i++) w[i] = load_f32(p + 4 * kLanes * i);
@@ -15,6 +16,7 @@ struct F32Weights {
 };
 
 struct F16Weights {
+  static constexpr int block = 1;
   static constexpr int bytes = 2 * kStep;
   static FK_INLINE void load(const uint8_t *p, Floats (&w)[kRegisters]) {
     for (int i = 0; i < kRegisters; i++) w[i] = load_f16(p + 2 * kLanes * i);
@@ -22,6 +24,7 @@ struct F16Weights {
 };
 
 struct Bf16Weights {
+  static constexpr int block = 1;
   static constexpr int bytes = 2 * kStep;
   static FK_INLINE void load(const uint8_t *p, Floats (&w)[kRegisters]) {
     for (int i = 0; i < kRegisters; i++) w[i] = load_bf16(p + 2 * kLanes * i);
@@ -29,6 +32,7 @@ struct Bf16Weights {
 };
 
 struct Q8Weights {
+  static constexpr int block = 32;
   static constexpr int bytes = 34;
   static FK_INLINE float scale(const uint8_t *p) {
     uint16_t half;
@@ -82,8 +86,9 @@ template <class W, class E> FK_INLINE void convert_step(const uint8_t *p, E *to)
 template <class W, class E>
 constexpr bool kSame = sizeof(E) == 4 ? __is_same(W, F32Weights) : __is_same(W, Bf16Weights);
 
-// `elements` of a row from p on, then zeros up to `padded`, a multiple of kStep.
-template <class W, class E> inline void convert_weights(const uint8_t *p, int elements, int padded, E *to) {
+// As Arithmetic::convert, for weights W.
+template <class W, class E> inline void convert_steps(const uint8_t *p, int elements, int padded, void *to_elements) {
+  E *to = (E *)to_elements;
   const int whole = elements / kStep * kStep;
   for (int k = 0; k < whole; k += kStep, p += W::bytes) {
     if (kSame<W, E>)

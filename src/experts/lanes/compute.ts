@@ -1,5 +1,5 @@
 import type { Device } from '../../devices/device.js';
-import type { Graph } from '../../ggml/graph.js';
+import type { Graph } from '../../native/ggml/graph.js';
 import type { ActivationName } from '../activations.js';
 import type { Assignments } from '../assignments.js';
 import {
@@ -16,6 +16,8 @@ import type { Share } from '../policy.js';
 export class ExpertCompute {
   private readonly kept = new Map<string, Graph>();
   private used: Graph[] = [];
+  /** See Device. */
+  private moves = 0;
 
   constructor(
     readonly device: Device,
@@ -28,6 +30,7 @@ export class ExpertCompute {
    * @param place where its weight lies
    */
   forOne(key: string, expert: PlacedExpert, activation: ActivationName, place: number, range?: RowRange): void {
+    if (this.moves !== this.device.moves) this.freeKept();
     let graph = this.kept.get(key);
     if (!graph) {
       graph = this.device.graph(EXPERT_GRAPH_CAPACITY, (g) =>
@@ -36,6 +39,12 @@ export class ExpertCompute {
       this.kept.set(key, graph);
     }
     this.device.compute.computeAsync(graph);
+  }
+
+  private freeKept(): void {
+    for (const graph of this.kept.values()) graph.free();
+    this.kept.clear();
+    this.moves = this.device.moves;
   }
 
   /** Queues the expert for all tokens assigned to it. */
@@ -82,8 +91,9 @@ export class ExpertCompute {
     this.used = [];
   }
 
-  free(): void {
-    this.release();
-    for (const graph of this.kept.values()) graph.free();
+  /** All graphs of the device were freed. */
+  dropGraphs(): void {
+    this.used = [];
+    this.kept.clear();
   }
 }

@@ -22,9 +22,10 @@ export interface CpuExperts {
   start(call: CpuCall): void;
   /** Returns when every share is added to the output. */
   finish(): void;
+  /** Returns when nothing is computed any more, whatever becomes of the call. */
+  abandon(): void;
   /** Drops what was kept for an expert whose weights lie elsewhere from now on. */
   forget(layer: number, expert: number): void;
-  free(): void;
 }
 
 /** By ggml's kernels, in every type that ggml computes. */
@@ -52,11 +53,11 @@ export class GgmlExperts implements CpuExperts {
     }
   }
 
-  forget(layer: number, expert: number): void {
-    this.compute.forget(layer, expert);
+  abandon(): void {
+    this.call = undefined; // each graph was waited for
   }
 
-  free(): void {
-    this.compute.free();
+  forget(layer: number, expert: number): void {
+    this.compute.forget(layer, expert);
   }
 }

@@ -1,11 +1,11 @@
 import type { Device, HostMemory } from '../../devices/device.js';
-import type { Tensor } from '../../ggml/tensor.js';
+import type { Tensor } from '../../native/ggml/tensor.js';
 import type { LaneTimes } from '../adaptation.js';
 import { Assignments, type Routes } from '../assignments.js';
 import { buildForRows, EXPERT_GRAPH_CAPACITY } from '../expert.js';
 import type { HostExperts } from '../host-experts.js';
 import { RoutingInputs } from '../io.js';
-import type { LaneName, Share } from '../policy.js';
+import type { Division, LaneName, Share } from '../policy.js';
 import type { ResidentExperts } from '../resident-experts.js';
 import type { OnSpan, SpanLane } from '../spans.js';
 import type { ExpertsSpec } from '../spec.js';
@@ -41,9 +41,6 @@ export interface LanesParts {
   /** The host's memory that the accelerator copies from and to. */
   hostMemory: HostMemory;
 }
-
-/** A layer's shares, by the lane that runs them. */
-export type Division = Record<LaneName, readonly Share[]>;
 
 /** Milliseconds of a call's lanes, undefined where a lane was not waited for; all of them where it was timed. */
 export interface CallTimes {
@@ -90,7 +87,7 @@ export class Lanes {
     this.onAccelerator = new ExpertCompute(accelerator, { input, output: hidden, ...io(this.forAccelerator) });
     const output = this.sums?.host ?? hidden;
     if (pool)
-      this.onCpu = new NativeExperts(pool, host, layers, host.typeOf(0), hostInput, output, this.sums !== undefined);
+      this.onCpu = new NativeExperts(pool, host, layers, host.types, hostInput, output, this.sums !== undefined);
     else {
       this.cpuGraphs = new ExpertCompute(cpu, { input: hostInput, output, ...io(this.forCpu) });
       this.onCpu = new GgmlExperts(this.cpuGraphs, host, layers);
@@ -235,8 +232,7 @@ export class Lanes {
 
   /** Returns once the accelerator has nothing left to do. */
   wait(): void {
-    this.parts.accelerator.copies.synchronize();
-    this.parts.accelerator.compute.synchronize();
+    this.parts.accelerator.wait();
   }
 
   /** Drops what was kept for an expert whose weights lie elsewhere from now on. */
@@ -255,11 +251,18 @@ export class Lanes {
     return this.onCpu.kernels;
   }
 
-  free(): void {
-    this.onAccelerator.free();
-    this.onCpu.free();
-    this.sums?.free();
-    this.forCpu.free();
-    if (this.forAccelerator !== this.forCpu) this.forAccelerator.free();
+  /**
+   * After an error anywhere in a call: joins all lanes, and forgets what they have not added, what may be copied by half,
+   * and every graph.
+   * @throws FiddlerError where a device cannot be waited for
+   */
+  recover(): void {
+    this.onCpu.abandon();
+    this.wait();
+    for (const device of [this.parts.cpu, this.parts.accelerator]) device.dropGraphs();
+    this.onAccelerator.dropGraphs();
+    this.cpuGraphs?.dropGraphs();
+    this.sums?.drop();
+    this.stream?.forget();
   }
 }

@@ -1,34 +1,40 @@
 import {
+  EXPERT_TYPES,
   type ExpertLayer,
   ExpertList,
-  type ExpertPool,
   type ExpertType,
   encodeLayer,
   encodePlace,
-} from '../../ggml/experts.js';
-import { type Tensor, Type } from '../../ggml/tensor.js';
+} from '../../native/expert-arguments.js';
+import { type Tensor, Type, typeName } from '../../native/ggml/tensor.js';
+import type { ExpertPool } from '../../native/kernels.js';
 import { type ActivationName, CLAMPED_SWIGLU } from '../activations.js';
-import { biasLayout, type PlacedExpert } from '../expert.js';
+import { biasesAt, biasLayout, type PlacedExpert } from '../expert.js';
 import type { HostExperts } from '../host-experts.js';
-import type { ExpertsSpec } from '../spec.js';
+import type { ExpertsSpec, MatrixTypes } from '../spec.js';
 import type { CpuCall, CpuExperts } from './cpu.js';
 
-/** Types and activations that the native kernels compute, by our names for them. */
-const TYPES: Partial<Record<Type, ExpertType>> = {
-  [Type.F32]: 'F32',
-  [Type.F16]: 'F16',
-  [Type.BF16]: 'BF16',
-  [Type.Q8_0]: 'Q8_0',
-};
+/** A type's name where the native kernels compute it. */
+function nativeType(type: Type): ExpertType | undefined {
+  const name = typeName(type);
+  return name in EXPERT_TYPES ? (name as ExpertType) : undefined;
+}
+
+/** Activations that the native kernels compute, by our names for them. */
 const ACTIVATIONS: Partial<Record<ActivationName, Pick<ExpertLayer, 'activation' | 'alpha' | 'limit'>>> = {
   silu: { activation: 'silu' },
+  'gelu-tanh': { activation: 'gelu-tanh' },
   relu: { activation: 'relu' },
   'swiglu-clamped': { activation: 'swiglu-clamped', ...CLAMPED_SWIGLU },
 };
 
 /** Whether the native kernels compute experts of this kind; ggml's serve all others. */
-export function nativeComputes({ activation }: ExpertsSpec, type: Type): boolean {
-  return ACTIVATIONS[activation] !== undefined && TYPES[type] !== undefined;
+export function nativeComputes({ activation, scales }: ExpertsSpec, types: MatrixTypes): boolean {
+  return (
+    !scales &&
+    ACTIVATIONS[activation] !== undefined &&
+    Object.values(types).every((type) => nativeType(type) !== undefined)
+  );
 }
 
 /** The native kernels' threads. */
@@ -56,7 +62,7 @@ export class NativeExperts implements CpuExperts {
     { name, pool, spin }: NativePool,
     private readonly host: HostExperts,
     private readonly layers: readonly ExpertsSpec[],
-    type: Type,
+    types: readonly MatrixTypes[],
     input: Tensor,
     output: Tensor,
     readonly overwrites: boolean,
@@ -64,15 +70,18 @@ export class NativeExperts implements CpuExperts {
     this.kernels = name;
     this.pool = pool;
     if (spin) this.pool.begin();
-    this.encoded = layers.map(({ hidden, activation }) =>
-      encodeLayer({
+    this.encoded = layers.map(({ hidden, activation }, l) => {
+      const { gate, up, down } = types[l]!;
+      return encodeLayer({
         hidden,
-        type: TYPES[type]!,
+        gateType: gate === undefined ? undefined : nativeType(gate),
+        upType: nativeType(up)!,
+        downType: nativeType(down)!,
         ...ACTIVATIONS[activation]!,
-        fullF32: type === Type.F32,
+        fullF32: up === Type.F32,
         overwrite: this.overwrites,
-      }),
-    );
+      });
+    });
     this.places = layers.map(() => ({ first: [], later: [] }));
     this.list = new ExpertList(Math.max(...layers.map(({ count }) => count)));
     this.inputAddress = input.address;
@@ -100,22 +109,21 @@ export class NativeExperts implements CpuExperts {
     this.pool.wait();
   }
 
+  abandon(): void {
+    this.pool.wait();
+  }
+
   forget(layer: number, expert: number): void {
     const { first, later } = this.places[layer]!;
     first[expert] = undefined;
     later[expert] = undefined;
-  }
-
-  free(): void {
-    this.pool.end();
-    this.pool.close();
   }
 }
 
 function placeOf(spec: ExpertsSpec, { gate, up, down, biases }: PlacedExpert, downBias: boolean): Uint8Array {
   const before = biasLayout(spec);
   const bias = (name: 'gate' | 'up' | 'down') =>
-    biases && before[name] !== undefined ? biases.tensor.address + BigInt(before[name] * 4) : undefined;
+    biases && before[name] !== undefined ? biasesAt(biases).address + BigInt(before[name] * 4) : undefined;
   return encodePlace({
     gate: gate?.tensor.address ?? 0n,
     up: up.tensor.address,

@@ -1,24 +1,23 @@
 import type { Device } from '../../devices/device.js';
-import type { Event } from '../../ggml/backend.js';
-import { rowBytes, TensorContext, type Type } from '../../ggml/tensor.js';
-import { mapMatrices } from '../activations.js';
+import type { Event } from '../../native/ggml/backend.js';
+import { rowBytes } from '../../native/ggml/tensor.js';
+import { mapMatrices, matrixEntries } from '../activations.js';
 import type { PlacedExpert, RowRange } from '../expert.js';
-import { inSlab, SLAB_TENSORS, type Slab, slab, writeBiases, writeToSlab } from '../resident-experts.js';
-import type { ExpertsSpec } from '../spec.js';
-import { SlotCache } from './cache.js';
-
-/** While one slot is computed with, the next is filled. */
-export const STREAM_SLOTS = 2;
+import { sendBiases, sendExpert } from '../resident-experts.js';
+import type { ExpertsSpec, MatrixTypes } from '../spec.js';
+import { SlotMemory } from './slot-memory.js';
+import { type Found, StreamCache } from './stream-cache.js';
 
 /** An expert to be copied. */
 export interface StreamedExpert {
   /** Names the expert in the cache. */
   key: number;
+  layer: number;
   source: PlacedExpert;
   /** Only this part of it, which leaves nothing cached. */
   range?: RowRange;
   /** It is taken from the cache if it is there; else it is copied even so. */
-  cached?: boolean;
+  cached?: true;
 }
 
 /** What orders the use of one slot by the two streams. */
@@ -33,27 +32,22 @@ interface SlotEvents {
 
 /**
  * Room on the accelerator for experts, or parts of them, that are copied when they are needed, or ahead of that. Whole
- * ones stay until their slot is needed: a cache in which the least recently used expert is overwritten first.
+ * ones stay until their slot is needed: a cache of those used last ({@link StreamCache}).
  */
 export class StreamSlots {
-  private readonly context: TensorContext;
-  private readonly slab: Slab;
+  private readonly memory: SlotMemory;
   private readonly events: SlotEvents[];
-  private cache: SlotCache;
-  /** Slots of experts that were copied ahead and not needed yet. */
-  private readonly ahead = new Set<number>();
+  private readonly cache: StreamCache;
 
   /** @param count slots, at least {@link STREAM_SLOTS} */
   constructor(
     private readonly accelerator: Device,
-    private readonly spec: ExpertsSpec,
-    type: Type,
+    private readonly layers: readonly ExpertsSpec[],
+    types: readonly MatrixTypes[],
     readonly count: number,
   ) {
-    this.context = new TensorContext(SLAB_TENSORS);
-    this.slab = slab(this.context, spec, type, count);
-    accelerator.allocate(this.context, 'streaming slots');
-    this.cache = new SlotCache(count, STREAM_SLOTS);
+    this.memory = new SlotMemory(accelerator, layers, types, count);
+    this.cache = new StreamCache(count);
     this.events = Array.from({ length: count }, () => ({
       filled: accelerator.event(),
       emptied: accelerator.event(),
@@ -64,9 +58,16 @@ export class StreamSlots {
 
   /** Uses so many of the slots from now on, at least {@link STREAM_SLOTS}, and forgets what lies in them unless that is what it did. */
   resize(count: number): void {
-    if (count === this.cache.size) return;
-    this.ahead.clear();
-    this.cache = new SlotCache(Math.min(count, this.count), STREAM_SLOTS);
+    if (count !== this.cache.size) this.cache.forget(Math.min(count, this.count));
+  }
+
+  /** Forgets what lies in the slots; only once nothing is queued. */
+  forget(): void {
+    this.cache.forget();
+    for (const events of this.events) {
+      events.filling = false;
+      events.computing = false;
+    }
   }
 
   /** Slots in use. */
@@ -82,64 +83,47 @@ export class StreamSlots {
   /**
    * Queues `compute` with an expert, behind its copy into a slot unless the cache serves. The copy waits until the slot's
    * last expert was computed.
-   * @returns how it was there: copied now, found in the cache, or found there because it was copied ahead
    */
   run(
-    { key, source, range, cached }: StreamedExpert,
-    compute: (expert: PlacedExpert, slot: number) => void,
-  ): 'copied' | 'cached' | 'prefetched' {
-    const found = cached && !range ? this.cache.find(key) : undefined;
-    const slot = found ?? this.cache.take(range || this.cache.has(key) ? undefined : key)!;
-    const placed = found === undefined ? this.fill(slot, source, range) : inSlab(this.slab, slot);
-    this.use(slot, () => compute(placed, slot));
+    { key, layer, source, range, cached }: StreamedExpert,
+    compute: (expert: PlacedExpert, slot: string) => void,
+  ): Found {
+    const { slot, found } = this.cache.serve(key, { range, cached });
+    const placed = found === 'copied' ? this.fill(layer, slot, source, range) : this.memory.at(layer, slot);
+    this.use(slot, () => compute(placed, this.memory.name(layer, slot)));
     this.cache.release(slot);
-    if (found === undefined) return 'copied';
-    return this.ahead.delete(slot) ? 'prefetched' : 'cached';
+    return found;
   }
 
   /**
    * Queues the copy of an expert that may be needed next, as long as enough slots stay free for those that are needed now.
    * @returns whether anything is copied
    */
-  prefetch(key: number, source: PlacedExpert): boolean {
-    const found = this.cache.find(key);
-    if (found !== undefined) {
-      if (!this.ahead.has(found)) this.cache.release(found);
-      return false;
-    }
-    if (this.cache.free <= STREAM_SLOTS) return false;
-    const slot = this.cache.take(key)!;
-    this.fill(slot, source);
-    this.ahead.add(slot);
-    return true;
+  prefetch(key: number, layer: number, source: PlacedExpert): boolean {
+    return this.fillAhead(this.cache.guess(key), layer, source);
   }
 
   /** Queues the copy of an expert that the next layer needs. @returns whether anything is copied */
-  copyAhead(key: number, source: PlacedExpert): boolean {
-    const found = this.cache.find(key);
-    const slot = found ?? this.cache.take(key)!;
-    if (found === undefined) {
-      this.fill(slot, source);
-      this.ahead.add(slot);
-    }
-    this.cache.release(slot);
-    return found === undefined;
+  copyAhead(key: number, layer: number, source: PlacedExpert): boolean {
+    return this.fillAhead(this.cache.need(key), layer, source);
+  }
+
+  private fillAhead(slot: number | undefined, layer: number, source: PlacedExpert): boolean {
+    if (slot !== undefined) this.fill(layer, slot, source);
+    return slot !== undefined;
   }
 
   /** Gives up what was copied ahead and not needed: it stays in the cache. @returns how many experts that are */
   settle(): number {
-    const wasted = this.ahead.size;
-    for (const slot of this.ahead) this.cache.release(slot);
-    this.ahead.clear();
-    return wasted;
+    return this.cache.settle();
   }
 
-  private fill(slot: number, source: PlacedExpert, range?: RowRange): PlacedExpert {
+  private fill(layer: number, slot: number, source: PlacedExpert, range?: RowRange): PlacedExpert {
     const { copies, compute } = this.accelerator;
     const events = this.events[slot]!;
     if (events.computing) events.emptied?.wait(copies);
     events.computing = false;
-    const placed = range ? this.copyPart(source, slot, range) : this.copyWhole(source, slot);
+    const placed = range ? this.copyPart(layer, slot, source, range) : this.copyWhole(layer, slot, source);
     if (events.filled) events.filled.record(copies);
     else if (copies !== compute) copies.synchronize();
     events.filling = true;
@@ -157,37 +141,35 @@ export class StreamSlots {
     events.computing = true;
   }
 
-  private copyWhole(source: PlacedExpert, slot: number): PlacedExpert {
-    writeToSlab(this.accelerator.copies, source, this.slab, slot);
-    return inSlab(this.slab, slot);
+  private copyWhole(layer: number, slot: number, source: PlacedExpert): PlacedExpert {
+    const { copies } = this.accelerator;
+    const target = this.memory.at(layer, slot);
+    sendExpert(copies, source, target);
+    for (const [name] of matrixEntries(target)) this.memory.clearBehind(copies, name, slot, source[name]!.tensor.bytes);
+    return target;
   }
 
   /** Rows of the inner matrices lie together; the columns of down are gathered, so that what arrives is packed. */
-  private copyPart(source: PlacedExpert, slot: number, { from, to }: RowRange): PlacedExpert {
+  private copyPart(layer: number, slot: number, source: PlacedExpert, { from, to }: RowRange): PlacedExpert {
     const { copies } = this.accelerator;
-    const { hidden } = this.spec;
+    const { hidden } = this.layers[layer]!;
     const rows = to - from;
-    const parts = mapMatrices(this.slab, (target, name) => {
+    const target = this.memory.at(layer, slot);
+    const parts = mapMatrices(target, (place, name) => {
+      const { tensor, index = 0 } = place;
       const { address, strides, type } = source[name]!.tensor;
-      const offset = slot * target.strides[2];
+      const offset = index * tensor.strides[2];
       if (name === 'down') {
         const start = address + BigInt(rowBytes(type, from));
-        copies.writeRows(target, start, offset, rowBytes(type, rows), hidden, strides[1]);
-        return { tensor: target, index: slot, packed: [rows, hidden] as const };
+        copies.writeRows(tensor, start, offset, rowBytes(type, rows), hidden, strides[1]);
+        this.memory.clearBehind(copies, name, slot, hidden * rowBytes(type, rows));
+        return { ...place, packed: [rows, hidden] as const };
       }
-      copies.write(target, address + BigInt(from * strides[1]), offset, rows * strides[1]);
-      return { tensor: target, index: slot, packed: [hidden, rows] as const };
+      copies.write(tensor, address + BigInt(from * strides[1]), offset, rows * strides[1]);
+      this.memory.clearBehind(copies, name, slot, rows * strides[1]);
+      return { ...place, packed: [hidden, rows] as const };
     });
-    writeBiases(copies, source, this.slab, slot);
-    const { biases } = inSlab(this.slab, slot);
-    return { ...parts, biases, part: { from, to } };
-  }
-
-  free(): void {
-    for (const { filled, emptied } of this.events) {
-      filled?.free();
-      emptied?.free();
-    }
-    this.context.free();
+    sendBiases(copies, source, target);
+    return { ...parts, biases: target.biases, part: { from, to } };
   }
 }

@@ -5,7 +5,8 @@ import type { ExpertsSpec } from '../spec.js';
 import type { Statistics } from '../statistics.js';
 import { copiedAhead, surelyNeeded } from './ahead.js';
 import type { ExpertCompute } from './compute.js';
-import { STREAM_SLOTS, type StreamSlots } from './slots.js';
+import type { StreamSlots } from './slots.js';
+import { STREAM_SLOTS } from './stream-cache.js';
 
 export interface StreamParts {
   layers: readonly ExpertsSpec[];
@@ -60,6 +61,12 @@ export class StreamLane {
     return Math.max(0, this.linkFree - performance.now());
   }
 
+  /** Forgets what was copied; only once nothing is queued. */
+  forget(): void {
+    this.parts.slots.forget();
+    this.linkFree = 0;
+  }
+
   /** The whole expert lies in a slot, or is on its way there. */
   has(layer: number, expert: number): boolean {
     return this.parts.slots.has(this.key(layer, expert));
@@ -85,7 +92,7 @@ export class StreamLane {
   ): void {
     const { host, slots, layers, compute, firstPlace, assignments, statistics } = this.parts;
     const { activation } = layers[layer]!;
-    const streamed = { key: this.key(layer, expert), source: host.expert(layer, expert), range, cached };
+    const streamed = { key: this.key(layer, expert), layer, source: host.expert(layer, expert), range, cached };
     const found = slots.run(streamed, (placed, slot) => {
       onCopied();
       const rows = range ? `${range.from}-${range.to}` : 'all';
@@ -107,7 +114,7 @@ export class StreamLane {
     const { host, slots, isResident, statistics } = this.parts;
     for (const expert of experts) {
       if (expert < 0 || isResident(layer, expert)) continue;
-      const copied = slots.prefetch(this.key(layer, expert), host.expert(layer, expert));
+      const copied = slots.prefetch(this.key(layer, expert), layer, host.expert(layer, expert));
       if (copied) statistics.add('streamed', 0, host.expertBytes(layer));
     }
   }
@@ -124,7 +131,9 @@ export class StreamLane {
     const missing = (expert: number) => !isResident(layer + 1, expert);
     const needed = surelyNeeded(next, tokens, statistics.popularity[layer + 1], missing);
     const wanted = copiedAhead(needed, streamed.filter(({ range }) => !range).length, slots.size);
-    const copied = wanted.filter((e) => slots.copyAhead(this.key(layer + 1, e), host.expert(layer + 1, e))).length;
+    const copied = wanted.filter((e) =>
+      slots.copyAhead(this.key(layer + 1, e), layer + 1, host.expert(layer + 1, e)),
+    ).length;
     if (copied === 0) return;
     statistics.add('streamed', 0, copied * host.expertBytes(layer + 1));
     this.linkFree = performance.now() + copied * copy;

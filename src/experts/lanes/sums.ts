@@ -1,6 +1,6 @@
 import { type Device, floats, type HostMemory, HostTensors } from '../../devices/device.js';
-import type { Graph } from '../../ggml/graph.js';
-import { type Tensor, TensorContext, Type } from '../../ggml/tensor.js';
+import type { Graph } from '../../native/ggml/graph.js';
+import { type Tensor, TensorContext, Type } from '../../native/ggml/tensor.js';
 
 /**
  * What the CPU lane computes for an accelerator: summed in the host's memory, then copied there, where the next layer's
@@ -16,6 +16,8 @@ export class CpuSums {
   private readonly context = new TensorContext(1);
   private readonly arrived: Tensor;
   private forOne?: Graph;
+  /** See Device. */
+  private moves = 0;
   private forRows?: Graph;
 
   constructor(
@@ -59,16 +61,21 @@ export class CpuSums {
       this.accelerator.graph(8, (g) =>
         g.compute(g.addTo(g.rows(this.hidden, 0, tokens), g.rows(this.arrived, 0, tokens))),
       );
+    if (this.moves !== this.accelerator.moves) {
+      this.forOne?.free();
+      this.forOne = undefined;
+      this.moves = this.accelerator.moves;
+    }
     if (tokens === 1) return (this.forOne ??= build());
     this.forRows?.free();
     this.forRows = build();
     return this.forRows;
   }
 
-  free(): void {
-    this.forOne?.free();
-    this.forRows?.free();
-    this.memory.free();
-    this.context.free();
+  /** What was sent is not added any more, and all graphs of the accelerator were freed. */
+  drop(): void {
+    this.waiting = 0;
+    this.forOne = undefined;
+    this.forRows = undefined;
   }
 }

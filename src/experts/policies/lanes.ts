@@ -1,14 +1,5 @@
-import {
-  type Costs,
-  cheaperLane,
-  type Demand,
-  LANES,
-  type LaneName,
-  type Policy,
-  partOf,
-  type Share,
-  whole,
-} from '../policy.js';
+import { makespan } from '../costs.js';
+import { type Costs, cheaperLane, type Demand, type Policy, type Share, whole } from '../policy.js';
 
 /** An expert is divided at multiples of this many inner rows, and of 1/32 of them, so that few shapes of graphs occur. */
 const CUT_ROWS = 64;
@@ -24,7 +15,7 @@ export const lanesPolicy: Policy = {
   summary: 'all lanes at once: missing experts divided between CPU and stream so that both end together',
   streams: true,
   byCost: true,
-  decide(demand, costs, width) {
+  decide(demand, costs, width, together = 1) {
     const resident: Share[] = [];
     const missing: Demand[] = [];
     for (const d of demand) {
@@ -33,16 +24,22 @@ export const lanesPolicy: Policy = {
     }
     if (missing.length === 0) return resident;
     missing.sort((a, b) => Number(a.cached) - Number(b.cached) || a.tokens - b.tokens);
-    return [...resident, ...divide(missing, resident, costs, width)];
+    return [...resident, ...divide(missing, resident, costs, width, together)];
   },
 };
 
 /** The best of: all on the CPU, all streamed, or divided. `missing` is ordered by what is streamed last. */
-function divide(missing: readonly Demand[], resident: readonly Share[], costs: Costs, width: number): Share[] {
+function divide(
+  missing: readonly Demand[],
+  resident: readonly Share[],
+  costs: Costs,
+  width: number,
+  together: number,
+): Share[] {
   if (!costs.overlap) return inTurn(missing, costs);
   const onCpu = missing.map((d) => whole(d, 'cpu'));
   const streamed = missing.map((d) => whole(d, 'streamed'));
-  const plans = [onCpu, streamed, balanced(missing, costs, width)];
+  const plans = [onCpu, streamed, balanced(missing, costs, width, together)];
   const times = plans.map((plan) => makespan([...resident, ...plan], costs, width));
   return plans[times.indexOf(Math.min(...times))]!;
 }
@@ -64,35 +61,7 @@ function inTurn(missing: readonly Demand[], costs: Costs): Share[] {
   return missing.map((d) => whole(d, cpu <= streamed ? 'cpu' : 'streamed'));
 }
 
-/** What each lane of a plan takes by itself, under the cost model: milliseconds. */
-export function laneTimes(plan: readonly Share[], costs: Costs, width: number): Record<LaneName | 'copies', number> {
-  const times = { resident: 0, streamed: 0, cpu: 0, copies: 0 };
-  const used = { resident: false, streamed: false, cpu: false };
-  for (const share of plan) {
-    const { lane, tokens } = share;
-    const part = partOf(share, width);
-    used[lane] = true;
-    times[lane] += part * (lane === 'cpu' ? costs.cpu(tokens) : costs.accelerator(tokens));
-    if (lane === 'streamed' && !share.cached) times.copies += part * costs.copy;
-  }
-  for (const lane of LANES) if (used[lane]) times[lane] += costs.calls[lane];
-  return times;
-}
-
-/** Milliseconds until the last expert of a plan is computed, under the cost model. */
-export function makespan(plan: readonly Share[], costs: Costs, width: number): number {
-  const { cpu, copies, streamed, resident } = laneTimes(plan, costs, width);
-  if (!costs.overlap) return cpu + copies + streamed + resident;
-  const both = cpu > 0 && copies > 0;
-  const { contention, calls } = costs;
-  const accelerator = Math.max(
-    copies * (both ? contention.copy : 1) + (copies > 0 ? calls.streamed : 0),
-    streamed + resident,
-  );
-  return Math.max(cpu * (both ? contention.cpu : 1), accelerator);
-}
-
-function balanced(missing: readonly Demand[], costs: Costs, width: number): Share[] {
+function balanced(missing: readonly Demand[], costs: Costs, width: number, together: number): Share[] {
   const cpu = missing.map((d) => costs.cpu(d.tokens) * costs.contention.cpu);
   const copy = costs.copy * costs.contention.copy;
   const stream = missing.map((d) => Math.max(d.cached ? 0 : copy, costs.accelerator(d.tokens)));
@@ -108,13 +77,14 @@ function balanced(missing: readonly Demand[], costs: Costs, width: number): Shar
   const shares = missing.map((d, i) => whole(d, i < at ? 'cpu' : 'streamed'));
   if (at === missing.length || missing[at]!.cached) return shares;
   const fraction = Math.min(1, Math.max(0, (after - before) / (cpu[at]! + stream[at]!)));
-  shares.splice(at, 1, ...cut(missing[at]!, fraction, width));
+  shares.splice(at, 1, ...cut(missing[at]!, fraction, width, together));
   return shares;
 }
 
 /** The CPU takes the first `fraction` of the rows. */
-function cut(demand: Demand, fraction: number, width: number): Share[] {
-  const unit = Math.max(CUT_ROWS, Math.round(width / CUTS / CUT_ROWS) * CUT_ROWS);
+function cut(demand: Demand, fraction: number, width: number, together: number): Share[] {
+  const least = Math.max(CUT_ROWS, together);
+  const unit = Math.max(least, Math.round(width / CUTS / least) * least);
   const rows = Math.min(width, Math.max(0, Math.round((fraction * width) / unit) * unit));
   if (rows === 0) return [whole(demand, 'streamed')];
   if (rows >= width) return [whole(demand, 'cpu')];

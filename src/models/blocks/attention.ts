@@ -1,10 +1,10 @@
-import type { Graph } from '../../ggml/graph.js';
-import { type Tensor, Type } from '../../ggml/tensor.js';
+import type { Graph } from '../../native/ggml/graph.js';
+import { type Tensor, Type } from '../../native/ggml/tensor.js';
 import { refuseUnless } from '../config.js';
-import type { AttentionBlock, Block, Step } from '../model.js';
+import type { AttentionBlock, Block, Step, StepGroup } from '../model.js';
 import type { CacheRows, Declarations } from '../parameters.js';
 import { linear, scaled } from './linear.js';
-import { rmsNorm } from './norm.js';
+import { rmsNorm, zeroCentredNorm } from './norm.js';
 import type { RotaryBlock } from './rotary.js';
 
 export interface GroupedQueryOptions {
@@ -13,22 +13,54 @@ export interface GroupedQueryOptions {
   /** Key and value heads; each serves heads / kvHeads query heads (arXiv 2305.13245). */
   kvHeads: number;
   headSize: number;
-  rotate: RotaryBlock;
+  /** Size of a head's value, `headSize` by default. */
+  valueSize?: number;
+  /** Undefined where attention knows no positions. */
+  rotate?: RotaryBlock;
   /** Query, key and value projections have biases; so has the output's. */
   bias?: boolean;
   outputBias?: boolean;
-  /** RMS normalisation of queries and keys before they are rotated: each head by itself, or all of a token at once. */
-  norm?: { over: 'head' | 'width'; epsilon: number };
+  /** Name behind `${prefix}.` of the output's projection, `o_proj` by default. */
+  output?: string;
+  /** RMS normalisation of queries and keys. */
+  norm?: HeadNorm;
+  /** Values are RMS-normalised, each head by itself and without a weight. */
+  valueNorm?: { epsilon: number };
+  /** Values are what keys are projected to. */
+  valuesAreKeys?: boolean;
   /** Queries, keys and values are limited to ± this. */
   clip?: number;
   /** Factor of the scores, 1/√headSize by default. */
   scale?: number;
-  /** Factor of the result, 1 by default. */
+  /** Factors of values and of the result, 1 by default. */
+  valueScale?: number;
   outputScale?: number;
+  /** What the heads' results are multiplied by before they are projected. */
+  outputGate?: OutputGate;
   /** Tokens look at most this far back, themselves included. */
   window?: number;
-  /** A logit a head, `${prefix}.sinks` [heads], joins each softmax and attends to nothing. */
-  sinks?: boolean;
+  /** Name behind `${prefix}.` of a logit a head [heads], which joins each softmax and attends to nothing. */
+  sinks?: string;
+}
+
+export interface HeadNorm {
+  /** Each head by itself, or all of a token at once. */
+  over: 'head' | 'width';
+  epsilon: number;
+  /** Heads are normalised behind their rotation. */
+  rotated?: boolean;
+  /** Weights are stored less 1. */
+  zeroCentred?: boolean;
+  /** What the norms are called behind `${prefix}.`: `q_norm` and `k_norm` by default. */
+  names?: { q: string; k: string };
+}
+
+/** f(linear(x)), a factor for each head or each of its elements; x is what queries are projected from. */
+export interface OutputGate {
+  /** Undefined where `q_proj` gives it of each head, for each element, behind its query. */
+  name?: string;
+  per: 'head' | 'element';
+  by: 'sigmoid' | 'softplus';
 }
 
 /**
@@ -41,91 +73,154 @@ export function groupedQueryAttention(
   prefix: string,
   options: GroupedQueryOptions,
 ): AttentionBlock {
-  const { hidden, heads, kvHeads, headSize, rotate, bias, window } = options;
+  const { hidden, heads, kvHeads, headSize, valueSize = headSize, window = 0 } = options;
   refuseUnless(heads % kvHeads === 0, 'num_key_value_heads', `is ${kvHeads}, which does not divide ${heads} heads`);
-  const query = projection(declare, prefix, 'q', heads, options);
+  const gated = options.outputGate && options.outputGate.name === undefined;
+  const both = gated ? linear(declare, `${prefix}.q_proj`, 2 * heads * headSize, hidden, options.bias) : undefined;
+  const query = projection(declare, prefix, 'q', heads, options, both && queryPart);
   const key = projection(declare, prefix, 'k', kvHeads, options);
-  const value = clipped(linear(declare, `${prefix}.v_proj`, kvHeads * headSize, hidden, bias), options.clip);
+  const value = values(declare, prefix, options);
+  const gate = options.outputGate && outputGate(declare, prefix, options.outputGate, options);
   const output = scaled(
-    linear(declare, `${prefix}.o_proj`, hidden, heads * headSize, options.outputBias),
+    linear(declare, `${prefix}.${options.output ?? 'o_proj'}`, hidden, heads * valueSize, options.outputBias),
     options.outputScale ?? 1,
   );
-  const sinks = options.sinks ? declare.vector(`${prefix}.sinks`, heads) : undefined;
-  const keys = declare.cache(kvHeads * headSize);
-  const values = declare.cache(kvHeads * headSize);
-  declare.windows.add(window ?? 0);
+  const sinks = options.sinks ? declare.vector(`${prefix}.${options.sinks}`, heads) : undefined;
+  const keys = declare.cache(kvHeads * headSize, window);
+  const cachedValues = declare.cache(kvHeads * valueSize, window);
+  declare.windows.add(window);
 
   return (g, x, step) => {
-    const q = rotate(g, query(g, x), step);
-    const k = g.reshape(rotate(g, key(g, x), step), kvHeads * headSize, step.tokens);
-    const past = {
-      k: remember(g, keys, k, step, headSize),
-      v: remember(g, values, value(g, x), step, headSize),
-    };
+    const read = both ? g.reshape(both(g, x), 2 * headSize, heads, step.tokens) : x;
+    const q = query(g, read, step);
+    const k = g.reshape(key(g, x, step), kvHeads * headSize, step.tokens);
+    const v = value(g, x);
     const scale = options.scale ?? headSize ** -0.5;
-    return output(g, attend(g, q, past.k, past.v, step, { mask: step.mask(window), scale, sinks: sinks?.tensor }));
+    const mixed = attend(g, q, step, (group) => ({
+      k: remember(g, keys, k, group, headSize),
+      v: remember(g, cachedValues, v, group, valueSize),
+      mask: group.mask(window),
+      scale,
+      sinks: sinks?.tensor,
+    }));
+    return output(g, gate ? gate(g, mixed, read) : mixed);
   };
 }
 
-/** Queries or keys as they are rotated: x [hidden, n] → [headSize, heads, n]. */
+/** x [hidden, n] → [valueSize · kvHeads, n]. */
+function values(declare: Declarations, prefix: string, options: GroupedQueryOptions): Block {
+  const { hidden, kvHeads, headSize, valueSize = headSize, bias, clip, valueScale = 1, valueNorm } = options;
+  const name = `${prefix}.${options.valuesAreKeys ? 'k' : 'v'}_proj`;
+  const project = scaled(clipped(linear(declare, name, kvHeads * valueSize, hidden, bias), clip), valueScale);
+  if (!valueNorm) return project;
+  return (g, x) => {
+    const heads = g.reshape(project(g, x), valueSize, kvHeads, x.ne[1]);
+    return g.reshape(g.rmsNorm(heads, undefined, valueNorm.epsilon), valueSize * kvHeads, x.ne[1]);
+  };
+}
+
+/** Queries or keys as heads use them: x [hidden, n] → [headSize, heads, n]. */
 function projection(
   declare: Declarations,
   prefix: string,
   name: 'q' | 'k',
   heads: number,
-  { hidden, headSize, bias, norm, clip }: GroupedQueryOptions,
-): Block {
-  const project = linear(declare, `${prefix}.${name}_proj`, heads * headSize, hidden, bias);
+  { hidden, headSize, bias, norm, clip, rotate = (_, x) => x }: GroupedQueryOptions,
+  project = linear(declare, `${prefix}.${name}_proj`, heads * headSize, hidden, bias),
+): (g: Graph, x: Tensor, step: Step) => Tensor {
   const split: Block = (g, x) => g.reshape(x, headSize, heads, x.ne[1]);
-  if (!norm) return (g, x) => split(g, clipped(project, clip)(g, x));
-  const normed = `${prefix}.${name}_norm`;
-  if (norm.over === 'head') {
-    const normalise = rmsNorm(declare, normed, headSize, norm.epsilon);
-    return (g, x) => clipped(normalise, clip)(g, split(g, project(g, x)));
-  }
-  const normalise = rmsNorm(declare, normed, heads * headSize, norm.epsilon);
-  return (g, x) => split(g, clipped(normalise, clip)(g, project(g, x)));
+  if (!norm) return (g, x, step) => rotate(g, split(g, clipped(project, clip)(g, x)), step);
+  const size = norm.over === 'head' ? headSize : heads * headSize;
+  const normalise = clipped(
+    (norm.zeroCentred ? zeroCentredNorm : rmsNorm)(
+      declare,
+      `${prefix}.${norm.names?.[name] ?? `${name}_norm`}`,
+      size,
+      norm.epsilon,
+    ),
+    clip,
+  );
+  if (norm.rotated) return (g, x, step) => normalise(g, rotate(g, split(g, project(g, x)), step));
+  if (norm.over === 'head') return (g, x, step) => rotate(g, normalise(g, split(g, project(g, x))), step);
+  return (g, x, step) => rotate(g, split(g, normalise(g, project(g, x))), step);
+}
+
+/** Of [2 · headSize, heads, n] the first half of each head, and the second: [headSize · heads, n]. */
+const queryPart: Block = (g, x) => halves(g, x, 0);
+const gatePart: Block = (g, x) => halves(g, x, 1);
+
+function halves(g: Graph, x: Tensor, which: 0 | 1): Tensor {
+  const [size, heads, n] = [x.ne[0] / 2, x.ne[1], x.ne[2]];
+  return g.reshape(g.contiguous(g.columns(x, which * size, size)), size * heads, n);
+}
+
+/** Multiplies the heads' results [valueSize · heads, n] by what the gate makes of x [hidden, n]. */
+function outputGate(
+  declare: Declarations,
+  prefix: string,
+  { name, per, by }: OutputGate,
+  { hidden, heads, headSize, valueSize = headSize }: GroupedQueryOptions,
+): (g: Graph, mixed: Tensor, x: Tensor) => Tensor {
+  const width = per === 'head' ? 1 : valueSize;
+  const project = name === undefined ? gatePart : linear(declare, `${prefix}.${name}`, heads * width, hidden);
+  return (g, mixed, x) => {
+    const n = mixed.ne[1];
+    const factors = g.reshape(g[by](project(g, x)), width, heads, n);
+    return g.reshape(g.multiply(g.reshape(mixed, valueSize, heads, n), factors), valueSize * heads, n);
+  };
 }
 
 function clipped(block: Block, limit?: number): Block {
   return limit === undefined ? block : (g, x) => g.clamp(block(g, x), -limit, limit);
 }
 
-/** Writes rows [width, n] into the cache and gives the part that attention reads: [headSize, cacheRows, heads]. */
-export function remember(g: Graph, cache: CacheRows, rows: Tensor, step: Step, headSize: number): Tensor {
-  return byHeads(g, g.setRows(cache.tensor, rows, step.positions), step.cacheRows, headSize);
+/** Writes a group's rows of [width, n] into the cache and gives what its attention reads: [headSize, rows read, heads, sequences]. */
+export function remember(g: Graph, cache: CacheRows, rows: Tensor, group: StepGroup, headSize: number): Tensor {
+  const written = g.setRows(group.partOf(cache), group.rowsOf(rows), group.writtenOf(cache));
+  const { from, count } = group.readOf(cache);
+  return byHeads(g, written, count, headSize, from);
 }
 
-/** The first `rows` of a [width, …] as its heads have them: [headSize, rows, heads]. */
-export function byHeads(g: Graph, a: Tensor, rows: number, headSize: number): Tensor {
-  const [width, heads] = [a.ne[0], a.ne[0] / headSize];
-  const [element, row] = [a.strides[0], a.strides[1]];
-  return g.view(a, [headSize, rows, heads, 1], 0, [element, row, headSize * element, row * width]);
+/** Some rows of a [width, …, sequences] as its heads have them: [headSize, rows, heads, sequences]. */
+export function byHeads(g: Graph, a: Tensor, rows: number, headSize: number, from = 0): Tensor {
+  const [width, , sequences] = a.ne;
+  const [element, row, sequence] = a.strides;
+  const sizes = [headSize, rows, width / headSize, sequences] as const;
+  return g.view(a, [...sizes], from * row, [element, row, headSize * element, sequence]);
 }
 
-export interface Scores {
-  /** [rows, n], or of each head its own: [rows, n, heads]. */
+/** What a group's tokens attend to. */
+export interface Attended {
+  /** [headSize, rows, kvHeads, sequences]. */
+  k: Tensor;
+  /** [vSize, rows, kvHeads, sequences]. */
+  v: Tensor;
+  /** [rows, tokens, 1, sequences], or of each head its own: [rows, tokens, heads, sequences]. */
   mask: Tensor;
   scale: number;
   /** A column [heads] that joins each softmax. */
   sinks?: Tensor;
 }
 
-/**
- * softmax(q·kᵀ · scale + mask)·v: q [headSize, heads, n], k [headSize, rows, kvHeads], v [vSize, rows, kvHeads]
- * → [vSize · heads, n]; in one operation where the device has it for such a mask.
- */
-export function attend(g: Graph, q: Tensor, k: Tensor, v: Tensor, step: Step, { mask, scale, sinks }: Scores): Tensor {
-  const width = v.ne[0] * q.ne[1];
+/** softmax(q·kᵀ · scale + mask)·v, each group by itself: q [headSize, heads, n] → [vSize · heads, n]. */
+export function attend(g: Graph, q: Tensor, step: Step, seenBy: (group: StepGroup) => Attended): Tensor {
+  const mixed = step.groups.map((group) => attendTo(g, group.headsOf(q), seenBy(group), step));
+  return g.concatAll(mixed, 1);
+}
+
+/** q [headSize, heads, tokens, sequences] → [vSize · heads, tokens · sequences]; in one operation where the device has it for such a mask. */
+function attendTo(g: Graph, q: Tensor, { k, v, mask, scale, sinks }: Attended, step: Step): Tensor {
+  const [, heads, tokens, sequences] = q.ne;
+  const width = v.ne[0] * heads;
   const byHead = g.permute(q, [0, 2, 1, 3]);
   if (mask.type === Type.F16) {
     const flash = g.flashAttention(byHead, k, v, mask, scale, sinks);
-    if (step.supports(flash)) return g.reshape(flash, width, step.tokens);
+    if (step.supports(flash)) return g.reshape(flash, width, tokens * sequences);
   }
   // In order, because Vulkan rounds what is not to float16 before it multiplies.
   const keys = k.type === Type.F32 ? g.contiguous(k) : k;
   const weights = g.softMax(g.matmul(keys, g.contiguous(byHead)), mask, scale, sinks);
   const transposed = g.contiguous(g.permute(v, [1, 0, 2, 3]));
   const mixed = g.permute(g.matmul(transposed, weights), [0, 2, 1, 3]);
-  return g.reshape(g.contiguous(mixed), width, step.tokens);
+  return g.reshape(g.contiguous(mixed), width, tokens * sequences);
 }

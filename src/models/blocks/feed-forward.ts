@@ -1,16 +1,33 @@
 import type { Block } from '../model.js';
 import type { Declarations } from '../parameters.js';
-import { linear } from './linear.js';
+import { linear, rowsOfGroups } from './linear.js';
 
 /**
- * down(silu(gate(x)) · up(x)) (SwiGLU, arXiv 2002.05202), for every token: a dense layer's, or shared experts.
- * Projections are named `${prefix}.{gate,up,down}_proj`.
+ * down(act(gate(x)) · up(x)) (SwiGLU and its like, arXiv 2002.05202), for every token: a dense layer's, or shared experts.
+ * Projections are named `${prefix}.{gate,up,down}_proj` where not otherwise.
  */
-export function gatedFeedForward(declare: Declarations, prefix: string, hidden: number, width: number): Block {
-  const gate = linear(declare, `${prefix}.gate_proj`, width, hidden);
-  const up = linear(declare, `${prefix}.up_proj`, width, hidden);
-  const down = linear(declare, `${prefix}.down_proj`, hidden, width);
-  return (g, x) => down(g, g.swiglu(gate(g, x), up(g, x)));
+export function gatedFeedForward(
+  declare: Declarations,
+  prefix: string,
+  hidden: number,
+  width: number,
+  gated: 'swiglu' | 'geglu' = 'swiglu',
+  names: readonly [gate: string, up: string, down: string] = ['gate_proj', 'up_proj', 'down_proj'],
+): Block {
+  const gate = linear(declare, `${prefix}.${names[0]}`, width, hidden);
+  const up = linear(declare, `${prefix}.${names[1]}`, width, hidden);
+  const down = linear(declare, `${prefix}.${names[2]}`, hidden, width);
+  return (g, x) => down(g, g[gated](gate(g, x), up(g, x)));
+}
+
+/** As `gatedFeedForward`, with the rows [gate; up] in `${prefix}.input_linear`, and down in `${prefix}.output_linear`. */
+export function fusedGatedFeedForward(declare: Declarations, prefix: string, hidden: number, width: number): Block {
+  const [gate, up] = ['gate_proj', 'up_proj'].map((alone, i) => {
+    const rows = { count: 1, from: i * width, rows: width };
+    return rowsOfGroups(declare, `${prefix}.input_linear`, 2 * width, hidden, rows, `${prefix}.${alone}`);
+  });
+  const down = linear(declare, `${prefix}.output_linear`, hidden, width);
+  return (g, x) => down(g, g.swiglu(gate!(g, x), up!(g, x)));
 }
 
 /**

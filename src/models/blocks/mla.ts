@@ -1,5 +1,5 @@
-import type { Graph } from '../../ggml/graph.js';
-import type { Tensor } from '../../ggml/tensor.js';
+import type { Graph } from '../../native/ggml/graph.js';
+import type { Tensor } from '../../native/ggml/tensor.js';
 import type { AttentionBlock, Block } from '../model.js';
 import type { Declarations } from '../parameters.js';
 import { attend, remember } from './attention.js';
@@ -20,6 +20,8 @@ export interface LatentAttentionOptions {
   /** Size of a head's value. */
   valueSize: number;
   rotate: RotaryBlock;
+  /** What queries are multiplied by for their positions, 1 where undefined. */
+  grow?: RotaryBlock;
   /** Factor of the scores. */
   scale: number;
   /** The projections from and to hidden states have biases, but for that of queries without a latent. */
@@ -39,33 +41,32 @@ export function latentAttention(
   prefix: string,
   options: LatentAttentionOptions,
 ): AttentionBlock {
-  const { hidden, heads, rank, unrotated, rotated, valueSize, rotate, bias } = options;
+  const { hidden, heads, rank, unrotated, rotated, valueSize, rotate, bias, grow = (_, x) => x } = options;
   const query = queries(declare, prefix, options);
   const compress = linear(declare, `${prefix}.kv_a_proj_with_mqa`, rank + rotated, hidden, bias);
   const normalise = rmsNorm(declare, `${prefix}.kv_a_layernorm`, rank, LATENT_EPSILON);
-  const expand = (part: { from: number; rows: number; transposed: boolean }) =>
+  const expand = (part: { from: number; rows: number; transposed: boolean; alone: string }) =>
     declare.rowGroups(`${prefix}.kv_b_proj.weight`, heads * (unrotated + valueSize), rank, { count: heads, ...part });
-  const toKeys = expand({ from: 0, rows: unrotated, transposed: true });
-  const toValues = expand({ from: unrotated, rows: valueSize, transposed: false });
+  const toKeys = expand({ from: 0, rows: unrotated, transposed: true, alone: `${prefix}.k_b_proj.weight` });
+  const toValues = expand({ from: unrotated, rows: valueSize, transposed: false, alone: `${prefix}.v_b_proj.weight` });
   const output = linear(declare, `${prefix}.o_proj`, hidden, heads * valueSize, bias);
   const latents = declare.cache(rank + rotated);
   declare.windows.add(0);
 
   return (g, x, step) => {
     const n = step.tokens;
-    const q = g.reshape(query(g, x), unrotated + rotated, heads, n);
-    const inLatents = perHead(g, toKeys.tensor, columns(g, q, 0, unrotated));
-    const turned = rotate(g, columns(g, q, unrotated, rotated), step);
+    const q = grow(g, g.reshape(query(g, x), unrotated + rotated, heads, n), step);
+    const inLatents = perHead(g, toKeys.tensor, g.columns(q, 0, unrotated));
+    const turned = rotate(g, g.columns(q, unrotated, rotated), step);
 
     const compressed = g.reshape(compress(g, x), rank + rotated, 1, n);
-    const latent = normalise(g, columns(g, compressed, 0, rank));
-    const row = g.concat(latent, rotate(g, columns(g, compressed, rank, rotated), step), 0);
-    const keys = remember(g, latents, g.reshape(row, rank + rotated, n), step, rank + rotated);
-    const values = columns(g, keys, 0, rank);
+    const latent = normalise(g, g.columns(compressed, 0, rank));
+    const row = g.concat(latent, rotate(g, g.columns(compressed, rank, rotated), step), 0);
+    const rows = g.reshape(row, rank + rotated, n);
 
-    const mixed = attend(g, g.concat(inLatents, turned, 0), keys, values, step, {
-      mask: step.mask(),
-      scale: options.scale,
+    const mixed = attend(g, g.concat(inLatents, turned, 0), step, (group) => {
+      const keys = remember(g, latents, rows, group, rank + rotated);
+      return { k: keys, v: g.columns(keys, 0, rank), mask: group.mask(), scale: options.scale };
     });
     const byHead = perHead(g, toValues.tensor, g.reshape(mixed, rank, heads, n));
     return output(g, g.reshape(byHead, heads * valueSize, n));
@@ -81,11 +82,6 @@ function queries(declare: Declarations, prefix: string, options: LatentAttention
   const normalise = rmsNorm(declare, `${prefix}.q_a_layernorm`, queryRank, LATENT_EPSILON);
   const up = linear(declare, `${prefix}.q_b_proj`, width, queryRank);
   return (g, x) => up(g, normalise(g, down(g, x)));
-}
-
-/** Elements [from, from + count) of the innermost dimension. */
-function columns(g: Graph, a: Tensor, from: number, count: number): Tensor {
-  return g.view(a, [count, a.ne[1], a.ne[2], a.ne[3]], from * a.strides[0]);
 }
 
 /** Each head's own weight [in, out, heads] times x [in, heads, n] → [out, heads, n]. */

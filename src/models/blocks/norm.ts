@@ -1,4 +1,4 @@
-import type { Block } from '../model.js';
+import type { AttentionBlock, Block } from '../model.js';
 import type { Declarations } from '../parameters.js';
 
 /** Root mean square normalisation (arXiv 1910.07467) over the innermost dimension. */
@@ -7,9 +7,23 @@ export function rmsNorm(declare: Declarations, name: string, size: number, epsil
   return (g, x) => g.rmsNorm(x, weight.tensor, epsilon);
 }
 
-/** Layer normalisation (arXiv 1607.06450) with bias. */
-export function layerNorm(declare: Declarations, name: string, size: number, epsilon: number): Block {
+/** As `rmsNorm` with weights that are stored less 1 (Gemma, arXiv 2403.08295). */
+export function zeroCentredNorm(declare: Declarations, name: string, size: number, epsilon: number): Block {
   const weight = declare.vector(`${name}.weight`, size);
-  const bias = declare.vector(`${name}.bias`, size);
-  return (g, x) => g.layerNorm(x, weight.tensor, bias.tensor, epsilon);
+  return (g, x) => {
+    const normal = g.rmsNorm(x, undefined, epsilon);
+    return g.add(g.multiply(normal, weight.tensor), normal);
+  };
+}
+
+/** Layer normalisation (arXiv 1607.06450). */
+export function layerNorm(declare: Declarations, name: string, size: number, epsilon: number, biased = true): Block {
+  const weight = declare.vector(`${name}.weight`, size);
+  const bias = biased ? declare.vector(`${name}.bias`, size) : undefined;
+  return (g, x) => g.layerNorm(x, weight.tensor, bias?.tensor, epsilon);
+}
+
+/** `block` between two norms: what it gives is normalised before it is added (Gemma 2, arXiv 2408.00118, section 2). */
+export function normedAttention(attention: AttentionBlock, norm: Block): AttentionBlock {
+  return (g, x, step) => norm(g, attention(g, x, step));
 }

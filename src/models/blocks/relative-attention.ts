@@ -1,4 +1,4 @@
-import type { Tensor } from '../../ggml/tensor.js';
+import type { Tensor } from '../../native/ggml/tensor.js';
 import type { AttentionBlock, Block, CrossAttention } from '../model.js';
 import type { CacheRows, Declarations, RelativeBias } from '../parameters.js';
 import { attend, byHeads, remember } from './attention.js';
@@ -26,10 +26,13 @@ export function relativeAttention(
   const cache = () => (bias.bidirectional ? undefined : declare.cache(sizes.heads * headSize));
   const [keys, values] = [cache(), cache()];
   return (g, x, step) => {
-    const seen = (rows: Tensor, cached?: CacheRows) =>
-      cached ? remember(g, cached, rows, step, headSize) : byHeads(g, rows, step.tokens, headSize);
-    const [k, v] = [seen(key(g, x), keys), seen(value(g, x), values)];
-    return output(g, attend(g, query(g, x), k, v, step, { mask: step.biasedMask(bias), scale: 1 }));
+    const [k, v] = [key(g, x), value(g, x)];
+    const attended = attend(g, query(g, x), step, (group) => {
+      const seen = (rows: Tensor, cached?: CacheRows) =>
+        cached ? remember(g, cached, rows, group, headSize) : byHeads(g, group.rowsOf(rows), group.tokens, headSize);
+      return { k: seen(k, keys), v: seen(v, values), mask: group.biasedMask(bias), scale: 1 };
+    });
+    return output(g, attended);
   };
 }
 
@@ -40,14 +43,16 @@ export function crossAttention(declare: Declarations, prefix: string, sizes: Att
   const keys = declare.cache(heads * headSize);
   const values = declare.cache(heads * headSize);
   return {
-    remember(g, encoded, positions) {
-      g.compute(g.setRows(keys.tensor, key(g, encoded), positions));
-      g.compute(g.setRows(values.tensor, value(g, encoded), positions));
+    remember(g, encoded, positions, partOf) {
+      g.compute(g.setRows(partOf(keys), key(g, encoded), positions));
+      g.compute(g.setRows(partOf(values), value(g, encoded), positions));
     },
     attend(g, x, step) {
-      const { rows, mask } = step.source!;
-      const [k, v] = [byHeads(g, keys.tensor, rows, headSize), byHeads(g, values.tensor, rows, headSize)];
-      return output(g, attend(g, query(g, x), k, v, step, { mask, scale: 1 }));
+      const attended = attend(g, query(g, x), step, ({ source, partOf }) => {
+        const seen = (cache: CacheRows) => byHeads(g, partOf(cache), source!.rows, headSize);
+        return { k: seen(keys), v: seen(values), mask: source!.mask, scale: 1 };
+      });
+      return output(g, attended);
     },
   };
 }

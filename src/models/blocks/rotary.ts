@@ -1,5 +1,5 @@
-import type { Graph } from '../../ggml/graph.js';
-import type { Tensor } from '../../ggml/tensor.js';
+import type { Graph } from '../../native/ggml/graph.js';
+import type { Tensor } from '../../native/ggml/tensor.js';
 import type { Step } from '../model.js';
 import type { Declarations } from '../parameters.js';
 import type { Rotation } from '../rope.js';

@@ -1,4 +1,4 @@
-import type { Channel } from '../../engine/options.js';
+import type { Channel } from '../../options.js';
 import type { Tokenizer } from '../tokenizer.js';
 
 /**
@@ -8,6 +8,10 @@ import type { Tokenizer } from '../tokenizer.js';
 export interface ReasoningParser {
   /** The channel of the next token's text; undefined where the token belongs to a tag. */
   push(token: number): Channel | undefined;
+  /** Whether the next token is one of the answer's text; `tag` is a token that may come in its place. Without it, it is. */
+  readonly next?: { isAnswer: boolean; tag?: number };
+  /** The tool to which the text of the last token goes, where the format says so. */
+  readonly recipient?: string;
 }
 
 /** A way in which models mark what is reasoning and what is the answer. */

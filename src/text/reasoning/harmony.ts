@@ -1,4 +1,4 @@
-import type { Channel } from '../../engine/options.js';
+import type { Channel } from '../../options.js';
 import type { Tokenizer } from '../tokenizer.js';
 import type { ReasoningFormat, ReasoningParser } from './format.js';
 
@@ -27,26 +27,39 @@ class HarmonyParser implements ReasoningParser {
   /** Ids of the channel's name in the header being read. */
   #name: number[] = [];
   #naming = false;
+  /** Ids of the header's texts by what is between control tokens: a recipient is named before the channel or behind it. */
+  #header: number[][] = [[]];
+  recipient: string | undefined;
 
   constructor(
     private readonly tokenizer: Tokenizer,
     private readonly tags: { channel: number; message: number; ends: ReadonlySet<number> },
   ) {}
 
+  get next(): { isAnswer: boolean } {
+    return { isAnswer: this.#content === 'answer' };
+  }
+
   push(token: number): Channel | undefined {
     const { channel, message, ends } = this.tags;
     if (ends.has(token)) {
       this.#content = undefined;
       this.#name = [];
+      this.#header = [[]];
       this.#naming = false;
+      this.recipient = undefined;
     } else if (this.#content) {
       return this.#content;
     } else if (token === message) {
       this.#content = this.#channel();
-    } else if (this.tokenizer.special.has(token)) {
+      const header = this.#header.map((ids) => this.tokenizer.decode(ids)).join(' ');
+      this.recipient = /\bto=functions\.(\S+)/.exec(header)?.[1];
+    } else if (token === channel || this.tokenizer.special.has(token)) {
       this.#naming = token === channel; // `<|constrain|>` ends a name
-    } else if (this.#naming) {
-      this.#name.push(token);
+      this.#header.push([]);
+    } else {
+      if (this.#naming) this.#name.push(token);
+      this.#header.at(-1)!.push(token);
     }
     return undefined;
   }

@@ -1,6 +1,6 @@
 import { deserialize, serialize } from 'node:v8';
 import { Worker } from 'node:worker_threads';
-import type { Pointer } from '../../ggml/api.js';
+import type { Pointer } from '../../native/ggml/api.js';
 import { type Conversion, type Convert, convertHere, convertRows } from './index.js';
 
 /** Bytes below which a conversion is not worth waking other threads. */

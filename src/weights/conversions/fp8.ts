@@ -1,13 +1,14 @@
-import type { Pointer } from '../../ggml/api.js';
-import { view } from '../../ggml/memory.js';
+import type { Pointer } from '../../native/ggml/api.js';
+import { view } from '../../native/os/memory.js';
 import type { ScaleBlock } from '../checkpoint.js';
 import type { Rows } from './rows.js';
 
-/** A matrix of E4M3 numbers with a float32 scale for each block, which becomes bf16. */
+/** A matrix of E4M3 numbers with a scale for each block, which becomes bf16. */
 export interface Fp8Matrix extends Rows {
   columns: number;
   from: Pointer;
   scales: Pointer;
+  scaleType: 'F32' | 'BF16';
   block: ScaleBlock;
 }
 
@@ -18,9 +19,7 @@ export function unpackFp8(matrix: Fp8Matrix, target: Pointer, begin: number, end
   const across = Math.ceil(columns / wide);
   const from = new Uint8Array(view(matrix.from + BigInt(begin * columns), (end - begin) * columns));
   const to = new Uint16Array(view(target + BigInt(begin * columns * 2), (end - begin) * columns * 2));
-  // Safetensors aligns no tensor, so the scales are copied before they are read as float32.
-  const stored = new Uint8Array(view(matrix.scales, Math.ceil(rows / high) * across * 4));
-  const scales = new Float32Array(stored.slice().buffer);
+  const scales = readScales(matrix, Math.ceil(rows / high) * across);
   const whole = [columns, wide].every((n) => n % 4 === 0) && (matrix.from + BigInt(begin * columns)) % 4n === 0n;
   const quads = whole ? { from: new Uint32Array(from.buffer), to: new Uint32Array(to.buffer) } : undefined;
   for (let top = begin, bottom = 0; top < end; top = bottom) {
@@ -37,6 +36,15 @@ export function unpackFp8(matrix: Fp8Matrix, target: Pointer, begin: number, end
     }
   }
 }
+
+/** Safetensors aligns no tensor, so the scales are copied before they are read as numbers. */
+function readScales({ scales, scaleType }: Fp8Matrix, count: number): Float32Array {
+  const copied = new Uint8Array(view(scales, count * SCALE_BYTES[scaleType])).slice().buffer;
+  if (scaleType === 'F32') return new Float32Array(copied);
+  return new Float32Array(Uint32Array.from(new Uint16Array(copied), (bits) => bits << 16).buffer); // bf16 is the upper half
+}
+
+const SCALE_BYTES = { F32: 4, BF16: 2 } as const;
 
 /** Four numbers at a time, which takes two thirds of the time of one by one. */
 function mapQuads(from: Uint32Array, to: Uint32Array, begin: number, count: number): void {

@@ -1,5 +1,5 @@
-import type { Pointer } from '../../ggml/api.js';
-import { view } from '../../ggml/memory.js';
+import type { Pointer } from '../../native/ggml/api.js';
+import { view } from '../../native/os/memory.js';
 import type { Rows } from './rows.js';
 
 /** Where element [i, j, k] lies: at offset + i · strides[0] + j · strides[1] + k · strides[2], in elements. */

@@ -1,4 +1,4 @@
-import type { Pointer } from '../../ggml/api.js';
+import type { Pointer } from '../../native/ggml/api.js';
 import { type Fp8Matrix, unpackFp8 } from './fp8.js';
 import { type Gathering, gather } from './gather.js';
 import { type Mxfp4Matrix, repackMxfp4 } from './mxfp4.js';

@@ -1,5 +1,5 @@
-import type { Pointer } from '../../ggml/api.js';
-import { view } from '../../ggml/memory.js';
+import type { Pointer } from '../../native/ggml/api.js';
+import { view } from '../../native/os/memory.js';
 import type { Rows } from './rows.js';
 
 /** Elements that share a scale, and the bytes they take (OCP Microscaling Formats 1.0). */

@@ -1,31 +1,17 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { basename, join, resolve, sep } from 'node:path';
-import { FiddlerError } from '../../errors.js';
-import { parseRepositoryId, type RepositoryId } from './id.js';
+import type { RepositoryId } from './id.js';
 import { hubCache } from './settings.js';
 
-/**
- * The folder that `name` means: one of that name, or where there is none, that of a downloaded repository.
- * @param name a path, or `organisation/name` with or without `@revision`
- * @throws FiddlerError `file`: a repository that is not downloaded
- */
-export function resolveModel(name: string, env: NodeJS.ProcessEnv = process.env): string {
-  const repository = existsSync(name) ? undefined : parseRepositoryId(name);
-  if (!repository) return name;
-  const folder = downloadedFolder(repository, env);
-  if (folder !== undefined) return folder;
-  const problem = `there is no folder ${name}, and no downloaded repository of that name`;
-  throw new FiddlerError('file', problem, `give the folder of a model, or run \`hf download ${repository.id}\` first`);
+/** The folder in which huggingface_hub keeps a repository at a revision, `models--organisation--name/snapshots/commit`. */
+export function snapshotFolder({ id, revision }: RepositoryId, env: NodeJS.ProcessEnv): string {
+  const folder = repositoryFolder(hubCache(env), id);
+  return join(folder, 'snapshots', readCommit(join(folder, 'refs', revision)) ?? revision);
 }
 
-/**
- * The folder into which huggingface_hub downloaded a repository: `models--organisation--name/snapshots/commit`.
- * @returns undefined where there is no config.json; weights may be missing
- */
-export function downloadedFolder({ id, revision }: RepositoryId, env: NodeJS.ProcessEnv): string | undefined {
-  const folder = join(hubCache(env), `models--${id.replace('/', '--')}`);
-  const snapshot = join(folder, 'snapshots', readCommit(join(folder, 'refs', revision)) ?? revision);
-  return existsSync(join(snapshot, 'config.json')) ? snapshot : undefined;
+/** Where a cache keeps a repository. */
+export function repositoryFolder(cache: string, id: string): string {
+  return join(cache, `models--${id.replace('/', '--')}`);
 }
 
 /** What a model in the folder `dir` is called: by its repository, if huggingface_hub downloaded it. */

@@ -1,16 +1,19 @@
-/** The name of a repository on a hub. */
+/** The name of a model on a hub. */
 export interface RepositoryId {
   /** `organisation/name`. */
   readonly id: string;
   /** Branch, tag or commit. */
   readonly revision: string;
+  /** Which of several files of a model is meant, such as `Q4_K_M`. */
+  readonly variant?: string;
 }
 
 /** Letters, digits, dots, dashes and underscores, as huggingface_hub's validate_repo_id allows; never a path. */
-const PATTERN = /^(\w[\w.-]{0,95}\/\w[\w.-]{0,95})(?:@([\w./-]+))?$/;
+const PATTERN = /^(\w[\w.-]{0,95}\/\w[\w.-]{0,95})(?:@([\w./-]+))?(?::(\w[\w./-]*))?$/;
 
-/** Reads `organisation/name` or `organisation/name@revision`; undefined for anything else. */
+/** Reads `organisation/name`, with or without `@revision` and `:variant`; undefined for anything else. */
 export function parseRepositoryId(text: string): RepositoryId | undefined {
-  const [, id, revision = 'main'] = PATTERN.exec(text) ?? [];
-  return id === undefined ? undefined : { id, revision };
+  const [, id, revision = 'main', variant] = PATTERN.exec(text) ?? [];
+  if (id === undefined || `${revision}/${variant}`.split('/').includes('..')) return undefined;
+  return { id, revision, ...(variant !== undefined && { variant }) };
 }

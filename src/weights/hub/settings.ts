@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { FiddlerError } from '../../errors.js';
+import { expandPath, homeFolder } from '../../native/os/home.js';
 
 /** What a user has set for the hub, with the variables and files of huggingface_hub. */
 export interface HubSettings {
@@ -27,11 +27,12 @@ export function hubSettings(env: NodeJS.ProcessEnv): HubSettings {
 
 /** The folder in which huggingface_hub keeps what it downloaded. */
 export function hubCache(env: NodeJS.ProcessEnv): string {
-  return env.HF_HUB_CACHE || join(hubHome(env), 'hub');
+  const named = env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE; // the second is its older name
+  return named ? expandPath(named, env) : join(hubHome(env), 'hub');
 }
 
 function hubHome(env: NodeJS.ProcessEnv): string {
-  return env.HF_HOME || join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'huggingface');
+  return expandPath(env.HF_HOME || join(env.XDG_CACHE_HOME || join(homeFolder(env), '.cache'), 'huggingface'), env);
 }
 
 function checkEndpoint(value: string): string {
@@ -41,7 +42,9 @@ function checkEndpoint(value: string): string {
 }
 
 function readToken(env: NodeJS.ProcessEnv): string | undefined {
-  const token = (env.HF_TOKEN || storedToken(env.HF_TOKEN_PATH || join(hubHome(env), 'token'))).trim();
+  const token = (
+    env.HF_TOKEN || storedToken(env.HF_TOKEN_PATH ? expandPath(env.HF_TOKEN_PATH, env) : join(hubHome(env), 'token'))
+  ).trim();
   if (/[^\x21-\x7e]/.test(token)) {
     throw new FiddlerError('usage', 'the token for the hub has characters that no token has', 'set HF_TOKEN anew');
   }

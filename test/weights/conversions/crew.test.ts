@@ -6,7 +6,7 @@ import { expect, it, onTestFinished } from 'vitest';
 // As compiled: helpers are started from a file beside it.
 import { convertTogether } from '#fiddler/weights/conversions/crew.js';
 import { type Conversion, convertHere } from '#fiddler/weights/conversions/index.js';
-import { type Mapping, mapAnonymous, unmap, view } from '../../../src/ggml/memory.js';
+import { type Mapping, mapAnonymous, unmap, view } from '../../../src/native/os/memory.js';
 
 function memory(bytes: number): Mapping {
   const mapping = mapAnonymous('test', bytes);

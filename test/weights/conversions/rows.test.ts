@@ -1,19 +1,33 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { mapAnonymous, unmap, view } from '../../../src/ggml/memory.js';
+import { mapAnonymous, unmap, view } from '../../../src/native/os/memory.js';
 import { type Conversion, convertHere, convertRows } from '../../../src/weights/conversions/index.js';
 
 const size = fc.integer({ min: 1, max: 20 });
+const scaleType = fc.constantFrom('F32' as const, 'BF16' as const);
 
 /** A conversion of each kind, reading from `from` on, where there are numbers of all kinds. */
 const conversions: fc.Arbitrary<(from: bigint) => Conversion> = fc.oneof(
-  fc.record({ rows: size, columns: size, high: size, wide: size }).map(({ rows, columns, high, wide }) => {
+  fc.record({ rows: size, columns: size, high: size, wide: size, scaleType }).map((r) => {
+    const { rows, columns, high, wide, scaleType } = r;
     const shape = { rows, rowBytes: columns * 2, band: high, columns, block: [high, wide] } as const;
-    return (from: bigint) => ({ kind: 'fp8' as const, ...shape, from, scales: from + 1000n });
+    return (from: bigint) => ({
+      kind: 'fp8' as const,
+      ...shape,
+      from,
+      scales: from + 1000n,
+      scaleType,
+    });
   }),
   fc.record({ rows: size, groups: size, first: size, step: size }).map(({ rows, groups, first, step }) => {
     const shape = { rows, rowBytes: groups * 17, band: 1, groups, first, step };
-    return (from: bigint) => ({ kind: 'mxfp4' as const, ...shape, blocks: from, scales: from + 1000n });
+    return (from: bigint) => ({
+      kind: 'mxfp4' as const,
+      ...shape,
+      blocks: from,
+      scales: from + 1000n,
+      scaleType,
+    });
   }),
   fc.record({ heads: size, rows: size, columns: fc.integer({ min: 1, max: 70 }) }).map(({ heads, rows, columns }) => {
     const layout = { shape: [heads, rows, columns], offset: 7, strides: [rows * columns, 1, rows] } as const;

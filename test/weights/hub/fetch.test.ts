@@ -2,8 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { describe as describeModel, drawBlueprint } from '../../../src/engine/blueprint.js';
-import { folderSource, hubSource, type ModelSource } from '../../../src/engine/source.js';
+import { describe as describeModel, drawBlueprint } from '../../../src/loading/blueprint.js';
+import { folderSource, hubSource, type ModelSource } from '../../../src/loading/source.js';
 import type { Checkpoint } from '../../../src/weights/checkpoint.js';
 import { fetchHub } from '../../../src/weights/hub/hub.js';
 import { openCheckpoint } from '../../../src/weights/index.js';
@@ -52,7 +52,7 @@ describe('a repository on a hub', () => {
 
   it('is read in parts of its headers, a few at once, at one commit', async () => {
     const dir = shardedFolder(30, { quantization_config: { quant_method: 'fp8', weight_block_size: [128, 64] } });
-    const hub = await hubServer(dir, ID, { delay: 10 });
+    const hub = await hubServer(dir, ID, { delay: 60 });
     await expectSame(dir, hub);
     expect(hub.most()).toBe(8);
     expect(hub.seen).toHaveLength(1 + 2 + 30);

@@ -1,8 +1,7 @@
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { namedSource } from '../../../src/engine/source.js';
-import { resolveModel } from '../../../src/weights/hub/cache.js';
+import { localModel, namedSource } from '../../../src/loading/named.js';
 import { parseRepositoryId } from '../../../src/weights/hub/id.js';
 import { fiddlerError, fiddlerRejection } from '../../support/errors.js';
 import { temporaryFolder } from '../../support/folder.js';
@@ -57,9 +56,9 @@ describe('a name', () => {
 
   it('means what is downloaded where weights are read', () => {
     const { env, snapshot } = downloaded(['config.json', SINGLE]);
-    expect(resolveModel(ID, env)).toBe(snapshot);
-    expect(resolveModel(SMALL_MODEL, env)).toBe(SMALL_MODEL);
-    expect(resolveModel('./absent', env)).toBe('./absent');
-    expect(fiddlerError('file', () => resolveModel('org/other', env))).toContain('hf download org/other');
+    expect(localModel(ID, env)).toBe(snapshot);
+    expect(localModel(SMALL_MODEL, env)).toBe(SMALL_MODEL);
+    expect(localModel('./absent', env)).toBe('./absent');
+    expect(fiddlerError('file', () => localModel('org/other', env))).toContain('fiddler pull org/other');
   });
 });

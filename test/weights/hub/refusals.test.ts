@@ -97,6 +97,38 @@ describe('a repository is refused:', () => {
     expect(fiddlerError('unsupported', awq)).toContain('quantization_config.quant_method');
   });
 
+  it('with headers that are too much in all, of which the last are not taken', async () => {
+    const dir = shardedFolder(7);
+    const size = 1e9;
+    const message = await refusal(
+      'network',
+      (request, response) => {
+        const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? [];
+        if (first === undefined || !request.url!.includes('model-')) return false;
+        response.writeHead(206, { 'Content-Range': `bytes ${first}-${last}/${size}` });
+        const head = Buffer.alloc(Number(last) + 1 - Number(first));
+        if (first === '0') head.writeBigUInt64LE(99_000_000n);
+        if (first === '0') response.end(head);
+        else response.write(head.subarray(0, 1)); // the rest never comes
+        return true;
+      },
+      {},
+      dir,
+    );
+    expect(message.message).toContain('have more than 536870912 bytes in all');
+  });
+
+  it('with a commit or a file whose name is no text', async () => {
+    for (const wrong of [{ sha: '\ud800' }, { siblings: [{ rfilename: '\udfff' }] }]) {
+      const { message } = await refusal('file', (request, response) => {
+        if (!request.url!.includes('/api/')) return false;
+        response.end(JSON.stringify({ sha: 'abc', siblings: [], ...wrong }));
+        return true;
+      });
+      expect(message).toContain('not a name');
+    }
+  });
+
   it('by a server that ignores ranges, of whose file next to nothing is taken', async () => {
     let taken = 0;
     const { message } = await refusal(

@@ -1,0 +1,62 @@
+// MXFP4 (OCP Microscaling Formats 1.0) and NVFP4: nibbles of sign, two bits of exponent and one of mantissa.
+#pragma once
+#include "../chunk.h"
+
+namespace fk {
+namespace {
+
+constexpr int kFp4Offset = 12;
+// Twice the values 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their negatives, plus the offset.
+constexpr uint8_t kFp4Values[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
+
+// 32 weights: an exponent of two, E8M0, and sixteen bytes. The smallest exponent, 2^-127, counts as 0.
+struct Mxfp4 {
+  static constexpr int kBlock = 32, kBytes = 17, kChunkBytes = 8 * kBytes, kOffset = kFp4Offset, kLargest = 24;
+  static constexpr bool kMins = false;
+  static FK_INLINE Scales scales(const uint8_t *p) {
+    uint64_t exponents = 0;
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) exponents |= uint64_t(p[i * kBytes]) << (8 * i);
+    const Sixteen both = doubled(exponents);
+    // 2^(e - 127)
+    return {each_group([&](int i) { return (Floats)(group_integers(both, i) << 23) * splat(0.5f); }), {}};
+  }
+  static FK_INLINE Codes codes(const uint8_t *p, int pair) {
+    return lookup(kFp4Values, nibbles(p + 2 * pair * kBytes + 1, p + (2 * pair + 1) * kBytes + 1));
+  }
+};
+
+// 64 weights: a scale for every 16 (E4M3 without sign), then for each 16 eight bytes, low nibbles first.
+struct Nvfp4 {
+  static constexpr int kBlock = 64, kBytes = 36, kChunkBytes = 4 * kBytes, kOffset = kFp4Offset, kLargest = 24;
+  static constexpr bool kMins = false;
+  static FK_INLINE Scales scales(const uint8_t *p) {
+    const Sixteen codes = sixteen(load_as<uint32_t>(p) | uint64_t(load_as<uint32_t>(p + kBytes)) << 32,
+                                  load_as<uint32_t>(p + 2 * kBytes) | uint64_t(load_as<uint32_t>(p + 3 * kBytes)) << 32);
+    // Exponents move from bias 7 to 127; the code of NaN gives 0, as ggml reads it.
+    return {each_group([&](int i) {
+              const Ints code = group_integers(codes, i);
+              return (Floats)((code & 0x7f) << 20 & (code != 0x7f)) * splat(0x1p119f);
+            }),
+            {}};
+  }
+  static FK_INLINE Codes codes(const uint8_t *p, int pair) {
+    const uint8_t *at = p + pair * kBytes + 4;
+    Codes v = {};
+#ifdef __x86_64__
+    __m128i quarters[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+      const uint64_t eight = load_as<uint64_t>(at + 8 * i);
+      quarters[i] = _mm_set_epi64x(int64_t(eight >> 4), int64_t(eight));
+    }
+    v = from_quarters(quarters);
+#else
+    for (int i = 0; i < kPairWeights; i++) v.r[i / kCodeBytes][i % kCodeBytes] = at[i / 16 * 8 + i % 8] >> (i % 16 / 8 * 4);
+#endif
+    return lookup(kFp4Values, v & 15);
+  }
+};
+
+} // namespace
+} // namespace fk

@@ -1,0 +1,72 @@
+// IQ2_XXS and IQ2_XS: eight weights name an entry of a codebook, and have seven sign bits; the eighth makes their number
+// even.
+#pragma once
+#include "../chunk.h"
+#include "codebooks.h"
+
+namespace fk {
+namespace {
+
+constexpr int kIq2Offset = 43;
+
+// Eight bytes of seven signs each, completed.
+FK_INLINE uint64_t complete_signs(uint64_t sevens) {
+  uint64_t odd = sevens ^ sevens >> 4;
+  odd ^= odd >> 2;
+  odd ^= odd >> 1;
+  return sevens | (odd & 0x0101010101010101) << 7;
+}
+
+// Four times seven bits of a word, in bytes of their own.
+FK_INLINE uint64_t sevens_apart(uint32_t v) {
+  const uint32_t halves = (v & 0x3fff) | (v & 0x0fffc000) << 2;
+  return (halves & 0x007f007f) | (halves & 0x3f803f80) << 1;
+}
+
+// 256 weights: f16 d, then for each 32 four numbers of entries, four times seven signs and four bits of scale.
+struct Iq2Xxs {
+  static constexpr int kBlock = 256, kChunkBytes = 66, kOffset = kIq2Offset, kLargest = 86;
+  static constexpr bool kMins = false;
+  static FK_INLINE Scales scales(const uint8_t *p) {
+    uint64_t four = 0;
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) four |= uint64_t(p[2 + 8 * i + 7] >> 4) << (8 * i);
+    const Groups scale = unsigned_groups(doubled(four));
+    const float d = load_half(p) * 0.25f;
+    return {each_group([&](int i) { return (scale.r[i] + splat(0.5f)) * splat(d); }), {}};
+  }
+  static FK_INLINE Codes codes(const uint8_t *p, int pair) {
+    const uint8_t *at = p + 2 + 16 * pair;
+    uint16_t numbers[8];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) numbers[i] = at[i / 4 * 8 + i % 4];
+    const uint64_t sevens = sevens_apart(load_as<uint32_t>(at + 4)) | sevens_apart(load_as<uint32_t>(at + 12)) << 32;
+    return with_signs(entries8(kIq2xxs.entries, numbers), complete_signs(sevens), kOffset);
+  }
+};
+
+// 256 weights: f16 d, 32 words of entry (9 bits) and signs (7), eight bytes of two scales of 4 bits.
+struct Iq2Xs {
+  static constexpr int kBlock = 256, kChunkBytes = 74, kOffset = kIq2Offset, kLargest = 86;
+  static constexpr bool kMins = false;
+  static FK_INLINE Scales scales(const uint8_t *p) {
+    const Groups scale = unsigned_groups(
+        sixteen(nibbles_apart(load_as<uint32_t>(p + 66)), nibbles_apart(load_as<uint32_t>(p + 70))));
+    const float d = load_half(p) * 0.25f;
+    return {each_group([&](int i) { return (scale.r[i] + splat(0.5f)) * splat(d); }), {}};
+  }
+  static FK_INLINE Codes codes(const uint8_t *p, int pair) {
+    uint16_t numbers[8];
+    uint64_t sevens = 0;
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) {
+      const uint16_t word = load_as<uint16_t>(p + 2 + 16 * pair + 2 * i);
+      numbers[i] = word & 511;
+      sevens |= uint64_t(word >> 9) << (8 * i);
+    }
+    return with_signs(entries8(kIq2xs.entries, numbers), complete_signs(sevens), kOffset);
+  }
+};
+
+} // namespace
+} // namespace fk

@@ -1,0 +1,130 @@
+import type { Device } from '../../devices/device.js';
+import { api } from '../../native/ggml/api.js';
+import type { Backend, Buffer } from '../../native/ggml/backend.js';
+import { blockElements, rowBytes, type Tensor, TensorContext, Type } from '../../native/ggml/tensor.js';
+import { type Mapping, mapAnonymous } from '../../native/os/memory.js';
+import { MATRICES, type MatrixName, mapMatrices, matrixEntries } from '../activations.js';
+import { type PlacedExpert, vectorSize } from '../expert.js';
+import { inSlab, SLAB_TENSORS, slab } from '../resident-experts.js';
+import { type ExpertsSpec, type MatrixTypes, matrixShape } from '../spec.js';
+
+/** Matrices begin at multiples of this many bytes, which suits every device. */
+const ALIGNMENT = 256;
+
+/** One of an expert's parts in all slots: its place is as large as the largest that goes there. */
+interface Region {
+  tensor: Tensor;
+  bytes: number;
+}
+
+/** Experts of one shape and one set of types. */
+interface Form {
+  spec: ExpertsSpec;
+  types: MatrixTypes;
+}
+
+/** Slots on an accelerator for one expert of any layer each, whatever its types. */
+export class SlotMemory {
+  private readonly forms: Form[] = [];
+  private readonly formOf: number[];
+  /** By form and slot. */
+  private readonly places: PlacedExpert[][];
+  private readonly regions = new Map<MatrixName | 'biases', Region>();
+  /** Bytes behind a matrix that the device's kernels may read; what lies there must be numbers. */
+  private padding = 0;
+  private zeros?: Mapping;
+
+  constructor(
+    private readonly accelerator: Device,
+    layers: readonly ExpertsSpec[],
+    types: readonly MatrixTypes[],
+    count: number,
+  ) {
+    this.formOf = layers.map((spec, l) => this.formNumber(spec, types[l]!));
+    const [form, ...others] = this.forms;
+    this.places = others.length === 0 ? [this.oneForm(form!, count)] : this.severalForms(count);
+  }
+
+  private formNumber(spec: ExpertsSpec, types: MatrixTypes): number {
+    const key = (form: Form) => {
+      const { hidden, width, activation } = form.spec;
+      return [hidden, width, activation, vectorSize(form.spec), ...matrixEntries(form.types).flat()].join();
+    };
+    const found = this.forms.findIndex((form) => key(form) === key({ spec, types }));
+    return found >= 0 ? found : this.forms.push({ spec, types }) - 1;
+  }
+
+  private oneForm({ spec, types }: Form, count: number): PlacedExpert[] {
+    const context = new TensorContext(SLAB_TENSORS);
+    const slots = slab(context, spec, types, count);
+    this.accelerator.allocate(context, 'streaming slots');
+    return Array.from({ length: count }, (_, slot) => inSlab(slots, slot));
+  }
+
+  private severalForms(count: number): PlacedExpert[][] {
+    const made = this.forms.map((form) => Array.from({ length: count }, () => this.tensors(form)));
+    const ofSlots = (name: MatrixName | 'biases') =>
+      made.map((slots) => slots.flatMap((placed) => placed[name]?.tensor ?? []));
+    for (const name of [...MATRICES, 'biases'] as const) {
+      const tensors = ofSlots(name);
+      if (tensors.flat().length > 0) this.allocate(name, tensors, count);
+    }
+    const types = this.forms.flatMap((form) => Object.values(form.types));
+    this.padding = Math.max(...types.map((type) => this.paddingOf(type)));
+    if (this.padding > 0) this.zeros = mapAnonymous('zeros', this.padding);
+    return made;
+  }
+
+  /** Tensors of one slot for experts of that form, without memory. */
+  private tensors({ spec, types }: Form): PlacedExpert {
+    const context = new TensorContext(SLAB_TENSORS);
+    const matrices = mapMatrices(types, (type, name) => {
+      const [rows, columns] = matrixShape(spec, name);
+      return { tensor: context.tensor(type, columns, rows) };
+    });
+    const size = vectorSize(spec);
+    return size > 0 ? { ...matrices, biases: { tensor: context.tensor(Type.F32, size) } } : matrices;
+  }
+
+  /** One buffer for a part of all slots; tensors of every form lie over each other in it. @param tensors by form and slot */
+  private allocate(name: MatrixName | 'biases', tensors: readonly Tensor[][], count: number): void {
+    const largest = Math.max(...tensors.flat().map((tensor) => this.allocated(tensor)));
+    const bytes = Math.ceil(largest / ALIGNMENT) * ALIGNMENT;
+    const context = new TensorContext(1);
+    const tensor = context.tensor(Type.F32, bytes / 4, count);
+    const buffer: Buffer = this.accelerator.allocate(context, 'streaming slots');
+    for (const slots of tensors) {
+      for (const [slot, each] of slots.entries()) buffer.place(each, tensor.address + BigInt(slot * bytes));
+    }
+    this.regions.set(name, { tensor, bytes });
+  }
+
+  /** Bytes that the device sets aside for a tensor. */
+  private allocated(tensor: Tensor): number {
+    return Number(api().allocSize(this.accelerator.bufferType, tensor.pointer));
+  }
+
+  /** What the device sets aside behind a row of one block (CUDA's kernels read rows in steps of 512 elements). */
+  private paddingOf(type: Type): number {
+    const elements = blockElements(type);
+    const tensor = new TensorContext(1).tensor(type, elements);
+    return this.allocated(tensor) - rowBytes(type, elements);
+  }
+
+  /** Where an expert of that layer lies in a slot. */
+  at(layer: number, slot: number): PlacedExpert {
+    return this.places[this.formOf[layer]!]![slot]!;
+  }
+
+  /** Names what lies in a slot: experts of one form in it are the same tensors. */
+  name(layer: number, slot: number): string {
+    return `${slot}/${this.formOf[layer]!}`;
+  }
+
+  /** Queues zeros behind the first `end` bytes of a matrix in a slot, where experts of another form may have left bytes. */
+  clearBehind(on: Backend, matrix: MatrixName, slot: number, end: number): void {
+    if (!this.zeros) return;
+    const { tensor, bytes } = this.regions.get(matrix)!;
+    on.write(tensor, this.zeros.address, slot * bytes + end, Math.min(this.padding, bytes - end));
+  }
+}

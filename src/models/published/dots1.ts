@@ -1,0 +1,35 @@
+import type { Shapes } from './shapes.js';
+
+/** rednote-hilab/dots.llm1.base. */
+export const DOTS1: Shapes = {
+  'dots.llm1': {
+    model_type: 'dots1',
+    vocab_size: 152064,
+    hidden_size: 4096,
+    intermediate_size: 10944,
+    moe_intermediate_size: 1408,
+    num_hidden_layers: 62,
+    num_attention_heads: 32,
+    num_key_value_heads: 32,
+    head_dim: 128,
+    hidden_act: 'silu',
+    attention_bias: false,
+    max_position_embeddings: 32768,
+    rms_norm_eps: 1e-5,
+    rope_theta: 1e7,
+    rope_scaling: null,
+    n_routed_experts: 128,
+    n_shared_experts: 2,
+    num_experts_per_tok: 6,
+    first_k_dense_replace: 1,
+    moe_layer_freq: 1,
+    n_group: 1,
+    topk_group: 1,
+    topk_method: 'noaux_tc',
+    scoring_func: 'sigmoid',
+    norm_topk_prob: true,
+    routed_scaling_factor: 2.5,
+    sliding_window: null,
+    tie_word_embeddings: false,
+  },
+};

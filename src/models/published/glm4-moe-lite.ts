@@ -1,0 +1,36 @@
+import type { Shapes } from './shapes.js';
+
+/** zai-org/GLM-4.7-Flash. */
+export const GLM4_MOE_LITE: Shapes = {
+  'glm-4.7-flash': {
+    model_type: 'glm4_moe_lite',
+    vocab_size: 154880,
+    hidden_size: 2048,
+    intermediate_size: 10240,
+    moe_intermediate_size: 1536,
+    num_hidden_layers: 47,
+    num_attention_heads: 20,
+    num_key_value_heads: 20,
+    q_lora_rank: 768,
+    kv_lora_rank: 512,
+    qk_nope_head_dim: 192,
+    qk_rope_head_dim: 64,
+    v_head_dim: 256,
+    hidden_act: 'silu',
+    attention_bias: false,
+    max_position_embeddings: 202752,
+    rms_norm_eps: 1e-5,
+    rope_theta: 1e6,
+    rope_scaling: null,
+    n_routed_experts: 64,
+    n_shared_experts: 1,
+    num_experts_per_tok: 4,
+    first_k_dense_replace: 1,
+    n_group: 1,
+    topk_group: 1,
+    topk_method: 'noaux_tc',
+    norm_topk_prob: true,
+    routed_scaling_factor: 1.8,
+    tie_word_embeddings: false,
+  },
+};

@@ -1,0 +1,43 @@
+import type { Shapes } from './shapes.js';
+
+/** mistralai/Mistral-Small-4-119B. */
+export const MISTRAL4: Shapes = {
+  'mistral-small-4': {
+    model_type: 'mistral4',
+    vocab_size: 131072,
+    hidden_size: 4096,
+    intermediate_size: 12288,
+    moe_intermediate_size: 2048,
+    num_hidden_layers: 36,
+    num_attention_heads: 32,
+    num_key_value_heads: 32,
+    q_lora_rank: 1024,
+    kv_lora_rank: 256,
+    qk_nope_head_dim: 64,
+    qk_rope_head_dim: 64,
+    v_head_dim: 128,
+    hidden_act: 'silu',
+    max_position_embeddings: 262144,
+    rms_norm_eps: 1e-6,
+    rope_parameters: {
+      rope_type: 'yarn',
+      rope_theta: 1e4,
+      factor: 128,
+      original_max_position_embeddings: 8192,
+      beta_fast: 32,
+      beta_slow: 1,
+      mscale: 1,
+      mscale_all_dim: 1,
+      llama_4_scaling_beta: 0.1,
+    },
+    n_routed_experts: 128,
+    n_shared_experts: 1,
+    num_experts_per_tok: 4,
+    first_k_dense_replace: 0,
+    n_group: 1,
+    topk_group: 1,
+    norm_topk_prob: true,
+    routed_scaling_factor: 1,
+    tie_word_embeddings: false,
+  },
+};

@@ -1,0 +1,35 @@
+import type { Shapes } from './shapes.js';
+
+/** Qwen/Qwen3-Next-80B-A3B-Instruct, as published. */
+export const QWEN3_NEXT: Shapes = {
+  'qwen3-next-80b-a3b': {
+    model_type: 'qwen3_next',
+    vocab_size: 151936,
+    hidden_size: 2048,
+    intermediate_size: 5120,
+    moe_intermediate_size: 512,
+    shared_expert_intermediate_size: 512,
+    num_hidden_layers: 48,
+    num_attention_heads: 16,
+    num_key_value_heads: 2,
+    head_dim: 256,
+    hidden_act: 'silu',
+    max_position_embeddings: 262144,
+    rms_norm_eps: 1e-6,
+    rope_theta: 1e7,
+    rope_scaling: null,
+    partial_rotary_factor: 0.25,
+    full_attention_interval: 4,
+    linear_conv_kernel_dim: 4,
+    linear_key_head_dim: 128,
+    linear_value_head_dim: 128,
+    linear_num_key_heads: 16,
+    linear_num_value_heads: 32,
+    num_experts: 512,
+    num_experts_per_tok: 10,
+    norm_topk_prob: true,
+    decoder_sparse_step: 1,
+    mlp_only_layers: [],
+    tie_word_embeddings: false,
+  },
+};

@@ -1,0 +1,298 @@
+import { api, type Pointer } from './api.js';
+import { type Extents, rowBytes, Tensor, TensorContext, Type } from './tensor.js';
+
+/** Everything rotary position embedding needs; see ggml_rope_ext and YaRN (arXiv 2309.00071). */
+export interface RopeParameters {
+  /** Rotated dimensions of a head, from the first. */
+  dimensions: number;
+  /** Pairs are neighbours (2i, 2i+1) instead of halves (i, i + dimensions/2). */
+  interleaved: boolean;
+  base: number;
+  /** Position interpolation: positions are multiplied by this. */
+  scale?: number;
+  /** YaRN: original context, extrapolation mix, magnitude of cos and sin, and ramp limits. */
+  originalContext?: number;
+  extrapolation?: number;
+  magnitude?: number;
+  betaFast?: number;
+  betaSlow?: number;
+}
+
+const ROPE_HALVES = 2;
+const PREC_F32 = 10;
+
+/** Builds one computation graph. Shapes in comments and arguments are ggml's: innermost first. */
+export class Graph {
+  readonly pointer: Pointer;
+  private readonly context: TensorContext;
+  private readonly ggml = api();
+
+  /** @param capacity most tensors (nodes and views) this graph will have. */
+  constructor(capacity: number) {
+    this.context = new TensorContext(capacity + 1, this.ggml.graphOverhead(capacity, false));
+    this.pointer = this.ggml.newGraph(this.context.pointer, capacity, false);
+  }
+
+  /** Adds `tensor` and all it depends on to what is computed, in the order of these calls. */
+  compute(tensor: Tensor): Tensor {
+    this.ggml.expand(this.pointer, tensor.pointer);
+    return tensor;
+  }
+
+  /** Keeps the tensor's memory from being reused within the graph, so that it can be read afterwards. */
+  output(tensor: Tensor): Tensor {
+    this.ggml.setOutput(tensor.pointer);
+    return this.compute(tensor);
+  }
+
+  free(): void {
+    this.context.free();
+  }
+
+  private wrap(pointer: Pointer, like: Tensor, ne: Extents = like.ne, type: Type = Type.F32): Tensor {
+    return new Tensor(pointer, type, ne);
+  }
+
+  private unary(operation: 'silu' | 'relu' | 'sigmoid' | 'softplus' | 'exp' | 'tanh' | 'cont', a: Tensor): Tensor {
+    return this.wrap(this.ggml[operation](this.context.pointer, a.pointer), a, a.ne, a.type);
+  }
+
+  /** View of `a` with the given sizes; strides and offset in bytes, strides of `a` by default. */
+  view(a: Tensor, ne: Extents, offset = 0, strides: Extents = a.strides): Tensor {
+    const [, nb1, nb2, nb3] = strides;
+    const pointer = this.ggml.view4d(this.context.pointer, a.pointer, ...ne, nb1, nb2, nb3, offset);
+    return new Tensor(pointer, a.type, ne, [a.strides[0], nb1, nb2, nb3]);
+  }
+
+  /** Rows [from, from + count) of a matrix. */
+  rows(a: Tensor, from: number, count: number): Tensor {
+    return this.view(a, [a.ne[0], count, 1, 1], from * a.strides[1]);
+  }
+
+  /** Elements [from, from + count) of the innermost dimension. */
+  columns(a: Tensor, from: number, count: number): Tensor {
+    return this.view(a, [count, a.ne[1], a.ne[2], a.ne[3]], from * a.strides[0]);
+  }
+
+  /** Elements [from, from + count) of a vector. */
+  slice(a: Tensor, from: number, count: number): Tensor {
+    return this.view(a, [count, 1, 1, 1], rowBytes(a.type, from), [0, rowBytes(a.type, count), 0, 0]);
+  }
+
+  reshape(a: Tensor, n0: number, n1 = 1, n2 = 1, n3 = 1): Tensor {
+    const pointer = this.ggml.reshape4d(this.context.pointer, a.pointer, n0, n1, n2, n3);
+    return this.wrap(pointer, a, [n0, n1, n2, n3], a.type);
+  }
+
+  /** Dimension i of `a` becomes dimension axes[i] of the result. */
+  permute(a: Tensor, axes: Extents): Tensor {
+    const pointer = this.ggml.permute(this.context.pointer, a.pointer, ...axes);
+    const ne = [1, 1, 1, 1];
+    const strides = [0, 0, 0, 0];
+    axes.forEach((axis, i) => {
+      ne[axis] = a.ne[i]!;
+      strides[axis] = a.strides[i]!;
+    });
+    return new Tensor(pointer, a.type, ne as unknown as Extents, strides as unknown as Extents);
+  }
+
+  contiguous(a: Tensor): Tensor {
+    return this.unary('cont', a);
+  }
+
+  /** Writes `a` over `target`, converting between types. */
+  copy(a: Tensor, target: Tensor): Tensor {
+    return this.wrap(this.ggml.cpy(this.context.pointer, a.pointer, target.pointer), target, target.ne, target.type);
+  }
+
+  concat(a: Tensor, b: Tensor, dimension: 0 | 1 | 2 | 3): Tensor {
+    const ne = a.ne.map((n, i) => (i === dimension ? n + b.ne[i]! : n)) as unknown as Extents;
+    return this.wrap(this.ggml.concat(this.context.pointer, a.pointer, b.pointer, dimension), a, ne, a.type);
+  }
+
+  /** All, at least one, behind each other. */
+  concatAll(parts: readonly Tensor[], dimension: 0 | 1 | 2 | 3): Tensor {
+    return parts.reduce((before, each) => this.concat(before, each, dimension));
+  }
+
+  /** a + b, b repeated where it is smaller. */
+  add(a: Tensor, b: Tensor): Tensor {
+    return this.wrap(this.ggml.add(this.context.pointer, a.pointer, b.pointer), a);
+  }
+
+  /** Adds b to a where a lies. */
+  addTo(a: Tensor, b: Tensor): Tensor {
+    return this.wrap(this.ggml.addInplace(this.context.pointer, a.pointer, b.pointer), a);
+  }
+
+  multiply(a: Tensor, b: Tensor): Tensor {
+    return this.wrap(this.ggml.mul(this.context.pointer, a.pointer, b.pointer), a);
+  }
+
+  scale(a: Tensor, factor: number): Tensor {
+    return this.wrap(this.ggml.scale(this.context.pointer, a.pointer, factor), a);
+  }
+
+  clamp(a: Tensor, min: number, max: number): Tensor {
+    return this.wrap(this.ggml.clamp(this.context.pointer, a.pointer, min, max), a);
+  }
+
+  silu(a: Tensor): Tensor {
+    return this.unary('silu', a);
+  }
+
+  relu(a: Tensor): Tensor {
+    return this.unary('relu', a);
+  }
+
+  /**
+   * gelu(gate) · up, with GELU's tanh approximation (arXiv 1606.08415, section 2) in float32: ggml's own goes by a table of
+   * float16 on CPUs.
+   */
+  geglu(gate: Tensor, up: Tensor): Tensor {
+    const cubic = this.multiply(this.scale(this.multiply(gate, gate), 0.044715), gate);
+    // (1 + tanh(u)) / 2 = sigmoid(2u)
+    const half = this.sigmoid(this.scale(this.add(gate, cubic), 2 * Math.sqrt(2 / Math.PI)));
+    return this.multiply(this.multiply(gate, half), up);
+  }
+
+  tanh(a: Tensor): Tensor {
+    return this.unary('tanh', a);
+  }
+
+  sigmoid(a: Tensor): Tensor {
+    return this.unary('sigmoid', a);
+  }
+
+  /** log(1 + e^a). */
+  softplus(a: Tensor): Tensor {
+    return this.unary('softplus', a);
+  }
+
+  exp(a: Tensor): Tensor {
+    return this.unary('exp', a);
+  }
+
+  /** Repeats `a` along each dimension, as often as its size there goes into that of `ne`. */
+  repeat(a: Tensor, ne: Extents): Tensor {
+    return this.wrap(this.ggml.repeat(this.context.pointer, a.pointer, ...ne), a, ne);
+  }
+
+  /** Zeros behind the elements of the first two dimensions. */
+  pad(a: Tensor, n0: number, n1 = 0): Tensor {
+    const pointer = this.ggml.pad(this.context.pointer, a.pointer, n0, n1, 0, 0);
+    return this.wrap(pointer, a, [a.ne[0] + n0, a.ne[1] + n1, a.ne[2], a.ne[3]]);
+  }
+
+  /** silu(gate) · up. */
+  swiglu(gate: Tensor, up: Tensor): Tensor {
+    return this.wrap(this.ggml.swiglu(this.context.pointer, gate.pointer, up.pointer), gate);
+  }
+
+  /** g · sigmoid(alpha · g) · (u + 1), g = min(gate, limit), u = clamp(up, ±limit). */
+  clampedSwiglu(gate: Tensor, up: Tensor, alpha: number, limit: number): Tensor {
+    return this.wrap(this.ggml.swigluOai(this.context.pointer, gate.pointer, up.pointer, alpha, limit), gate);
+  }
+
+  /** x / rms(x), · weight where there is one. */
+  rmsNorm(a: Tensor, weight: Tensor | undefined, epsilon: number): Tensor {
+    const normal = this.wrap(this.ggml.rmsNorm(this.context.pointer, a.pointer, epsilon), a);
+    return weight ? this.multiply(normal, weight) : normal;
+  }
+
+  /** (x − mean) / deviation · weight, + bias where there is one. */
+  layerNorm(a: Tensor, weight: Tensor, bias: Tensor | undefined, epsilon: number): Tensor {
+    const normal = this.wrap(this.ggml.layerNorm(this.context.pointer, a.pointer, epsilon), a);
+    const weighted = this.multiply(normal, weight);
+    return bias ? this.add(weighted, bias) : weighted;
+  }
+
+  /** weight [in, out] times x [in, n] → [out, n], accumulated in float32. */
+  matmul(weight: Tensor, x: Tensor): Tensor {
+    const pointer = this.ggml.mulMat(this.context.pointer, weight.pointer, x.pointer);
+    this.ggml.accumulateIn(pointer, PREC_F32);
+    return this.wrap(pointer, x, [weight.ne[1], x.ne[1], x.ne[2], x.ne[3]]);
+  }
+
+  /** Rows of `a` by number: [d, rows] and I32 [n] → F32 [d, n]. */
+  getRows(a: Tensor, numbers: Tensor): Tensor {
+    const pointer = this.ggml.getRows(this.context.pointer, a.pointer, numbers.pointer);
+    return this.wrap(pointer, a, [a.ne[0], numbers.ne[0], 1, 1]);
+  }
+
+  /** Writes the rows of `b` [d, n] over those rows of `a` that `numbers` [n] names; gives all of `a`. */
+  setRows(a: Tensor, b: Tensor, numbers: Tensor): Tensor {
+    const pointer = this.ggml.setRows(this.context.pointer, a.pointer, b.pointer, numbers.pointer);
+    return new Tensor(pointer, a.type, a.ne, a.strides);
+  }
+
+  /** Rotates a [head, heads, n] by the positions I32 [n]; `factors` divides each frequency. */
+  rope(a: Tensor, positions: Tensor, p: RopeParameters, factors?: Tensor): Tensor {
+    const pointer = this.ggml.rope(
+      this.context.pointer,
+      a.pointer,
+      positions.pointer,
+      factors?.pointer ?? null,
+      p.dimensions,
+      p.interleaved ? 0 : ROPE_HALVES,
+      p.originalContext ?? 0,
+      p.base,
+      p.scale ?? 1,
+      p.extrapolation ?? 0,
+      p.magnitude ?? 1,
+      p.betaFast ?? 32,
+      p.betaSlow ?? 1,
+    );
+    return this.wrap(pointer, a, a.ne, a.type);
+  }
+
+  /** softmax(a · scale + mask) over the innermost dimension; `sinks` adds one more column a head. */
+  softMax(a: Tensor, mask: Tensor, scale: number, sinks?: Tensor): Tensor {
+    const pointer = this.ggml.softMax(this.context.pointer, a.pointer, mask.pointer, scale, 0);
+    if (sinks) this.ggml.softMaxSinks(pointer, sinks.pointer);
+    return this.wrap(pointer, a);
+  }
+
+  /**
+   * Causal convolution of each channel by itself: x [kernel − 1 + tokens, channels, sequences], what was before the tokens
+   * first; kernel F32 [kernel, channels] → [channels, tokens, sequences].
+   */
+  convolve(x: Tensor, kernel: Tensor): Tensor {
+    const pointer = this.ggml.convolve(this.context.pointer, x.pointer, kernel.pointer);
+    return this.wrap(pointer, x, [x.ne[1], x.ne[0] - kernel.ne[0] + 1, x.ne[2], 1]);
+  }
+
+  /**
+   * Gated delta rule (arXiv 2412.06464): of each token S ·= e^decay; S += k·(β·(v − Sᵀk))ᵀ; o = Sᵀq / √size. q, k, v
+   * [size, heads, tokens, sequences], decay and beta [1, heads, tokens, sequences], state [size, size, heads, sequences] →
+   * [size · heads, …], o [size, heads, tokens, sequences] and behind it the new state.
+   */
+  gatedDeltaNet(q: Tensor, k: Tensor, v: Tensor, decay: Tensor, beta: Tensor, state: Tensor): Tensor {
+    const all = [q, k, v, decay, beta, state].map(({ pointer }) => pointer);
+    const pointer = this.ggml.gatedDeltaNet(this.context.pointer, ...all, 1);
+    const [size, heads, tokens, sequences] = v.ne;
+    return this.wrap(pointer, v, [size * heads, (tokens + size) * sequences, 1, 1]);
+  }
+
+  /**
+   * Selective scan with one decay a head (arXiv 2405.21060): of each token, with t = softplus(dt), S ·= e^(t·a); S += t·x·bᵀ;
+   * y = S·c. state [size, headSize, heads, sequences], x [headSize, heads, tokens, sequences], dt [heads, tokens, sequences],
+   * a [1, heads], b and c [size, groups, tokens, sequences], ids I32 [sequences] (0, 1, 2, …) → a vector, y
+   * [headSize, heads, tokens, sequences] and behind it the new state.
+   */
+  selectiveScan(state: Tensor, x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, ids: Tensor): Tensor {
+    const all = [state, x, dt, a, b, c, ids].map(({ pointer }) => pointer);
+    const pointer = this.ggml.selectiveScan(this.context.pointer, ...all, 1);
+    const elements = [x, state].map(({ ne }) => ne.reduce((product, n) => product * n));
+    return this.wrap(pointer, x, [elements[0]! + elements[1]!, 1, 1, 1]);
+  }
+
+  /** Attention in one operation: q [hd, n, heads], k and v [hd, kv, kvHeads], mask F16 [kv, n] → [hd, heads, n]. */
+  flashAttention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: number, sinks?: Tensor): Tensor {
+    const context = this.context.pointer;
+    const pointer = this.ggml.flashAttention(context, q.pointer, k.pointer, v.pointer, mask.pointer, scale, 0, 0);
+    this.ggml.accumulateIn(pointer, PREC_F32);
+    if (sinks) this.ggml.flashAttentionSinks(pointer, sinks.pointer);
+    return this.wrap(pointer, q, [v.ne[0], q.ne[2], q.ne[1], 1]);
+  }
+}

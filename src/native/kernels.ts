@@ -1,0 +1,208 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import koffi from 'koffi';
+import { FiddlerError } from '../errors.js';
+import { bind, type Calls } from './calls.js';
+import { EXPERT_BYTES, EXPERT_TYPES, type ExpertRoutes, type ExpertType } from './expert-arguments.js';
+import { hold } from './resources.js';
+
+/** Where `native/build.mjs` leaves the library: the same place seen from src/native and from dist/native. */
+const LIBRARY = fileURLToPath(new URL('../../native/build/libfiddler-experts.so', import.meta.url));
+const API_VERSION = 3;
+
+/** Memory for native code: an address, or a typed array that lives until the call is complete. */
+export type NativeMemory = bigint | ArrayBufferView;
+
+const DECLARATIONS = {
+  apiVersion: 'int fk_api_version()',
+  kernelName: 'const char* fk_kernel_name()',
+  kernelsAvailable: 'const char* fk_kernels_available()',
+  selectKernel: 'int fk_select_kernel(const char* name)',
+  poolCreate: 'void* fk_pool_create(int threads, const int32_t* cpus)',
+  poolFree: 'void fk_pool_free(void* pool)',
+  poolThreads: 'int fk_pool_threads(void* pool)',
+  poolBegin: 'void fk_pool_begin(void* pool)',
+  poolEnd: 'void fk_pool_end(void* pool)',
+  run: 'int fk_experts_run(void* pool, const void* layer, const void* experts, int count, const void* route_tokens, const void* route_weights, int routes, const void* x, void* y, int tokens)',
+  start:
+    'int fk_experts_start(void* pool, const void* layer, const void* experts, int count, const void* route_tokens, const void* route_weights, int routes, const void* x, void* y, int tokens)',
+  wait: 'int fk_experts_wait(void* pool)',
+  memoryAdvise: 'void fk_memory_advise(void* address, size_t bytes)',
+  measureRead: 'double fk_measure_read(void* pool, const void* address, size_t bytes)',
+  measurePeak: 'double fk_measure_peak(void* pool, int type)',
+  poisonScratch: 'void fk_poison_scratch(void* pool, int byte)',
+} as const;
+
+type Api = Calls<keyof typeof DECLARATIONS>;
+
+const STATUS: Readonly<Record<number, string>> = {
+  [-1]: 'an argument makes no sense',
+  [-2]: 'not enough memory for scratch',
+  [-3]: 'this CPU or build lacks it',
+};
+
+function check(status: number, call: string): void {
+  if (status === 0) return;
+  const problem = `CPU expert kernels: ${call} failed (${STATUS[status] ?? status})`;
+  throw new FiddlerError(status === -2 ? 'memory' : 'device', problem, 'use --cpu-kernels ggml');
+}
+
+/** A pinned thread pool of the native kernels: the calling thread and `threads - 1` workers. One caller at a time. */
+export class ExpertPool {
+  readonly threads: number;
+  /** Joins the workers and ends them. */
+  readonly close: () => void;
+  /** What start was given, kept until wait. */
+  private pending: unknown[] = [];
+
+  constructor(
+    private readonly api: Api,
+    private readonly pool: bigint,
+  ) {
+    this.close = hold(() => api.poolFree(pool));
+    this.threads = api.poolThreads(pool);
+  }
+
+  /** Whether work was started and not waited for. */
+  get busy(): boolean {
+    return this.pending.length > 0;
+  }
+
+  /** Until `end`, idle workers spin rather than sleep: around a decode step. */
+  begin(): void {
+    this.api.poolBegin(this.pool);
+  }
+
+  end(): void {
+    this.api.poolEnd(this.pool);
+  }
+
+  /**
+   * y[token] += weight · expert(x[token]) for every route of every expert, from zero where the layer overwrites y.
+   * `layer` and `experts` are what encodeLayer and encodeExperts gave; x and y are [tokens, hidden] f32.
+   * @throws FiddlerError `device` where the arguments make no sense, `memory` where scratch cannot be had.
+   */
+  run(
+    layer: Uint8Array,
+    experts: Uint8Array,
+    routes: ExpertRoutes,
+    x: NativeMemory,
+    y: NativeMemory,
+    tokens: number,
+  ): void {
+    check(this.api.run(...this.arguments(layer, experts, routes, x, y, tokens)), 'run');
+  }
+
+  /** As run, but returns while the workers compute; nothing passed may change or be freed until `wait`. */
+  start(
+    layer: Uint8Array,
+    experts: Uint8Array,
+    routes: ExpertRoutes,
+    x: NativeMemory,
+    y: NativeMemory,
+    tokens: number,
+  ): void {
+    const pending = this.arguments(layer, experts, routes, x, y, tokens);
+    check(this.api.start(...pending), 'start');
+    this.pending = pending;
+  }
+
+  /** Joins the workers and returns when y is complete; at once where nothing was started. */
+  wait(): void {
+    check(this.api.wait(this.pool), 'wait');
+    this.pending = [];
+  }
+
+  /** Bytes a second of a plain streaming read of this memory. */
+  measureRead(address: NativeMemory, bytes: number): number {
+    return this.api.measureRead(this.pool, address, bytes);
+  }
+
+  /** FLOP/s of the instruction that multiplies several tokens with weights of a type, on registers alone. */
+  measurePeak(type: ExpertType): number {
+    return this.api.measurePeak(this.pool, EXPERT_TYPES[type]);
+  }
+
+  /** For tests: fills all scratch with a byte. */
+  poison(byte: number): void {
+    this.api.poisonScratch(this.pool, byte);
+  }
+
+  private arguments(
+    layer: Uint8Array,
+    experts: Uint8Array,
+    routes: ExpertRoutes,
+    x: NativeMemory,
+    y: NativeMemory,
+    tokens: number,
+  ): unknown[] {
+    const count = Math.floor(experts.byteLength / EXPERT_BYTES);
+    return [this.pool, layer, experts, count, routes.tokens, routes.weights, routes.tokens.length, x, y, tokens];
+  }
+}
+
+/** The native library of CPU expert kernels. */
+export class ExpertKernels {
+  constructor(private readonly api: Api) {}
+
+  /** The kernel in use: `amx-bf16`, `avx512-bf16`, `avx512-vnni`, `avx512`, `avx2` or `portable`. */
+  get name(): string {
+    return this.api.kernelName();
+  }
+
+  /** Kernels that this build has and this CPU runs, best first. */
+  get available(): string[] {
+    return (this.api.kernelsAvailable() as string).split(',');
+  }
+
+  /** Selects a kernel for all pools, null the best. @throws FiddlerError `device` where it cannot run here. */
+  select(name: string | null): void {
+    check(this.api.selectKernel(name), `selecting ${name}`);
+  }
+
+  /**
+   * A pool of `threads` threads. Worker i is pinned to cpus[i], without them to none; cpus[0] is the caller's.
+   * @throws FiddlerError `memory` where threads cannot be had.
+   */
+  pool(threads: number, cpus?: readonly number[]): ExpertPool {
+    const pool = this.api.poolCreate(threads, cpus ? Int32Array.from(cpus) : null);
+    if (!pool) check(-2, 'creating a pool of threads');
+    return new ExpertPool(this.api, pool);
+  }
+
+  /** Huge pages and NUMA interleaving for anonymous memory that will hold weights, before it is first written. */
+  advise(address: bigint, bytes: number): void {
+    this.api.memoryAdvise(address, bytes);
+  }
+}
+
+let loaded: ExpertKernels | null | undefined;
+
+/** The native kernels, or null where they were not built (or for another version): ggml's serve then. */
+export function loadExpertKernels(): ExpertKernels | null {
+  if (loaded === undefined) loaded = existsSync(LIBRARY) ? openExpertKernels(LIBRARY) : null;
+  return loaded;
+}
+
+/** The kernels in a library that was built elsewhere; null where it is for another system or version. */
+export function openExpertKernels(path: string): ExpertKernels | null {
+  try {
+    const library = koffi.load(path);
+    const api = bind(DECLARATIONS, (declaration) => library.func(declaration));
+    return api.apiVersion() === API_VERSION ? new ExpertKernels(api) : null;
+  } catch {
+    return null; // built for another system
+  }
+}
+
+/**
+ * Where a mapped file becomes shorter, reading what is gone ends the process by SIGBUS: says `line` on standard error then.
+ * Nothing is said where the kernels were not built.
+ */
+export function sayBusError(line: string): void {
+  try {
+    koffi.load(LIBRARY).func('void fk_say_bus_error(const char* line)')(`${line}\n`);
+  } catch {
+    // there is no such library, or an older one
+  }
+}

@@ -1,0 +1,43 @@
+import type { Experts } from '../experts/experts.js';
+import type { Batch } from './batch.js';
+import type { Network } from './network.js';
+import type { Stack } from './stack.js';
+
+/**
+ * One call of the model: every token of the batch passes through all layers of the stack; their hidden states are in the
+ * network afterwards, their keys and values in the KV cache behind those of each sequence. Sequences attend each to its
+ * own, and share the experts.
+ * @param cancelled asked between layers
+ * @returns false where it was cancelled; what the call wrote to the KV cache is then of no use
+ */
+export function forward(stack: Stack, experts: Experts, batch: Batch, cancelled: () => boolean): boolean {
+  const shape = stack.begin(batch, experts.prefetches);
+  for (const l of stack.layers.keys()) {
+    if (cancelled()) {
+      experts.settle();
+      experts.wait(); // what is queued must not outlive its graphs
+      return false;
+    }
+    const routes = stack.attend(l, shape, experts.arrived()); // accelerator; only the router's logits and the experts' input come back
+    if (routes) experts.run(routes); // decide, three lanes at once, add up
+  }
+  experts.settle();
+  return true;
+}
+
+/**
+ * The encoder reads a whole prompt in one call, and the decoder's cross-attention gets the keys and values of that.
+ * @param slot of the sequence for which it does
+ */
+export function encode(
+  network: Network,
+  experts: Experts,
+  prompt: readonly number[],
+  slot: number,
+  cancelled: () => boolean,
+): boolean {
+  const batch = [{ slot, tokens: prompt, past: 0, source: 0, extended: false }];
+  if (!forward(network.encoder!, experts, batch, cancelled)) return false;
+  network.handOver(prompt.length, slot);
+  return true;
+}

@@ -1,0 +1,231 @@
+import { type Device, type HostMemory, HostTensors, integers } from '../devices/device.js';
+import type { MappedTensors } from '../devices/mapped.js';
+import { layersOf, type ModelSpec } from '../models/model.js';
+import type { CacheRows, Declarations } from '../models/parameters.js';
+import { api } from '../native/ggml/api.js';
+import type { Graph } from '../native/ggml/graph.js';
+import { type Tensor, TensorContext, Type } from '../native/ggml/tensor.js';
+import type { StoredTensor } from '../weights/checkpoint.js';
+import type { Batch } from './batch.js';
+import { type InputSizes, StepInputs } from './inputs.js';
+import { Kept } from './kept.js';
+import { copyRows, Ring } from './ring.js';
+import { type OnRouted, RouteBuffers } from './routes.js';
+import { Stack, type StackParts } from './stack.js';
+import { States } from './states.js';
+import { partOfCache } from './step.js';
+
+/** Rows of logits that are computed at once. */
+export const LOGIT_ROWS = 32;
+
+export interface NetworkParts {
+  cpu: Device;
+  accelerator: Device;
+  spec: ModelSpec;
+  declarations: Declarations;
+  embedding: StoredTensor;
+  mapped: MappedTensors;
+  /** Most tokens of a sequence in a call, of a call, and of the context. */
+  chunk: number;
+  calls: number;
+  context: number;
+  /** Sequences that the KV cache has rows for. */
+  sequences: number;
+  hostMemory: HostMemory;
+  /** Rows of it for each sequence, by the layers' windows. */
+  rows: ReadonlyMap<number, number>;
+  /** Attention reads the KV cache in steps of at least so many rows. */
+  cacheStep: number;
+}
+
+/** Everything of a model but its routed experts: embedding, attention, routers, dense layers, output head. */
+export class Network {
+  /** Hidden states [calls, hidden] on the accelerator; layers and experts add to them. */
+  readonly hidden: Tensor;
+  /** The layers that read and write one token after the other. */
+  readonly decoder: Stack;
+  /** Those that read a whole prompt for it, in an encoder-decoder. */
+  readonly encoder?: Stack;
+  /** What layers keep of sequences beside rows for each of their positions. */
+  readonly kept: Kept;
+
+  private readonly routes: RouteBuffers;
+  private readonly memory = new HostTensors(8);
+  private readonly context = new TensorContext(8);
+  private readonly table: Tensor;
+  private readonly ids: Tensor;
+  private readonly embedded: Tensor;
+  /** See StackParts. */
+  private readonly merging?: StackParts['merging'];
+  private readonly wanted: Tensor;
+  private readonly hostWanted: Tensor;
+
+  constructor(private readonly parts: NetworkParts) {
+    const { accelerator, spec, declarations, calls, sequences, embedding, mapped, hostMemory, rows } = parts;
+    const unified = accelerator.unified;
+    this.table = mapped.matrix(embedding, spec.vocabulary, spec.hidden);
+    this.ids = this.memory.tensor(Type.I32, calls);
+    this.hostWanted = this.memory.tensor(Type.I32, LOGIT_ROWS);
+    this.embedded = this.memory.tensor(Type.F32, spec.hidden, calls);
+    this.memory.allocate(hostMemory);
+    this.hidden = unified ? this.embedded : this.context.tensor(Type.F32, spec.hidden, calls);
+    this.wanted = unified ? this.hostWanted : this.context.tensor(Type.I32, LOGIT_ROWS);
+    if (layersOf(spec).some(({ merge }) => merge)) {
+      const state = this.context.tensor(Type.F32, spec.hidden, calls);
+      this.merging = { state, beside: this.context.tensor(Type.F32, spec.hidden, calls) };
+    }
+    if (!unified || this.merging) accelerator.allocate(this.context, 'hidden states');
+    this.routes = new RouteBuffers(accelerator, layersOf(spec), spec.hidden, calls, hostMemory);
+    const { encoder, layers } = spec;
+    const { states, caches } = declarations;
+    const rings = [...rows].flatMap(([window, ring]) => {
+      const own = caches.filter((cache) => cache.window === window);
+      return ring < rows.get(0)! ? [new Ring(accelerator, own, { window, rows: ring }, sequences)] : [];
+    });
+    this.kept = new Kept(states.length > 0 ? [new States(accelerator, states, sequences), ...rings] : rings);
+    const { relativeBiases, windows, extendedBeyond } = declarations;
+    const biases = (bidirectional: boolean) => relativeBiases.filter((bias) => bias.bidirectional === bidirectional);
+    if (encoder) {
+      const own = { layers: encoder.layers, expertLayersBefore: 0, bidirectional: true };
+      this.encoder = this.stack(own, { windows: new Map(), relativeBiases: biases(true), source: false });
+    }
+    const expertLayersBefore = encoder?.layers.filter(({ moe }) => moe).length ?? 0;
+    this.decoder = this.stack(
+      { layers, expertLayersBefore, bidirectional: false, extendedBeyond },
+      {
+        windows: new Map([...rows].filter(([window]) => windows.has(window))),
+        relativeBiases: biases(false),
+        source: encoder !== undefined,
+      },
+    );
+  }
+
+  private stack(
+    own: Pick<StackParts, 'layers' | 'expertLayersBefore' | 'bidirectional' | 'extendedBeyond'>,
+    masks: Pick<InputSizes, 'windows' | 'relativeBiases' | 'source'>,
+  ): Stack {
+    const { accelerator, calls, context, hostMemory, cacheStep, rows } = this.parts;
+    return new Stack({
+      ...own,
+      accelerator,
+      cacheStep,
+      rows,
+      hidden: this.hidden,
+      merging: this.merging,
+      routes: this.routes,
+      inputs: new StepInputs(accelerator, { calls, context, ...masks }, hostMemory),
+      embed: (batch, count) => this.embed(batch, count),
+    });
+  }
+
+  /** What the present layer's experts read: on the accelerator, and in the host's memory. */
+  get expertInput(): Pick<RouteBuffers, 'input' | 'hostInput'> {
+    return this.routes;
+  }
+
+  /** Observes the routers; for comparisons. */
+  set onRouted(observer: OnRouted | undefined) {
+    this.routes.onRouted = observer;
+  }
+
+  /** Makes room on the devices for the largest graphs of this network. */
+  reserve(): void {
+    const { accelerator, cpu, chunk, calls, context, sequences } = this.parts;
+    for (const stack of [this.encoder, this.decoder]) stack?.reserve(chunk, context, sequences);
+    if (this.encoder) accelerator.reserve(this.sourceCapacity, (g) => this.buildSource(g, this.encoder!, chunk));
+    accelerator.reserve(32, (g) => this.buildHead(g, LOGIT_ROWS));
+    cpu.reserve(8, (g) => this.buildEmbedding(g, calls));
+  }
+
+  private embed(batch: Batch, count: number): void {
+    const { accelerator, cpu, spec } = this.parts;
+    const ids = integers(this.ids);
+    let row = 0;
+    for (const { tokens } of batch) {
+      ids.set(tokens, row);
+      row += tokens.length;
+    }
+    cpu.once(8, (g) => this.buildEmbedding(g, count));
+    if (accelerator.unified) return;
+    accelerator.compute.write(this.hidden, this.embedded.address, 0, count * spec.hidden * 4);
+  }
+
+  private buildEmbedding(g: Graph, count: number): void {
+    const { scale = 1 } = this.parts.spec.embedding;
+    const rows = g.getRows(this.table, g.slice(this.ids, 0, count));
+    g.compute(g.copy(scale === 1 ? rows : g.scale(rows, scale), g.rows(this.embedded, 0, count)));
+  }
+
+  /** Gives the cross-attention of the sequence in `slot` what the encoder just made of `count` tokens. */
+  handOver(count: number, slot: number): void {
+    this.parts.accelerator.once(this.sourceCapacity, (g) => this.buildSource(g, this.encoder!, count, slot));
+  }
+
+  private buildSource(g: Graph, encoder: Stack, count: number, slot = 0): void {
+    const encoded = this.parts.spec.encoder!.norm(g, encoder.finished(g, g.rows(this.hidden, 0, count)));
+    const positions = encoder.positionsOf(g, count);
+    const partOf = (cache: CacheRows) => partOfCache(g, cache, { slot, sequences: 1 });
+    for (const { cross } of this.decoder.layers) cross?.remember(g, encoded, positions, partOf);
+  }
+
+  private get sourceCapacity(): number {
+    return 16 + 10 * this.decoder.layers.length;
+  }
+
+  /** Gives the sequence in `to` copies of the rows [first, end) of what the one in `from` has in the KV cache, rings left out. */
+  copyRows(from: number, to: number, first: number, end: number): void {
+    const { accelerator, declarations, rows } = this.parts;
+    const plain = declarations.caches.filter((cache) => cache.rows === rows.get(0));
+    copyRows(accelerator, plain, { from, to }, [{ from: first, count: end - first }]);
+  }
+
+  /** A call of the decoder for one sequence behind `past` made-up tokens, with as many of a source for cross-attention. */
+  madeUp(tokens: readonly number[], past: number, slot = 0): Batch {
+    return [{ slot, tokens, past, source: this.encoder ? Math.max(1, past) : 0, extended: false }];
+  }
+
+  /** Logits [vocabulary] after each of these tokens of the decoder's call, at most {@link LOGIT_ROWS} of them; in an array of that size. */
+  logits(tokens: readonly number[], into?: Float32Array): Float32Array {
+    const { accelerator, spec } = this.parts;
+    integers(this.hostWanted).set(tokens);
+    if (!accelerator.unified) accelerator.compute.write(this.wanted, this.hostWanted.address, 0, tokens.length * 4);
+    let result!: Tensor;
+    const graph = accelerator.graph(32, (g) => {
+      result = this.buildHead(g, tokens.length);
+    });
+    accelerator.compute.compute(graph);
+    const values = into ?? new Float32Array(tokens.length * spec.vocabulary);
+    api().tensorGet(result.pointer, values, 0, values.byteLength);
+    graph.free();
+    return values;
+  }
+
+  /**
+   * Gives the logits [vocabulary] after each of these tokens in turn, however many there are.
+   * @param into room for {@link LOGIT_ROWS} of them, or for all, which the next ones overwrite; without it they stay
+   */
+  eachLogits(
+    tokens: readonly number[],
+    give: (logits: Float32Array, index: number) => void,
+    into?: Float32Array,
+  ): void {
+    const { vocabulary } = this.parts.spec;
+    for (let from = 0; from < tokens.length; from += LOGIT_ROWS) {
+      const some = tokens.slice(from, from + LOGIT_ROWS);
+      const logits = this.logits(some, into?.subarray(0, some.length * vocabulary));
+      for (const i of some.keys()) give(logits.subarray(i * vocabulary, (i + 1) * vocabulary), from + i);
+    }
+  }
+
+  private buildHead(g: Graph, count: number): Tensor {
+    const { norm, head } = this.parts.spec;
+    const wanted = g.slice(this.wanted, 0, count);
+    const rowsOf = (a: Tensor) => g.getRows(a, wanted);
+    return g.output(head(g, norm(g, this.decoder.finished(g, rowsOf(this.hidden), undefined, rowsOf))));
+  }
+
+  /** All graphs of the accelerator were freed. */
+  forget(): void {
+    for (const stack of [this.encoder, this.decoder]) stack?.dropGraphs();
+  }
+}

@@ -1,0 +1,235 @@
+import type { Device } from '../devices/device.js';
+import type { Routes } from '../experts/assignments.js';
+import type { LayerSpec, Merge } from '../models/model.js';
+import type { Graph } from '../native/ggml/graph.js';
+import type { Tensor } from '../native/ggml/tensor.js';
+import { type Batch, groupsOf, type Part, type RowRange, sameGroups, tokensOf } from './batch.js';
+import { cacheRows, type StepInputs } from './inputs.js';
+import { readRows } from './ring.js';
+import type { RouteBuffers } from './routes.js';
+import { type Stepped, stepOf } from './step.js';
+
+/** Nodes and views of one layer's graph, at most, and those of each further group: a convolution may be 16 sums of products. */
+const LAYER_CAPACITY = 256;
+const GROUP_CAPACITY = 160;
+
+export interface StackParts {
+  accelerator: Device;
+  layers: readonly LayerSpec[];
+  /** Hidden states [chunk, hidden] on the accelerator; layers and experts add to them. */
+  hidden: Tensor;
+  /** Where some layer merges its experts' sum: the state before them and what is computed beside them, [chunk, hidden] each. */
+  merging?: { state: Tensor; beside: Tensor };
+  inputs: StepInputs;
+  /** Attention reads the KV cache in steps of at least so many rows. */
+  cacheStep: number;
+  /** Rows of the KV cache for each sequence, by the layers' windows. */
+  rows: ReadonlyMap<number, number>;
+  routes: RouteBuffers;
+  /** Writes the embeddings of a call's tokens to the hidden states. */
+  embed: (batch: Batch, count: number) => void;
+  /** Experts of layers before this stack's, in number of layers. */
+  expertLayersBefore: number;
+  /** Every token looks at every other of its call, and nothing is cached. */
+  bidirectional: boolean;
+  extendedBeyond?: number;
+}
+
+/** What the graphs of a call depend on. */
+export interface Shape extends Stepped {
+  /** Speculative expert loading (arXiv 2312.17238, section 3.2): the next router is asked about the present state. */
+  guesses: boolean;
+  /** One token of each sequence, as in decoding: the call's graphs are kept for the next of this shape. */
+  kept: boolean;
+}
+
+/** Layers through which calls pass, but for their routed experts: attention, routers, dense layers. */
+export class Stack {
+  readonly layers: readonly LayerSpec[];
+  /** The next layer with experts, for each layer. */
+  private readonly following: readonly (LayerSpec | undefined)[];
+  /** Number of each layer among all with experts. */
+  private readonly ordinals: readonly number[];
+  /** Graphs of decoding by layer, with an addition of what arrived and without; and what they were built for. */
+  private kept: { shape?: Shape; moves: number; graphs: (Graph | undefined)[] } = { moves: 0, graphs: [] };
+
+  constructor(private readonly parts: StackParts) {
+    const { layers, expertLayersBefore } = parts;
+    this.layers = layers;
+    let ordinal = expertLayersBefore;
+    this.ordinals = layers.map(({ moe }) => (moe ? ordinal++ : -1));
+    this.following = layers.map((_, l) => layers.slice(l + 1).find(({ moe }) => moe));
+  }
+
+  /**
+   * Makes room on the device for the largest graphs.
+   * @param chunk most tokens of a sequence in a call; `sequences`: most in a call, of which one alone has more than one token
+   */
+  reserve(chunk: number, context: number, sequences: number): void {
+    const sourceRows = cacheRows(context);
+    const shape = (counts: readonly number[], guesses: boolean): Shape => {
+      let first = 0;
+      const groups = counts.map((tokens, slot) => {
+        const group = { first, tokens, sequences: 1, slot, reads: this.allRows(tokens), sourceRows };
+        first += tokens;
+        return group;
+      });
+      return { tokens: first, groups, extended: false, guesses, kept: false };
+    };
+    const shapes = [shape([chunk], false), shape([1], true)];
+    if (sequences > 1 && !this.parts.bidirectional) {
+      shapes.push(shape([...Array.from({ length: sequences - 1 }, () => 1), chunk], false));
+      const together = { first: 0, tokens: 1, sequences, slot: 0, reads: this.allRows(1), sourceRows };
+      shapes.push({ tokens: sequences, groups: [together], extended: false, guesses: false, kept: false });
+    }
+    for (const l of this.layers.keys()) {
+      for (const each of shapes) this.parts.accelerator.reserve(capacityOf(each), (g) => this.buildLayer(g, l, each));
+    }
+  }
+
+  /** Whether a sequence of this many tokens is computed otherwise than short ones, from its first token on. */
+  extends(length: number): boolean {
+    const { extendedBeyond } = this.parts;
+    return extendedBeyond !== undefined && length > extendedBeyond;
+  }
+
+  /**
+   * Embeds a call's tokens, and tells the graphs their positions.
+   * @param guesses with a single token, each layer says also what the next one's router would choose
+   */
+  begin(batch: Batch, guesses = false): Shape {
+    const { embed, inputs } = this.parts;
+    const count = tokensOf(batch);
+    const groups = groupsOf(batch, this.readsOf, sourceRowsOf);
+    embed(batch, count);
+    inputs.send(batch, groups);
+    return {
+      tokens: count,
+      groups,
+      extended: batch[0]!.extended,
+      guesses: guesses && count === 1,
+      kept: count === batch.length,
+    };
+  }
+
+  private readonly readsOf = (part: Part): ReadonlyMap<number, RowRange> => {
+    const { bidirectional, rows, cacheStep } = this.parts;
+    if (bidirectional) return this.allRows(part.tokens.length);
+    return new Map([...rows].map(([window, kept]) => [window, readRows(part, window, kept, cacheStep)]));
+  };
+
+  /** What attention of a call of so many tokens reads at most. */
+  private allRows(tokens: number): ReadonlyMap<number, RowRange> {
+    const { bidirectional, rows } = this.parts;
+    return new Map([...rows].map(([window, kept]) => [window, { from: 0, count: bidirectional ? tokens : kept }]));
+  }
+
+  /**
+   * Computes a layer up to its experts, and what its router says of each token; undefined in a dense layer.
+   * @param arrived is added to the hidden states first
+   */
+  attend(l: number, shape: Shape, arrived?: Tensor): Routes | undefined {
+    const { accelerator, routes } = this.parts;
+    const layer = this.layers[l]!;
+    const guess = shape.guesses ? this.following[l]?.moe : undefined;
+    const graph = shape.kept ? this.keptLayer(l, shape, arrived) : this.layerGraph(l, shape, arrived);
+    accelerator.compute.computeAsync(graph);
+    if (layer.moe && !accelerator.unified) routes.read(layer.moe, shape.tokens, guess);
+    if (layer.moe || !shape.kept) accelerator.compute.synchronize();
+    if (!shape.kept) graph.free();
+    if (!layer.moe) return undefined;
+    const chosen = routes.choose(layer.moe, this.ordinals[l]!, shape);
+    routes.onRouted?.(l, layer.moe, routes.logitsOf(layer.moe, shape.tokens), chosen);
+    return guess ? { ...chosen, next: routes.guess(layer.moe, guess) } : chosen;
+  }
+
+  private layerGraph(l: number, shape: Shape, arrived?: Tensor): Graph {
+    const { accelerator } = this.parts;
+    // Several sequences may need more than was reserved: what is queued must not lose its memory.
+    const several = shape.groups.length > 1 || shape.groups[0]!.sequences > 1;
+    if (several && !accelerator.unified) accelerator.compute.synchronize();
+    return accelerator.graph(capacityOf(shape), (g) => this.buildLayer(g, l, shape, arrived));
+  }
+
+  /** Graphs of decoding are built once for a shape, and reused until that changes. */
+  private keptLayer(l: number, shape: Shape, arrived?: Tensor): Graph {
+    const { accelerator } = this.parts;
+    if (!this.kept.shape || !same(this.kept.shape, shape) || this.kept.moves !== accelerator.moves) {
+      this.freeKept();
+      this.kept = { shape, moves: accelerator.moves, graphs: [] };
+    }
+    return (this.kept.graphs[2 * l + (arrived ? 1 : 0)] ??= this.layerGraph(l, shape, arrived));
+  }
+
+  private buildLayer(g: Graph, l: number, shape: Shape, arrived?: Tensor): void {
+    const { accelerator, hidden, inputs, routes } = this.parts;
+    const layer = this.layers[l]!;
+    const { attentionNorm, attention, cross, feedForwardNorm, dense, moe, merge, parallel } = layer;
+    const step = stepOf(g, shape, inputs, (operation) => accelerator.compute.supports(operation));
+    const before = g.rows(hidden, 0, shape.tokens);
+    const x = this.finished(g, arrived ? g.compute(g.addTo(before, g.rows(arrived, 0, shape.tokens))) : before, l);
+    const read = attentionNorm(g, x);
+    const own = g.compute(g.addTo(x, attention(g, read, step)));
+    const attended = cross ? g.compute(g.addTo(own, cross.attend(g, cross.norm(g, own), step))) : own;
+    const normal = parallel ? read : feedForwardNorm(g, attended);
+    if (moe) {
+      g.compute(g.copy(normal, g.rows(routes.input, 0, shape.tokens)));
+      routes.build(g, moe, moe.routerNorm?.(g, attended) ?? normal);
+    }
+    if (moe && merge) this.setAside(g, merge, attended);
+    const state = dense ? g.compute(g.addTo(attended, dense(g, normal))) : attended;
+    const next = shape.guesses && moe ? this.following[l] : undefined;
+    if (next?.moe) {
+      const guessed = next.moe.routerNorm ?? next.feedForwardNorm;
+      const kept = merge ? g.rows(this.parts.merging!.state, 0, shape.tokens) : state;
+      routes.build(g, next.moe, guessed(g, kept), moe!.experts.count);
+    }
+  }
+
+  /** Keeps the state x for what the experts' sum is merged with, computes what is beside them, and lets the sum begin at 0. */
+  private setAside(g: Graph, { beside }: Merge, x: Tensor): void {
+    const { merging } = this.parts;
+    g.compute(g.copy(x, g.rows(merging!.state, 0, x.ne[1])));
+    if (beside) g.compute(g.copy(beside(g, x), g.rows(merging!.beside, 0, x.ne[1])));
+    g.compute(g.copy(g.scale(g.contiguous(x), 0), x)); // a view of rows cannot be scaled
+  }
+
+  /**
+   * The hidden states that layer `l` takes, or what follows the last: with what the layer before does behind its experts.
+   * @param rowsOf the rows of a [chunk, hidden] of which x are the hidden states: the first by default
+   */
+  finished(g: Graph, x: Tensor, l = this.layers.length, rowsOf = (a: Tensor): Tensor => g.rows(a, 0, x.ne[1])): Tensor {
+    const { epilogue, merge, moe } = this.layers[l - 1] ?? {};
+    const { merging } = this.parts;
+    if (moe && merge) {
+      return g.compute(g.copy(merge.join(g, rowsOf(merging!.state), x, rowsOf(merging!.beside)), x));
+    }
+    return epilogue ? g.compute(g.addTo(x, epilogue(g, x))) : x;
+  }
+
+  /** I32 [count]: positions of the call's tokens. */
+  positionsOf(g: Graph, count: number): Tensor {
+    return this.parts.inputs.positionsOf(g, count);
+  }
+
+  private freeKept(): void {
+    for (const graph of this.kept.graphs) graph?.free();
+  }
+
+  /** All graphs of the accelerator were freed. */
+  dropGraphs(): void {
+    this.kept = { moves: 0, graphs: [] };
+  }
+}
+
+function same(a: Shape, b: Shape): boolean {
+  return a.extended === b.extended && a.guesses === b.guesses && sameGroups(a.groups, b.groups);
+}
+
+function sourceRowsOf({ source }: Part): number {
+  return cacheRows(source);
+}
+
+function capacityOf({ groups }: Shape): number {
+  return LAYER_CAPACITY + (groups.length - 1) * GROUP_CAPACITY;
+}

@@ -1,0 +1,96 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Report } from '../index.js';
+import type { Admission } from './admission.js';
+
+/** Seconds from some milliseconds to minutes. */
+const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
+const BETWEEN = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+const LANES = ['resident', 'streamed', 'cpu'] as const;
+
+/** What Prometheus is told. */
+export class Metrics {
+  readonly registry = new Registry();
+  /** Of the newest answer that has ended. */
+  last: Report | undefined;
+  readonly #requests: Counter<'route' | 'status'>;
+  readonly #tokens: Counter<'kind'>;
+  readonly #lanes: Counter<'lane'>;
+  readonly #experts: Counter<'lane'>;
+  readonly #exchanges: Counter;
+  readonly #ttft: Histogram;
+  readonly #between: Histogram;
+
+  constructor(admission: Admission) {
+    const registers = [this.registry];
+    collectDefaultMetrics({ register: this.registry });
+    const counter = <L extends string>(name: string, help: string, labelNames: L[]) =>
+      new Counter({ name: `fiddler_${name}`, help, labelNames, registers });
+    const gauge = (name: string, help: string, value: () => number) =>
+      new Gauge({
+        name: `fiddler_${name}`,
+        help,
+        registers,
+        collect() {
+          this.set(value());
+        },
+      });
+    const histogram = (name: string, help: string, buckets: number[]) =>
+      new Histogram({ name: `fiddler_${name}`, help, buckets, registers });
+    this.#requests = counter('requests_total', 'Requests that have ended', ['route', 'status']);
+    this.#tokens = counter('tokens_total', 'Tokens: of prompts, of these in the KV cache, and generated', ['kind']);
+    this.#lanes = counter('lane_bytes_total', 'Weight bytes that a lane read or copied', ['lane']);
+    this.#experts = counter('lane_experts_total', 'Experts that a lane computed', ['lane']);
+    this.#exchanges = counter('exchanges_total', 'Resident experts that were exchanged', []);
+    this.#ttft = histogram('ttft_seconds', 'From a request to its first token', SECONDS);
+    this.#between = histogram('inter_token_seconds', 'From a token to the next of its answer', BETWEEN);
+    gauge('running', 'Answers that are being generated', () => admission.running);
+    gauge('waiting', 'Answers that wait', () => admission.waiting);
+    const last = (value: (report: Report) => number) => () => (this.last ? value(this.last) : 0);
+    gauge(
+      'hit_ratio',
+      'Share of executions with resident experts, of the last answer',
+      last((of) => of.experts.hitRate),
+    );
+    gauge(
+      'accelerator_bytes',
+      'Memory taken on the accelerator',
+      last((of) => of.memory.accelerator),
+    );
+    gauge(
+      'ram_bytes',
+      'RAM that the model takes',
+      last((of) => of.memory.taken),
+    );
+    gauge(
+      'kv_rows',
+      'Tokens in the KV cache, of the last answer',
+      last((of) => of.promptTokens + of.generatedTokens),
+    );
+    gauge(
+      'decode_tokens_per_second',
+      'Of the last answer',
+      last((of) => of.decodeRate),
+    );
+  }
+
+  request(route: string, status: number): void {
+    this.#requests.inc({ route, status });
+  }
+
+  /** A token came. @param before seconds since the request, or since the token before */
+  token(isFirst: boolean, before: number): void {
+    (isFirst ? this.#ttft : this.#between).observe(before);
+  }
+
+  answer(report: Report): void {
+    this.last = report;
+    this.#tokens.inc({ kind: 'prompt' }, report.promptTokens);
+    this.#tokens.inc({ kind: 'cached' }, report.cachedTokens);
+    this.#tokens.inc({ kind: 'generated' }, report.generatedTokens);
+    this.#exchanges.inc(report.experts.exchanged);
+    for (const lane of LANES) {
+      this.#lanes.inc({ lane }, report.lanes[lane].bytes);
+      this.#experts.inc({ lane }, report.lanes[lane].experts);
+    }
+  }
+}

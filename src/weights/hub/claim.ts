@@ -1,0 +1,42 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { FiddlerError } from '../../errors.js';
+
+/**
+ * Makes this process the only one of Fiddler's that writes `file`.
+ * @returns ends that
+ * @throws FiddlerError `file`: another process writes it
+ */
+export function claim(file: string): () => void {
+  const lock = `${file}.lock`;
+  for (;;) {
+    try {
+      writeFileSync(lock, `${process.pid}`, { flag: 'wx' });
+      return () => rmSync(lock, { force: true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    const owner = readOwner(lock);
+    if (owner !== undefined && isRunning(owner)) {
+      const problem = `process ${owner} is downloading ${file} already`;
+      throw new FiddlerError('file', problem, `wait for it; if it is no download, remove ${lock}`);
+    }
+    rmSync(lock, { force: true }); // of a process that ended without cleaning up
+  }
+}
+
+function readOwner(lock: string): number | undefined {
+  try {
+    return Number(readFileSync(lock, 'utf8')) || undefined;
+  } catch {
+    return undefined; // gone meanwhile
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

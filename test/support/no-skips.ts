@@ -1,0 +1,19 @@
+import type { Reporter, TestModule, Vitest } from 'vitest/node';
+
+/** Vitest's reporter for CI, which has what every test needs: a run that skipped one fails, and names it. */
+export default class NoSkips implements Reporter {
+  private vitest?: Vitest;
+
+  onInit(vitest: Vitest): void {
+    this.vitest = vitest;
+  }
+
+  onTestRunEnd(modules: readonly TestModule[]): void {
+    const chosenByName = this.vitest?.config.testNamePattern !== undefined;
+    if (!process.env.CI || chosenByName) return;
+    const skipped = modules.flatMap((module) => [...module.children.allTests('skipped')]);
+    for (const { module, fullName } of skipped)
+      process.stderr.write(`skipped in CI: ${module.relativeModuleId} > ${fullName}\n`);
+    if (skipped.length > 0) process.exitCode = 1;
+  }
+}

@@ -1,0 +1,3 @@
+import { compareWithRust } from './tokenizer-rust.js';
+
+compareWithRust(20);
