@@ -3,16 +3,23 @@ import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 const shared = {
-  pool: 'forks',
+  pool: 'forks' as const,
   // What tests find out and learn is no matter of the user's.
   env: { FIDDLER_CACHE: join(tmpdir(), 'fiddler-test-cache') },
   globalSetup: 'test/support/build.ts',
   testTimeout: 120_000,
   hookTimeout: 120_000,
-} as const;
+  setupFiles: ['test/support/same-seed.ts'],
+  // In CI a busy machine may make a process late: a second try, which the reporter names.
+  retry: process.env.CI ? 1 : 0,
+};
 
 /** Files that run beside each other, each on one core. */
-const beside = { ...shared, setupFiles: 'test/support/one-core.ts', maxWorkers: availableParallelism() } as const;
+const beside = {
+  ...shared,
+  setupFiles: [...shared.setupFiles, 'test/support/one-core.ts'],
+  maxWorkers: availableParallelism(),
+};
 
 const slow = ['test/**/*.slow.test.ts'];
 /** What several threads compute together: one file at a time, on every core. */
@@ -20,7 +27,7 @@ const together = ['test/native/*.test.ts', 'test/engine/golden.test.ts', 'test/w
 
 export default defineConfig({
   test: {
-    reporters: ['default', './test/support/no-skips.ts'],
+    reporters: ['default', './test/support/honest.ts'],
     projects: [
       {
         test: {
