@@ -27,7 +27,7 @@ export function addCalibrate(program: Command): void {
       'Measures what a model’s pieces take on this machine, with a sample of random weights, and stores it for `plan` and for loading.',
     )
     .option('--thorough', 'repeat more: about a minute in place of under 10 seconds')
-    .option('--json', 'one JSON object');
+    .option('--json', 'one JSON object; its `file` is missing where nothing is stored');
   addSyntheticOptions(addMachineOptions(addModelArgument(command)));
   addCommon(command, EXAMPLES).action((_: unknown, flags: CalibrateFlags) => calibrateModel(flags));
 }
@@ -37,17 +37,24 @@ async function calibrateModel(flags: CalibrateFlags): Promise<void> {
   const { calibrate, CAREFUL, THOROUGH } = await import('../planning/calibrate.js');
   const { entryFile } = await import('../pace/calibration.js');
   const source = await plannedSource(flags);
-  const { rates, key, bytes, threads } = calibrate(
+  const { rates, key, stored, bytes, threads } = calibrate(
     source,
     { ...flags, onWarning: warn },
     flags.thorough ? THOROUGH : CAREFUL,
   );
-  const file = entryFile(key);
+  const file = stored ? entryFile(key) : undefined;
   if (flags.json) process.stdout.write(`${JSON.stringify({ model: source.name, file, rates, threads })}\n`);
   else process.stdout.write(formatRates(source.name, rates, bytes, threads, file));
 }
 
-function formatRates(model: string, rates: Rates, bytes: number, threads: readonly ThreadRate[], file: string): string {
+/** @param file where the rates are stored, if they are */
+function formatRates(
+  model: string,
+  rates: Rates,
+  bytes: number,
+  threads: readonly ThreadRate[],
+  file?: string,
+): string {
   const { experts, sparse, dense, head, fill = 0 } = rates;
   const lane = (samples: readonly Sample[]) =>
     samples.map(({ tokens, ms }) => `${tokens}: ${figure(ms)}`).join(', ') || 'not used';
@@ -75,7 +82,7 @@ function formatRates(model: string, rates: Rates, bytes: number, threads: readon
     ['logits and choosing a token', `${figure(head)} ms`],
     ['loading', `${figure(fill)} ms a GB`],
     ['repeated measurements differ by', `± ${(100 * experts.spread).toFixed(0)}%`],
-    ['stored in', file],
+    ['stored in', file ?? 'no file: other programs had the cores; calibrate again when they have ended'],
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join('');

@@ -44,9 +44,23 @@ export function recallRates(key: string, folder = cacheFolder(), now = Date.now(
   return age >= 0 && age < LIFETIME ? entry!.value.rates : undefined;
 }
 
-/** Stores rates. @returns false where they differed too much to be of use later, or others had the cores meanwhile */
+/** Whether others had the cores while rates were measured, or what is alike took so differently that they must have had. */
+export function spoilt({ crowded, experts }: Rates): boolean {
+  return crowded !== undefined || experts.spread > UNSTEADY;
+}
+
+/** Measures once more, a while later, where others spoilt the rates; gives those that they spoilt least. */
+export function inPeace(measure: () => Rates, pause: () => void): Rates {
+  const rates = measure();
+  if (!spoilt(rates)) return rates;
+  pause();
+  const again = measure();
+  return !spoilt(again) || again.experts.spread < rates.experts.spread ? again : rates;
+}
+
+/** Stores rates. @returns false where others spoilt them, so that they are of no use later */
 export function rememberRates(key: string, rates: Rates, folder = cacheFolder(), now = Date.now()): boolean {
-  if (rates.crowded !== undefined || rates.experts.spread > UNSTEADY) return false;
+  if (spoilt(rates)) return false;
   entries.write(key, { rates }, folder, now);
   return true;
 }

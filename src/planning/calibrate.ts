@@ -10,7 +10,7 @@ import type { ModelSource } from '../loading/source.js';
 import { expertLayersOf } from '../models/model.js';
 import { Type } from '../native/ggml/tensor.js';
 import type { LoadOptions } from '../options.js';
-import { calibrationKey, recallRates, rememberRates } from '../pace/calibration.js';
+import { calibrationKey, inPeace, recallRates, rememberRates } from '../pace/calibration.js';
 import { timeFirstPrompt } from '../pace/first-prompt.js';
 import { measureRates } from '../pace/measure.js';
 import type { Rates } from '../pace/rates.js';
@@ -26,10 +26,13 @@ export const CAREFUL: Patience = { limit: 150, repeats: 9, least: 50, ...COUNTS 
 /** For `--thorough`: about a minute. */
 export const THOROUGH: Patience = { limit: 1200, repeats: 25, least: 400, ...COUNTS };
 
-/** The rates of a model's pieces on this machine, and where they are stored. */
+/** The rates of a model's pieces on this machine. */
 export interface Calibration {
   rates: Rates;
+  /** What they are stored under. */
   key: string;
+  /** Whether they were: others may have spoilt them. */
+  stored: boolean;
   /** Bytes of one expert. */
   bytes: number;
   /** What one expert takes on the CPU by threads; where it was measured now. */
@@ -66,7 +69,7 @@ export function calibrate(source: ModelSource, options: LoadOptions, patience: P
   const key = keyOf(source, options);
   const sample = openSample(source, options);
   try {
-    const { rates, bytes, all } = measured(sample, options, patience, key);
+    const { rates, bytes, all, stored } = measured(sample, options, patience, key);
     const threads: ThreadRate[] = [];
     for (let count = 1; count < all; count *= 2) {
       const one = sample.measure(count, ({ experts, blueprint }) =>
@@ -75,13 +78,13 @@ export function calibrate(source: ModelSource, options: LoadOptions, patience: P
       threads.push({ threads: count, ms: one.cpu[0]!.ms + one.calls.cpu });
     }
     threads.push({ threads: all, ms: rates.experts.cpu[0]!.ms + rates.experts.calls.cpu });
-    return { rates, key, bytes, threads };
+    return { rates, key, stored, bytes, threads };
   } finally {
     sample.close();
   }
 }
 
-/** Measures every lane with a sample and stores the rates. */
+/** Measures every lane with a sample and stores the rates, unless others spoilt them. */
 function measured(sample: Sample, options: LoadOptions, patience: Patience, key: string) {
   const found = sample.measure(options.threads, (layout, fill) => {
     const firstTakesLonger = timeFirstPrompt(layout); // before anything is compiled
@@ -92,17 +95,14 @@ function measured(sample: Sample, options: LoadOptions, patience: Patience, key:
       all: layout.machine.threads,
     };
   });
-  store(key, found.rates, options);
-  return found;
+  return { ...found, stored: store(key, found.rates, options) };
 }
 
-/** Measures once more, a while later, where others had the cores; gives the rates that they spoilt least. */
 function measureInPeace(layout: Layout, patience: Patience): Rates {
-  const rates = measureRates(layout, patience);
-  if (rates.crowded === undefined) return rates;
-  sleep(PAUSE);
-  const again = measureRates(layout, patience);
-  return (again.crowded ?? 0) < rates.crowded ? again : rates;
+  return inPeace(
+    () => measureRates(layout, patience),
+    () => sleep(PAUSE),
+  );
 }
 
 /** Blocks, for so many milliseconds. */
@@ -110,17 +110,19 @@ function sleep(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
-function store(key: string, rates: Rates, { onWarning }: LoadOptions): void {
-  if (rememberRates(key, rates)) return;
+/** @returns whether they were stored */
+function store(key: string, rates: Rates, { onWarning }: LoadOptions): boolean {
+  if (rememberRates(key, rates)) return true;
   if (rates.crowded !== undefined) {
     const share = `${(100 * rates.crowded).toFixed(0)}%`;
     onWarning?.(
       `other programs had the cores for ${share} of the time while this machine was measured: less is certain, and nothing is stored`,
     );
-    return;
+    return false;
   }
   const percent = (100 * rates.experts.spread).toFixed(0);
   onWarning?.(`measurements differed by ±${percent}%, so that they are not stored: other programs use this machine`);
+  return false;
 }
 
 function keyOf(source: ModelSource, options: LoadOptions): string {

@@ -194,7 +194,7 @@ describe('fiddler calibrate', () => {
     expect(rates.experts.cpu.length).toBeGreaterThan(3);
     expect(threads).toHaveLength(1);
     // On a machine that is busy otherwise, what differed too much is not stored, and that was said.
-    if (!existsSync(file)) return;
+    if (file === undefined) return expect(existsSync(join(folder, 'rates'))).toBe(false);
     const entry = readFileSync(file, 'utf8');
     writeFileSync(file, entry.replace(/"head":[\d.e-]+/, '"head":100000'));
     const [plan] = jsonLines((await run('plan')).stdout);

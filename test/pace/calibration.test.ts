@@ -6,7 +6,14 @@ import { loadEngine } from '../../src/engine/load.js';
 import { layOut } from '../../src/loading/layout.js';
 import { folderSource } from '../../src/loading/source.js';
 import type { GenerateOptions, LoadOptions } from '../../src/options.js';
-import { calibrationKey, entryFile, forgetRates, recallRates, rememberRates } from '../../src/pace/calibration.js';
+import {
+  calibrationKey,
+  entryFile,
+  forgetRates,
+  inPeace,
+  recallRates,
+  rememberRates,
+} from '../../src/pace/calibration.js';
 import { widened } from '../../src/pace/measure.js';
 import type { Rates } from '../../src/pace/rates.js';
 
@@ -69,6 +76,30 @@ describe('stored rates', () => {
     expect(widened(rates, 0.75, 1).experts.spread).toBe(3); // a quarter of the cores makes it four times as slow
     expect(rememberRates('a', spoilt, folder)).toBe(false);
     expect(recallRates('a', folder)).toBeUndefined();
+  });
+
+  it('that others spoilt are measured once more, a while later, and the better ones taken', () => {
+    const spoilt = (spread: number, crowded?: number): Rates => ({
+      ...rates,
+      experts: { ...rates.experts, spread },
+      crowded,
+    });
+    const measured = (...results: Rates[]) => {
+      const done: string[] = [];
+      const measure = () => {
+        done.push('measured');
+        return results.shift()!;
+      };
+      const taken = inPeace(measure, () => done.push('waited'));
+      return { taken, done };
+    };
+    const [light, heavy, unsteady] = [spoilt(1, 0.5), spoilt(4, 0.8), spoilt(0.6)];
+    expect(measured(rates)).toEqual({ taken: rates, done: ['measured'] });
+    const twice = ['measured', 'waited', 'measured'];
+    expect(measured(heavy, rates)).toEqual({ taken: rates, done: twice });
+    expect(measured(unsteady, rates)).toEqual({ taken: rates, done: twice });
+    expect(measured(heavy, light)).toEqual({ taken: light, done: twice });
+    expect(measured(light, heavy)).toEqual({ taken: light, done: twice });
   });
 
   it.each([
