@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { usableCpus } from './cores.js';
 
 /** Milliseconds for which a process's threads ran, and for which they could have run while others had their cores. */
 export interface CoreTime {
@@ -40,14 +41,19 @@ function ofProcess(): CoreTime {
 
 /** Watches from when it is made how much others take of the cores on which this process computes. */
 export class CoreWatch {
+  private readonly begin = performance.now();
   private readonly threads = byThread();
   private readonly process = ofProcess();
 
   /** Share of the time for which this process's threads could have run in which others had their cores, from 0 to 1. */
   get lost(): number {
     const now = this.threads && byThread();
-    if (!now) return lostShare([since(ofProcess(), this.process)]);
-    return lostShare([...now].map(([id, time]) => since(time, this.threads!.get(id))));
+    const room = usableCpus() * (performance.now() - this.begin);
+    if (!now) return lostShare([since(ofProcess(), this.process)], room);
+    return lostShare(
+      [...now].map(([id, time]) => since(time, this.threads!.get(id))),
+      room,
+    );
   }
 }
 
@@ -55,8 +61,13 @@ function since(now: CoreTime, then: CoreTime = { ran: 0, waited: 0 }): CoreTime 
   return { ran: now.ran - then.ran, waited: now.waited - then.waited };
 }
 
-export function lostShare(threads: readonly CoreTime[]): number {
+/**
+ * Threads of one process wait for each other too: others had what it waited for, but no more than it left of its cores.
+ * @param room milliseconds of all cores that it may use
+ */
+export function lostShare(threads: readonly CoreTime[], room = Number.POSITIVE_INFINITY): number {
   const ran = threads.reduce((sum, thread) => sum + thread.ran, 0);
   const waited = threads.reduce((sum, thread) => sum + thread.waited, 0);
-  return waited > 0 ? waited / (ran + waited) : 0;
+  const lost = Math.min(waited, Math.max(0, room - ran));
+  return lost > 0 ? lost / (ran + lost) : 0;
 }

@@ -2,9 +2,21 @@ import { appendFileSync, readFileSync, truncateSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../support/folder.js';
-import { type Ended, fiddler, jsonLines, start } from './fiddler.js';
+import { type Ended, fiddler, inTurn, jsonLines, start } from './fiddler.js';
 
-const CPU = ['--accelerator', 'none', '--threads', '1', '--ctx', '256', '--parallel', '3', '--no-learn'];
+const CPU = [
+  '--accelerator',
+  'none',
+  '--threads',
+  '1',
+  '--policy',
+  'static',
+  '--ctx',
+  '256',
+  '--parallel',
+  '3',
+  '--no-learn',
+];
 const greedy = { temperature: 0, max_tokens: 8 };
 const chat = (id: string, content: string) => ({
   custom_id: id,
@@ -81,7 +93,7 @@ describe('fiddler batch', () => {
     const alone = await fiddler([
       'run',
       'The old house',
-      ...CPU.slice(0, 6),
+      ...CPU.slice(0, 8),
       '--no-learn',
       '--temperature',
       '0',
@@ -147,16 +159,22 @@ describe('fiddler batch', () => {
   });
 
   it('leaves a file alone that has no answers of a batch', async () => {
-    const files = filesOf(REQUESTS);
-    for (const content of ['something else\n', 'no line break', `${JSON.stringify(REQUESTS[0])}\n`]) {
-      writeFileSync(files.output, content);
-      const { code, stderr } = await run(files);
-      expect(code).toBe(2);
+    const contents = ['something else\n', 'no line break', `${JSON.stringify(REQUESTS[0])}\n`];
+    const { input, output } = filesOf(REQUESTS);
+    const outputs = contents.map((content, i) => {
+      writeFileSync(`${output}.${i}`, content);
+      return `${output}.${i}`;
+    });
+    const batch = (from: string, to: string) => ['batch', from, '--output', to, ...CPU];
+    const others = [batch(input, input), batch(join(input, 'missing'), output)];
+    const outcomes = await inTurn([...outputs.map((to) => batch(input, to)), ...others]);
+    contents.forEach((content, i) => {
+      const { code, stderr } = outcomes[i]!;
+      expect(code, stderr).toBe(2);
       expect(stderr).toContain('is no answer of a batch');
-      expect(readFileSync(files.output, 'utf8')).toBe(content);
-    }
-    expect(await run({ input: files.input, output: files.input })).toMatchObject({ code: 2 });
-    expect(await run({ input: join(files.input, 'missing'), output: files.output })).toMatchObject({ code: 1 });
+      expect(readFileSync(outputs[i]!, 'utf8')).toBe(content);
+    });
+    expect(outcomes.slice(contents.length)).toMatchObject([{ code: 2 }, { code: 1 }]);
   });
 });
 

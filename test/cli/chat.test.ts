@@ -8,8 +8,8 @@ import { temporaryFolder } from '../support/folder.js';
 import { fiddler } from './fiddler.js';
 import { atTerminal } from './terminal.js';
 
-/** One thread, since two that wait for each other are slow on cores that are busy otherwise. */
-const CPU = ['--accelerator', 'none', '--threads', '1'];
+/** One thread, since two that wait for each other are slow on cores that are busy otherwise; and a policy for which nothing is measured. */
+const CPU = ['--accelerator', 'none', '--threads', '1', '--policy', 'static'];
 
 describe('fiddler chat with a pipe', () => {
   it('answers each line, has only new tokens computed, and keeps to its commands', async () => {

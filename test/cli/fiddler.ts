@@ -22,7 +22,11 @@ export interface Ended {
 
 /** Starts `fiddler` with these arguments; stdin is a pipe that stays open. */
 export function start(args: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
-  const child = spawn(process.execPath, ['dist/cli/main.js', ...args], { env: { ...process.env, ...env } });
+  return startNode(['dist/cli/main.js', ...args], env);
+}
+
+function startNode(args: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
+  const child = spawn(process.execPath, args, { env: { ...process.env, ...env } });
   onTestFinished(() => void child.kill('SIGKILL')); // a test that failed leaves none behind
   const chunks: Buffer[] = [];
   let stderr = '';
@@ -50,6 +54,15 @@ export function fiddler(args: readonly string[], input = ''): Promise<Ended> {
   const { child, ended } = start(args);
   child.stdin.end(input);
   return ended;
+}
+
+/** What `fiddler` does with each of these arguments, all in one process: for what is told without doing much. */
+export async function inTurn(each: readonly (readonly string[])[]): Promise<Ended[]> {
+  const { child, ended } = startNode(['test/cli/in-turn.mjs']);
+  child.stdin.end(JSON.stringify(each));
+  const { code, stdout, stderr } = await ended;
+  if (code !== 0) throw new Error(`ended with ${code}: ${stderr}`);
+  return JSON.parse(stdout);
 }
 
 /** The objects of an output of one JSON object a line. */

@@ -58,10 +58,10 @@ describe('fiddler plan', () => {
 
   it('foretells how fast so many texts at once are decoded, beside one', async () => {
     const simulate = ['simulate', '--hardware', 'rtx-6000-ada', '--synthetic', 'mixtral-8x7b', '--prompts', '512'];
-    const several = await fiddler([...simulate, '--parallel', '8', '--ctx', '2048']);
+    const several = await fiddler([...simulate, '--policy', 'lanes', '--parallel', '8', '--ctx', '2048']);
     expect({ code: several.code, stderr: unwarned(several.stderr) }).toEqual({ code: 0, stderr: '' });
     expect(several.stdout).toMatch(/^policy +tokens\/s at 1000 +8 at once, in sum +each +limited by/m);
-    const one = await fiddler([...simulate, '--ctx', '2048']);
+    const one = await fiddler([...simulate, '--policy', 'lanes', '--ctx', '2048']);
     expect(one.stdout).not.toMatch(/at once|each/);
 
     const { stdout } = await fiddler(['plan', ...HOST, '--parallel', '8', '--json']);
@@ -184,7 +184,7 @@ describe('fiddler calibrate', () => {
   it('measures and stores what plan then takes', async () => {
     const folder = temporaryFolder();
     const run = (command: string) => {
-      const { child, ended } = start([command, ...HOST, '--json'], { FIDDLER_CACHE: folder });
+      const { child, ended } = start([command, ...HOST, '--ctx', '64', '--json'], { FIDDLER_CACHE: folder });
       child.stdin.end();
       return ended;
     };

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { temporaryFolder } from '../support/folder.js';
 import { GOLDEN_TEXTS, TALE_FILE } from '../support/tales.js';
-import { fiddler } from './fiddler.js';
+import { fiddler, inTurn } from './fiddler.js';
 
-/** One thread, since two that wait for each other are slow on cores that are busy otherwise. */
-const CPU = ['--accelerator', 'none', '--threads', '1'];
-const HOST = ['--accelerator', 'host', '--threads', '1', '--experts-resident', '25%'];
+/** One thread, since two that wait for each other are slow on cores that are busy otherwise; and a policy for which nothing is measured. */
+const CPU = ['--accelerator', 'none', '--threads', '1', '--policy', 'static'];
+const HOST = ['--accelerator', 'host', '--threads', '1', '--policy', 'static', '--experts-resident', '25%'];
 const GOLDEN = ['--model', 'test/golden/mixtral', '--tokens'];
 
 let folder: string;
@@ -97,7 +97,7 @@ describe('fiddler profile', () => {
     expect(stdout).toContain('mixtral: experts chosen for 10 tokens');
   });
 
-  it.each([
+  const refused: [string, number, string[]][] = [
     ['no profile of this model is stored', 2, []],
     ['cannot read', 1, ['--data', 'no-such-file']],
     ['there is no text in /dev/null', 2, ['--data', '/dev/null']],
@@ -109,10 +109,15 @@ describe('fiddler profile', () => {
     ['cannot be read', 1, ['--profile', 'no-such-file']],
     ['cannot write', 1, ['--data', TALE_FILE, '--out', 'no/such/folder/file']],
     ['cannot write', 1, ['--data', TALE_FILE, '--svg', 'no/such/folder/file']],
-  ])('says in one line: %s', async (problem, expected, args) => {
+  ];
+  it(`says in one line: ${refused.map(([problem]) => problem).join(', ')}`, async () => {
     writeFileSync(ids, '1 99999');
-    const { code, stdout, stderr } = await profile(...args.map((arg) => (arg === 'ids' ? ids : arg)));
-    expect({ code, stdout }).toEqual({ code: expected, stdout: '' });
-    expect(stderr).toMatch(new RegExp(`^fiddler: .*${problem}.*\n$`));
+    const commands = refused.map(([, , args]) => args.map((arg) => (arg === 'ids' ? ids : arg)));
+    const outcomes = await inTurn(commands.map((args) => ['profile', ...args, ...CPU]));
+    refused.forEach(([problem, expected], i) => {
+      const { code, stdout, stderr } = outcomes[i]!;
+      expect({ code, stdout }, problem).toEqual({ code: expected, stdout: '' });
+      expect(stderr).toMatch(new RegExp(`^fiddler: .*${problem}.*\n$`));
+    });
   });
 });

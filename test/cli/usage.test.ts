@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { temporaryFolder } from '../support/folder.js';
 import { knownMachine } from '../support/known-machine.js';
-import { fiddler, start, unwarned } from './fiddler.js';
+import { type Ended, fiddler, inTurn, start, unwarned } from './fiddler.js';
 
 /** One thread, since two that wait for each other are slow on cores that are busy otherwise. */
 const CPU = ['--accelerator', 'none', '--threads', '1'];
@@ -35,16 +35,24 @@ function editConfig(dir: string, edit: object): void {
 }
 
 /** One line that says what is wrong and what to do, and no more. */
-async function expectRefusal(args: readonly string[], exitCode: 1 | 2, message: string | RegExp): Promise<void> {
-  const { code, stdout, stderr } = await fiddler(args);
+function expectRefusal({ code, stdout, stderr }: Ended, exitCode: 1 | 2, message: string | RegExp): void {
   expect(stderr).toMatch(/^fiddler: [^\n]+[;.(] [^\n]+\n$/);
   expect(stderr).toMatch(message);
   expect(stdout).toBe('');
   expect(code, stderr).toBe(exitCode);
 }
 
+/** A test for each of these arguments, which are refused. */
+function expectRefusals(exitCode: 1 | 2, cases: readonly (readonly [string[], string | RegExp])[]): void {
+  let outcomes: Promise<Ended[]> | undefined;
+  it.each(cases.map(([args, message], i) => [args, message, i] as const))('fiddler %j', async (_, message, i) => {
+    outcomes ??= inTurn(cases.map(([args]) => args));
+    expectRefusal((await outcomes)[i]!, exitCode, message);
+  });
+}
+
 describe('options that make no sense: exit code 2', () => {
-  it.each<[string[], string | RegExp]>([
+  expectRefusals(2, [
     [['rum'], "unknown command 'rum'"],
     [['run', '--sed', '1'], "unknown option '--sed' (Did you mean --seed?)"],
     [['run', 'a', 'b'], 'too many arguments'],
@@ -79,11 +87,15 @@ describe('options that make no sense: exit code 2', () => {
       [...command, 'one', '-m', 'other'],
       'the model was given twice; give it as the argument or as --model',
     ]),
-  ])('fiddler %j', (args, message) => expectRefusal(args, 2, message));
+  ]);
+
+  it('in a process of its own', async () => {
+    expectRefusal(await fiddler(['run', '--sed', '1']), 2, '--seed');
+  });
 });
 
 describe('what cannot be done: exit code 1', () => {
-  it.each<[string[], string | RegExp]>([
+  expectRefusals(1, [
     [['run', 'text', '--model', 'nowhere'], 'there is no folder nowhere'],
     [['run', 'text', '--model', 'package.json'], 'does not begin with GGUF'],
     [['run', 'text', '--model', 'src'], 'src/config.json does not exist'],
@@ -93,17 +105,19 @@ describe('what cannot be done: exit code 1', () => {
       [...command, ...(i % 2 === 0 || command.length > 1 ? ['-m'] : []), 'nowhere'],
       'there is no folder nowhere',
     ]),
-  ])('fiddler %j', (args, message) => expectRefusal(args, 1, message));
+  ]);
 
-  it.each<[string, (dir: string) => void, string | RegExp]>([
+  const broken: [string, (dir: string) => void, string | RegExp][] = [
     ['an unsupported architecture', (dir) => editConfig(dir, { model_type: 'gpt9' }), /gpt9.*use a model of.*mixtral/],
     ['a config.json that contradicts the weights', (dir) => editConfig(dir, { hidden_size: 128 }), 'shape'],
     ['a config.json that is no JSON', (dir) => writeFileSync(join(dir, 'config.json'), '{"a": 1,}'), 'not valid JSON'],
     ['a broken tokenizer.json', (dir) => writeFileSync(join(dir, 'tokenizer.json'), '{"model": 1}'), 'tokenizer.json'],
     ['truncated weights', (dir) => truncateSync(join(dir, 'model.safetensors'), 100_000), 'model.safetensors'],
     ['empty weights', (dir) => truncateSync(join(dir, 'model.safetensors'), 0), 'model.safetensors'],
-  ])('%s', async (_, breakIt, message) => {
-    await expectRefusal(['run', ...IDS, '--model', brokenModel(breakIt)], 1, message);
+  ];
+  it(`a model with ${broken.map(([what]) => what).join(', ')}`, async () => {
+    const outcomes = await inTurn(broken.map(([, breakIt]) => ['run', ...IDS, '--model', brokenModel(breakIt)]));
+    broken.forEach(([, , message], i) => void expectRefusal(outcomes[i]!, 1, message));
   });
 
   it('gives a stack trace with --debug only', async () => {
@@ -114,17 +128,25 @@ describe('what cannot be done: exit code 1', () => {
 });
 
 describe('--help and --version', () => {
-  it.each([[], ['run'], ['chat'], ['score'], ['doctor'], ['plan'], ['calibrate'], ['simulate'], ['bench']])(
-    'fiddler %s',
-    async (...command) => {
-      const help = await fiddler([...command, '--help']);
+  it('of each command', async () => {
+    const commands = ['', 'run', 'chat', 'score', 'doctor', 'plan', 'calibrate', 'simulate', 'bench'].map((name) =>
+      name === '' ? [] : [name],
+    );
+    const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+    const outcomes = await inTurn(
+      commands.flatMap((command) => [
+        [...command, '--help'],
+        [...command, '--version'],
+      ]),
+    );
+    commands.forEach((command, i) => {
+      const [help, told] = outcomes.slice(2 * i);
       expect(help).toMatchObject({ code: 0, stderr: '' });
-      expect(help.stdout).toContain(`Usage: ${['fiddler', ...command].join(' ')}`);
-      expect(help.stdout).toMatch(/Examples:\n {2}fiddler /);
-      const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
-      expect(await fiddler([...command, '--version'])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: '' });
-    },
-  );
+      expect(help!.stdout).toContain(`Usage: ${['fiddler', ...command].join(' ')}`);
+      expect(help!.stdout).toMatch(/Examples:\n {2}fiddler /);
+      expect(told).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: '' });
+    });
+  });
 
   it('prints the defaults', async () => {
     const text = (await fiddler(['run', '--help'])).stdout.replaceAll(/\s+/g, ' ');
@@ -143,7 +165,7 @@ describe('--help and --version', () => {
   it('names every command, whatever else is named', async () => {
     const { stdout } = await fiddler(['--help', 'run']);
     expect(stdout).toMatch(/^ {2}simulate /m);
-    await expectRefusal(['runn', 'chat'], 2, 'Did you mean run?');
+    expectRefusal(await fiddler(['runn', 'chat']), 2, 'Did you mean run?');
   });
 });
 

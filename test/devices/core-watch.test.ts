@@ -12,9 +12,15 @@ describe('what others take of the cores', () => {
     expect(lostShare([])).toBe(0);
     const thread = { ran: 30, waited: 10 };
     expect(lostShare([thread, { ran: 0, waited: 0 }, thread])).toBe(0.25);
+    // On one core its own threads wait for each other: others had no more of it than these left.
+    expect(lostShare([thread, thread], 60)).toBe(0);
+    expect(lostShare([thread, thread], 65)).toBe(5 / 65);
+    expect(lostShare([thread, thread], 80)).toBe(0.25);
+    expect(lostShare([thread, thread], 50)).toBe(0);
     fc.assert(
-      fc.property(fc.array(fc.record({ ran: ms, waited: ms })), (threads) => {
-        expect(lostShare(threads)).toBeGreaterThanOrEqual(0);
+      fc.property(fc.array(fc.record({ ran: ms, waited: ms })), ms, (threads, room) => {
+        expect(lostShare(threads, room)).toBeGreaterThanOrEqual(0);
+        expect(lostShare(threads, room)).toBeLessThanOrEqual(lostShare(threads));
         expect(lostShare(threads)).toBeLessThanOrEqual(1);
       }),
     );
