@@ -58,6 +58,7 @@ typedef enum fk_activation {
   FK_GELU = 2,           /* x Φ(x), by erf */
   FK_GELU_TANH = 3,
   FK_RELU = 4,
+  FK_RELU_SQUARED = 5, /* max(0, x)² */
 } fk_activation;
 
 typedef enum fk_precision {

@@ -28,7 +28,7 @@ LayerCall::LayerCall(int threads)
 fk_status LayerCall::check(const fk_layer &layer, const fk_expert *experts, int count, const Routes &routes,
                            int tokens) {
   if (layer.hidden <= 0 || tokens < 0 || count < 0 || routes.count < 0 || !known(layer.up_type, FK_TYPES - 1) ||
-      !known(layer.down_type, FK_TYPES - 1) || !known(layer.activation, FK_RELU) ||
+      !known(layer.down_type, FK_TYPES - 1) || !known(layer.activation, FK_RELU_SQUARED) ||
       !known(layer.precision, FK_FULL_F32) || layer.hidden % kPortableFull[layer.up_type].block)
     return FK_INVALID;
   const int block = kPortableFull[layer.down_type].block;

@@ -36,6 +36,8 @@ export const ACTIVATIONS = {
   },
   /** Without a gate: max(0, up), as in Switch Transformers (arXiv 2101.03961). */
   relu: { inner: ['up'], build: (g, { up }) => g.relu(up) },
+  /** Without a gate: max(0, up)² (arXiv 2109.08668, section 3). */
+  'relu-squared': { inner: ['up'], build: (g, { up }) => g.squaredRelu(up) },
 } as const satisfies Record<string, Activation>;
 export type ActivationName = keyof typeof ACTIVATIONS;
 

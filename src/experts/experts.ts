@@ -65,7 +65,7 @@ export class Experts {
   }
 
   /**
-   * Adds each token's routed experts to the hidden states, but for what `arrived` then gives; the accelerator may still be
+   * Adds each token's routed experts to the output, but for what `arrived` then gives; the accelerator may still be
    * computing when this returns.
    */
   run(routes: Routes): void {
@@ -101,7 +101,7 @@ export class Experts {
   }
 
   /**
-   * What the CPU computed for the hidden states and the caller must add to them [chunk, hidden], first of all that it
+   * What the CPU computed for the output and the caller must add to it [chunk, hidden], first of all that it
    * computes; undefined where there is nothing.
    */
   arrived(): Tensor | undefined {

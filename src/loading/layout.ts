@@ -143,14 +143,13 @@ function build(
   const host = new HostExperts(checkpoint, cpu, expertLayers, expertTypes, hostMemory.type);
   const slots = sizes.streams ? new StreamSlots(accelerator, expertLayers, expertTypes, sizes.slots) : undefined;
   const pool = nativePool(machine, expertLayers, expertTypes, cpuKernels);
-  const { hidden } = network;
   const { input, hostInput } = network.expertInput;
   const experts = new Experts({
     cpu,
     accelerator,
     layers: expertLayers,
     chunk: calls,
-    hidden,
+    output: network.expertSum,
     input,
     hostInput,
     host,

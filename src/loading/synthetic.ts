@@ -80,16 +80,20 @@ function fallback(dtype: DType): (...args: [...unknown[], columns: number]) => D
 /** The keys that count layers: those of a decoder alone, and those of an encoder and its decoder. */
 const LAYER_COUNTS = ['num_hidden_layers', 'num_layers', 'num_decoder_layers'];
 
-/** The same shape with fewer layers, also of the text model inside; lists with an entry a layer are cut. */
+/** The same shape with fewer layers, also of the text model inside; lists and patterns with an entry a layer are cut. */
 function withLayers(config: JsonObject, layers: number): JsonObject {
   const { text_config: text } = config;
   if (text) return { ...config, text_config: withLayers(text as JsonObject, layers) };
   const counts = LAYER_COUNTS.filter((key) => key in config);
   const before = config[counts[0]!];
   const cut = Object.entries(config).map(([key, value]) =>
-    Array.isArray(value) && value.length === before ? [key, value.slice(0, layers)] : [key, value],
+    isListed(key, value) && value.length === before ? [key, value.slice(0, layers)] : [key, value],
   );
   return { ...Object.fromEntries(cut), ...Object.fromEntries(counts.map((key) => [key, layers])) };
+}
+
+function isListed(key: string, value: unknown): value is string | unknown[] {
+  return Array.isArray(value) || (typeof value === 'string' && key.endsWith('_pattern'));
 }
 
 /** Replaces a model's routers, whose weights are random, by random ones of known distribution. */

@@ -7,7 +7,7 @@ import { normedAttention, rmsNorm } from './blocks/norm.js';
 import { rotary } from './blocks/rotary.js';
 import { decoderFields, headsOf, readConfig, size } from './config.js';
 import { slidingFields, slidingWindows } from './layer-kinds.js';
-import type { Family } from './model.js';
+import type { Family, Merge } from './model.js';
 import { readRotation, ropeFields } from './rope.js';
 
 const schema = z.object({
@@ -61,19 +61,21 @@ export const afmoe: Family = {
           const dense = gatedFeedForward(declare, mlp, hidden, c.intermediate_size);
           return { dense: (g, x) => after(g, dense(g, x)) };
         }
-        return {
-          ...lossFreeExperts(declare, mlp, {
-            hidden,
-            width: c.moe_intermediate_size,
-            shared: c.num_shared_experts * c.moe_intermediate_size,
-            count: c.num_experts,
-            chosen: c.num_experts_per_tok,
-            renormalise: { epsilon: 1e-20 },
-            scale: c.route_scale,
-            names: { gate: 'router.gate.weight', correction: 'expert_bias' },
-          }),
-          merge: { join: (g, x, sum) => g.add(x, after(g, sum)) },
+        const { moe, dense: shared } = lossFreeExperts(declare, mlp, {
+          hidden,
+          width: c.moe_intermediate_size,
+          shared: c.num_shared_experts * c.moe_intermediate_size,
+          count: c.num_experts,
+          chosen: c.num_experts_per_tok,
+          renormalise: { epsilon: 1e-20 },
+          scale: c.route_scale,
+          names: { gate: 'router.gate.weight', correction: 'expert_bias' },
+        });
+        const merge: Merge = {
+          beside: shared && ((g, _, normal) => shared(g, normal)),
+          join: (g, x, sum, beside) => g.add(x, after(g, beside ? g.add(sum, beside) : sum)),
         };
+        return { moe, merge };
       },
     });
   },

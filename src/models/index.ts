@@ -24,6 +24,7 @@ import { minimaxM2 } from './minimax-m2.js';
 import { mistral4 } from './mistral4.js';
 import { mixtral } from './mixtral.js';
 import type { Family } from './model.js';
+import { nemotronH } from './nemotron-h.js';
 import { olmoe } from './olmoe.js';
 import { openMoe } from './openmoe.js';
 import { phimoe } from './phimoe.js';
@@ -69,6 +70,7 @@ export const FAMILIES: readonly Family[] = [
   qwen35Moe,
   lfm2Moe,
   graniteMoeHybrid,
+  nemotronH,
   switchTransformers,
 ];
 

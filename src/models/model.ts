@@ -56,8 +56,10 @@ export type AttentionBlock = (g: Graph, x: Tensor, step: Step) => Tensor;
 export interface MoeSpec {
   /** Router weight [experts, hidden]. */
   gate: Parameter;
-  /** What the router reads, of the state before the experts; what they read by default. */
+  /** What the router reads, of the state before the experts; their layer's normalised state by default. */
   routerNorm?: Block;
+  /** What the experts read, of their layer's normalised state; that itself by default. */
+  input?: Block;
   router: Router;
   /** Experts serve no more tokens of a call than this. */
   capacity?: Capacity;
@@ -76,27 +78,30 @@ export interface CrossAttention {
 
 /** What a layer makes of the sum of its experts, where it does not add that as it is. */
 export interface Merge {
-  /** What is computed beside the experts, of the state x before them. */
-  beside?: Block;
-  /** The new state of x, of the sum of the experts and `dense`, and of what was computed beside them; all [hidden, n]. */
+  /** What is computed beside the experts, of the state x before them, and of that as it is normalised. */
+  beside?: (g: Graph, x: Tensor, normal: Tensor) => Tensor;
+  /**
+   * The new state of x [hidden, n], `dense` added, of the sum of the experts, as wide as what they read, and of what was
+   * computed beside them [hidden, n].
+   */
   join(g: Graph, x: Tensor, sum: Tensor, beside?: Tensor): Tensor;
 }
 
 /**
  * One layer: x += attention(norm(x)); x += cross(norm(x)) where it has one; x += feedForward(norm(x)); x += epilogue(x)
- * where it has one.
+ * where it has one. It may have attention alone, or a feed-forward alone, and the norm of that.
  */
 export interface LayerSpec {
-  attentionNorm: Block;
-  attention: AttentionBlock;
+  attentionNorm?: Block;
+  attention?: AttentionBlock;
   /** The feed-forward reads what attention reads, not what comes of it. */
   parallel?: boolean;
   cross?: CrossAttention & { norm: Block };
-  feedForwardNorm: Block;
+  feedForwardNorm?: Block;
   /** What every token passes through: the dense feed-forward of a layer without routed experts, or shared experts. */
   dense?: Block;
   moe?: MoeSpec;
-  /** In a layer with experts. */
+  /** In a layer with experts; where one layer has it, the others add the sum to the state. */
   merge?: Merge;
   /** A further block behind the experts, its norm included. */
   epilogue?: Block;

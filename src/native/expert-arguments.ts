@@ -27,7 +27,14 @@ export const EXPERT_TYPES = {
 export type ExpertType = keyof typeof EXPERT_TYPES;
 
 /** As in `fk_activation`; `swiglu-clamped` is gpt-oss's. */
-export const EXPERT_ACTIVATIONS = { silu: 0, 'swiglu-clamped': 1, gelu: 2, 'gelu-tanh': 3, relu: 4 } as const;
+export const EXPERT_ACTIVATIONS = {
+  silu: 0,
+  'swiglu-clamped': 1,
+  gelu: 2,
+  'gelu-tanh': 3,
+  relu: 4,
+  'relu-squared': 5,
+} as const;
 export type ExpertActivation = keyof typeof EXPERT_ACTIVATIONS;
 
 /** What the experts of one call have in common. */

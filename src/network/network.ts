@@ -1,6 +1,6 @@
 import { type Device, type HostMemory, HostTensors, integers } from '../devices/device.js';
 import type { MappedTensors } from '../devices/mapped.js';
-import { layersOf, type ModelSpec } from '../models/model.js';
+import { expertLayersOf, layersOf, type ModelSpec } from '../models/model.js';
 import type { CacheRows, Declarations } from '../models/parameters.js';
 import { api } from '../native/ggml/api.js';
 import type { Graph } from '../native/ggml/graph.js';
@@ -40,8 +40,8 @@ export interface NetworkParts {
 
 /** Everything of a model but its routed experts: embedding, attention, routers, dense layers, output head. */
 export class Network {
-  /** Hidden states [calls, hidden] on the accelerator; layers and experts add to them. */
-  readonly hidden: Tensor;
+  /** What experts add to on the accelerator [calls, as wide as what they read]: the hidden states, or a sum that layers merge. */
+  readonly expertSum: Tensor;
   /** The layers that read and write one token after the other. */
   readonly decoder: Stack;
   /** Those that read a whole prompt for it, in an encoder-decoder. */
@@ -49,6 +49,8 @@ export class Network {
   /** What layers keep of sequences beside rows for each of their positions. */
   readonly kept: Kept;
 
+  /** Hidden states [calls, hidden] on the accelerator. */
+  private readonly hidden: Tensor;
   private readonly routes: RouteBuffers;
   private readonly memory = new HostTensors(8);
   private readonly context = new TensorContext(8);
@@ -70,12 +72,18 @@ export class Network {
     this.memory.allocate(hostMemory);
     this.hidden = unified ? this.embedded : this.context.tensor(Type.F32, spec.hidden, calls);
     this.wanted = unified ? this.hostWanted : this.context.tensor(Type.I32, LOGIT_ROWS);
-    if (layersOf(spec).some(({ merge }) => merge)) {
-      const state = this.context.tensor(Type.F32, spec.hidden, calls);
-      this.merging = { state, beside: this.context.tensor(Type.F32, spec.hidden, calls) };
+    const width = expertLayersOf(spec)[0]?.hidden ?? spec.hidden;
+    const merges = layersOf(spec).flatMap(({ merge }) => merge ?? []);
+    if (merges.length > 0) {
+      const tensor = (wide: number) => this.context.tensor(Type.F32, wide, calls);
+      this.merging = {
+        sum: tensor(width),
+        beside: merges.some(({ beside }) => beside) ? tensor(spec.hidden) : undefined,
+      };
     }
+    this.expertSum = this.merging?.sum ?? this.hidden;
     if (!unified || this.merging) accelerator.allocate(this.context, 'hidden states');
-    this.routes = new RouteBuffers(accelerator, layersOf(spec), spec.hidden, calls, hostMemory);
+    this.routes = new RouteBuffers(accelerator, layersOf(spec), width, calls, hostMemory);
     const { encoder, layers } = spec;
     const { states, caches } = declarations;
     const rings = [...rows].flatMap(([window, ring]) => {

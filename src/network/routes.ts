@@ -20,7 +20,7 @@ interface Called {
  * router chooses there.
  */
 export class RouteBuffers {
-  /** Normalised hidden states [chunk, hidden], more rows for logits behind those of a call: on the accelerator, and on the host. */
+  /** What experts read [chunk, width], more rows for logits behind those of a call: on the accelerator, and on the host. */
   readonly input: Tensor;
   readonly hostInput: Tensor;
   /** Observes the routers; for comparisons. */
@@ -36,20 +36,20 @@ export class RouteBuffers {
   constructor(
     private readonly accelerator: Device,
     layers: readonly LayerSpec[],
-    private readonly hidden: number,
+    private readonly width: number,
     chunk: number,
     hostMemory: HostMemory,
   ) {
     const most = (of: (moe: MoeSpec) => number) => Math.max(1, ...layers.map(({ moe }) => (moe ? of(moe) : 0)));
     // Beside those of a call, the logits of one token that are a guess.
     const logits = most((moe) => moe.experts.count) * (chunk + 1);
-    const rows = chunk + Math.ceil(logits / hidden);
-    this.hostInput = this.memory.tensor(Type.F32, hidden, rows);
+    const rows = chunk + Math.ceil(logits / width);
+    this.hostInput = this.memory.tensor(Type.F32, width, rows);
     this.memory.allocate(hostMemory);
     if (accelerator.unified) this.input = this.hostInput;
     else {
       this.context = new TensorContext(1);
-      this.input = this.context.tensor(Type.F32, hidden, rows);
+      this.input = this.context.tensor(Type.F32, width, rows);
       accelerator.allocate(this.context, 'router logits');
     }
     this.values = floats(this.hostInput);
@@ -66,13 +66,13 @@ export class RouteBuffers {
     const { count } = moe.experts;
     const tokens = x.ne[1];
     const strides = [4, count * 4, count * tokens * 4, count * tokens * 4] as const;
-    const target = g.view(this.input, [count, tokens, 1, 1], (tokens * this.hidden + first) * 4, strides);
+    const target = g.view(this.input, [count, tokens, 1, 1], (tokens * this.width + first) * 4, strides);
     g.compute(g.copy(g.matmul(moe.gate.tensor, x), target));
   }
 
   /** Queues the copy to the host of what the experts read and of the logits, with those of the guess where there is one. */
   read(moe: MoeSpec, tokens: number, guess?: MoeSpec): void {
-    const count = tokens * (this.hidden + moe.experts.count) + (guess?.experts.count ?? 0);
+    const count = tokens * (this.width + moe.experts.count) + (guess?.experts.count ?? 0);
     this.accelerator.compute.read(this.input, this.hostInput.address, count * 4);
   }
 
@@ -105,12 +105,12 @@ export class RouteBuffers {
 
   /** The logits [tokens, experts] of the present layer, once they are on the host; valid until the next layer's. */
   logitsOf({ experts }: Pick<MoeSpec, 'experts'>, tokens: number): Float32Array {
-    return this.values.subarray(tokens * this.hidden, tokens * (this.hidden + experts.count));
+    return this.values.subarray(tokens * this.width, tokens * (this.width + experts.count));
   }
 
   /** What the next layer's router would choose for a call's only token, by logits that lie behind this layer's. */
   guess(moe: MoeSpec, next: MoeSpec): Int32Array {
-    const from = this.hidden + moe.experts.count;
+    const from = this.width + moe.experts.count;
     const ids = new Int32Array(next.router.chosen);
     const weights = this.guessed.subarray(0, ids.length);
     const logits = this.values.subarray(from, from + next.experts.count);

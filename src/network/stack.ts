@@ -1,6 +1,6 @@
 import type { Device } from '../devices/device.js';
 import type { Routes } from '../experts/assignments.js';
-import type { LayerSpec, Merge } from '../models/model.js';
+import type { LayerSpec } from '../models/model.js';
 import type { Graph } from '../native/ggml/graph.js';
 import type { Tensor } from '../native/ggml/tensor.js';
 import { type Batch, groupsOf, type Part, type RowRange, sameGroups, tokensOf } from './batch.js';
@@ -16,10 +16,10 @@ const GROUP_CAPACITY = 160;
 export interface StackParts {
   accelerator: Device;
   layers: readonly LayerSpec[];
-  /** Hidden states [chunk, hidden] on the accelerator; layers and experts add to them. */
+  /** Hidden states [chunk, hidden] on the accelerator; layers add to them, and experts where these do not merge their sum. */
   hidden: Tensor;
-  /** Where some layer merges its experts' sum: the state before them and what is computed beside them, [chunk, hidden] each. */
-  merging?: { state: Tensor; beside: Tensor };
+  /** Where some layer merges its experts' sum: that, as wide as what they read, and what is computed beside them [chunk, hidden]. */
+  merging?: { sum: Tensor; beside?: Tensor };
   inputs: StepInputs;
   /** Attention reads the KV cache in steps of at least so many rows. */
   cacheStep: number;
@@ -162,47 +162,63 @@ export class Stack {
   }
 
   private buildLayer(g: Graph, l: number, shape: Shape, arrived?: Tensor): void {
-    const { accelerator, hidden, inputs, routes } = this.parts;
-    const layer = this.layers[l]!;
-    const { attentionNorm, attention, cross, feedForwardNorm, dense, moe, merge, parallel } = layer;
+    const { accelerator, inputs } = this.parts;
+    const { attentionNorm, attention, cross, feedForwardNorm, dense, moe, parallel } = this.layers[l]!;
     const step = stepOf(g, shape, inputs, (operation) => accelerator.compute.supports(operation));
-    const before = g.rows(hidden, 0, shape.tokens);
-    const x = this.finished(g, arrived ? g.compute(g.addTo(before, g.rows(arrived, 0, shape.tokens))) : before, l);
-    const read = attentionNorm(g, x);
-    const own = g.compute(g.addTo(x, attention(g, read, step)));
+    const x = this.finished(g, this.withArrived(g, shape, arrived), l);
+    const read = attentionNorm?.(g, x);
+    const own = attention ? g.compute(g.addTo(x, attention(g, read!, step))) : x;
     const attended = cross ? g.compute(g.addTo(own, cross.attend(g, cross.norm(g, own), step))) : own;
-    const normal = parallel ? read : feedForwardNorm(g, attended);
-    if (moe) {
-      g.compute(g.copy(normal, g.rows(routes.input, 0, shape.tokens)));
-      routes.build(g, moe, moe.routerNorm?.(g, attended) ?? normal);
-    }
-    if (moe && merge) this.setAside(g, merge, attended);
+    if (!dense && !moe) return;
+    const normal = parallel ? read! : feedForwardNorm!(g, attended);
+    if (moe) this.askExperts(g, l, attended, normal);
     const state = dense ? g.compute(g.addTo(attended, dense(g, normal))) : attended;
-    const next = shape.guesses && moe ? this.following[l] : undefined;
-    if (next?.moe) {
-      const guessed = next.moe.routerNorm ?? next.feedForwardNorm;
-      const kept = merge ? g.rows(this.parts.merging!.state, 0, shape.tokens) : state;
-      routes.build(g, next.moe, guessed(g, kept), moe!.experts.count);
-    }
+    if (moe && shape.guesses) this.askNext(g, l, state);
   }
 
-  /** Keeps the state x for what the experts' sum is merged with, computes what is beside them, and lets the sum begin at 0. */
-  private setAside(g: Graph, { beside }: Merge, x: Tensor): void {
-    const { merging } = this.parts;
-    g.compute(g.copy(x, g.rows(merging!.state, 0, x.ne[1])));
-    if (beside) g.compute(g.copy(beside(g, x), g.rows(merging!.beside, 0, x.ne[1])));
-    g.compute(g.copy(g.scale(g.contiguous(x), 0), x)); // a view of rows cannot be scaled
+  /** The hidden states of a call, once what arrived is added: to them, or to the sum of the experts before. */
+  private withArrived(g: Graph, { tokens }: Shape, arrived?: Tensor): Tensor {
+    const { hidden, merging } = this.parts;
+    const x = g.rows(hidden, 0, tokens);
+    if (!arrived) return x;
+    const added = g.compute(g.addTo(g.rows(merging?.sum ?? hidden, 0, tokens), g.rows(arrived, 0, tokens)));
+    return merging ? x : added;
+  }
+
+  /**
+   * Gives the experts of layer `l` what they read, and its router; where their sum is merged it begins at 0.
+   * @param x the state before them, and as it is normalised
+   */
+  private askExperts(g: Graph, l: number, x: Tensor, normal: Tensor): void {
+    const { routes, merging } = this.parts;
+    const { moe, merge } = this.layers[l]!;
+    const read = moe!.input?.(g, normal) ?? normal;
+    g.compute(g.copy(read, g.rows(routes.input, 0, x.ne[1])));
+    routes.build(g, moe!, moe!.routerNorm?.(g, x) ?? normal);
+    if (!merging) return;
+    if (merge?.beside) g.compute(g.copy(merge.beside(g, x, normal), g.rows(merging.beside!, 0, x.ne[1])));
+    g.compute(g.copy(g.scale(read, 0), g.rows(merging.sum, 0, x.ne[1])));
+  }
+
+  /** Asks the router of the layer with experts behind `l` about the present state. */
+  private askNext(g: Graph, l: number, state: Tensor): void {
+    const next = this.following[l];
+    if (!next) return;
+    const normal = next.moe!.routerNorm ?? next.feedForwardNorm!;
+    this.parts.routes.build(g, next.moe!, normal(g, state), this.layers[l]!.moe!.experts.count);
   }
 
   /**
    * The hidden states that layer `l` takes, or what follows the last: with what the layer before does behind its experts.
-   * @param rowsOf the rows of a [chunk, hidden] of which x are the hidden states: the first by default
+   * @param rowsOf the rows of a [chunk, …] of which x are the hidden states: the first by default
    */
   finished(g: Graph, x: Tensor, l = this.layers.length, rowsOf = (a: Tensor): Tensor => g.rows(a, 0, x.ne[1])): Tensor {
     const { epilogue, merge, moe } = this.layers[l - 1] ?? {};
     const { merging } = this.parts;
-    if (moe && merge) {
-      return g.compute(g.copy(merge.join(g, rowsOf(merging!.state), x, rowsOf(merging!.beside)), x));
+    if (moe && merging) {
+      const sum = rowsOf(merging.sum);
+      const beside = merge?.beside && rowsOf(merging.beside!);
+      return g.compute(merge ? g.copy(merge.join(g, x, sum, beside), x) : g.addTo(x, sum));
     }
     return epilogue ? g.compute(g.addTo(x, epilogue(g, x))) : x;
   }

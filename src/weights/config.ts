@@ -90,7 +90,8 @@ export function endTokens(config: JsonObject, generationConfig?: JsonObject): Se
   return new Set(sources.flat());
 }
 
-function parse(file: string, text: string): unknown {
+function parse(file: string, written: string): unknown {
+  const text = written.includes('Infinity') ? finite(written) : written;
   try {
     return JSON.parse(text);
   } catch (error) {
@@ -105,6 +106,15 @@ function parse(file: string, text: string): unknown {
       },
     );
   }
+}
+
+/** `text` with `Infinity`, which Python writes though JSON has none, as a number beyond all, at the same offsets. */
+function finite(text: string): string {
+  let inside = false;
+  return text.replace(/\\.|"|(?<![\w.])Infinity(?!\w)/gs, (found) => {
+    if (found === '"') inside = !inside;
+    return found === 'Infinity' && !inside ? '1e999   ' : found;
+  });
 }
 
 /** Offset of the first character that makes `text` no JSON. V8 does not always report it, so search the prefixes. */

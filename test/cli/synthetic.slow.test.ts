@@ -42,6 +42,7 @@ const ELSEWHERE = [
   'qwen3.5-35b-a3b',
   'lfm2-8b-a1b',
   'granite-4.0-h-tiny',
+  'nemotron-3-nano-30b-a3b',
 ];
 /** One layer of these takes more memory than a small machine has. */
 const LARGE = ['deepseek-v3', 'glm-4.5-air', 'openmoe-8b'];

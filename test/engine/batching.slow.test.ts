@@ -8,7 +8,16 @@ const MODELS = readdirSync(GOLDEN, { withFileTypes: true }).flatMap((entry) =>
 );
 
 /** One of each kind of attention and routing; on `none` all are computed. */
-const KINDS = ['deepseek_v3', 'gemma4', 'gpt_oss', 'openmoe', 'phimoe-longrope-long', 'qwen3_next', 'switch'];
+const KINDS = [
+  'deepseek_v3',
+  'gemma4',
+  'gpt_oss',
+  'nemotron_h',
+  'openmoe',
+  'phimoe-longrope-long',
+  'qwen3_next',
+  'switch',
+];
 
 describe('sequences that are computed at once give what each gives alone', () => {
   it.each(['none', 'host'] as const)('over 500 schedules on %s', (accelerator) => {

@@ -52,6 +52,7 @@ describe.each(['none', 'host'] as const)('beams on %s', (accelerator) => {
     ['gpt_oss', 'with windows', undefined],
     ['deepseek_v3', 'whose keys are latent', undefined],
     ['qwen3_next', 'with recurrent states', undefined],
+    ['nemotron_h', 'with one kind of block a layer', undefined],
     ['switch', 'behind an encoder', 0],
   ])('of %s, %s, are what each text alone has them be', (name, _, start) => {
     const session = loadEngine(`test/golden/${name}`, { ...SIZES, accelerator, sequences: 5 });

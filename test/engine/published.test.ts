@@ -44,6 +44,8 @@ const FIGURES: Record<string, { billions: number; source: string; within?: numbe
   'lfm2-8b-a1b': { billions: 8.3, source: 'its model card' },
   'granite-4.0-h-tiny': { billions: 7, source: 'its model card, rounded', within: 0.02 },
   'granite-4.0-h-small': { billions: 32, source: 'its model card, rounded', within: 0.02 },
+  'nemotron-3-nano-30b-a3b': { billions: 31.6, source: 'its model card' },
+  'nemotron-3-super-120b-a12b': { billions: 120.6, source: 'its model card' },
   'qwen3.5-35b-a3b': { billions: 35, source: 'its README, rounded', within: 0.02 },
   'qwen3.5-397b-a17b': { billions: 397, source: 'its README, rounded', within: 0.01 },
   'mistral-small-4': { billions: 119, source: 'its name' },

@@ -44,7 +44,12 @@ describe('a model whose convolutions are as long as they may be', () => {
     const kernel = 16;
     const dir = temporaryFolder();
     const from = `test/golden/${name}`;
-    const keys = { conv_L_cache: kernel, linear_conv_kernel_dim: kernel, mamba_d_conv: kernel };
+    const keys = {
+      conv_L_cache: kernel,
+      linear_conv_kernel_dim: kernel,
+      mamba_d_conv: kernel,
+      conv_kernel: kernel,
+    };
     const config = JSON.parse(readFileSync(join(from, 'config.json'), 'utf8'));
     const text = config.text_config && { text_config: { ...config.text_config, ...keys } };
     writeFileSync(join(dir, 'config.json'), JSON.stringify({ ...config, ...keys, ...text }));

@@ -117,6 +117,7 @@ const REFERENCE: Record<ActivationName, (inner: Record<InnerName, number>) => nu
   },
   'swiglu-gated': ({ gate, value, up }) => (gate / (1 + Math.exp(-gate))) * value * up,
   relu: ({ up }) => Math.max(0, up),
+  'relu-squared': ({ up }) => Math.max(0, up) ** 2,
 };
 
 /** The expert in float64, from the numbers above. */
@@ -166,7 +167,8 @@ describe.each(kinds)('an expert: $name', ({ activation, biased }) => {
   });
 
   it('takes the bytes of its matrices and biases', () => {
-    const inner = { silu: 2, 'gelu-tanh': 2, 'swiglu-clamped': 2, 'swiglu-gated': 3, relu: 1 }[activation];
+    const ungated = activation === 'relu' || activation === 'relu-squared';
+    const inner = ungated ? 1 : activation === 'swiglu-gated' ? 3 : 2;
     const vectors = biased ? 4 * (inner * WIDTH + HIDDEN) : 0;
     expect(expertBytes(spec, uniformTypes(spec, Type.BF16))).toBe((inner + 1) * WIDTH * HIDDEN * 2 + vectors);
   });

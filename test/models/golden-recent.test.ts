@@ -16,6 +16,7 @@ const models = [
   'mimo_v2_flash',
   'minimax_m2',
   'mistral4',
+  'nemotron_h',
   'qwen3_5_moe',
   'qwen3_next',
   'qwen3_vl_moe',

@@ -214,7 +214,7 @@ function activate(activation: ExpertActivation, gate: number | undefined, up: nu
     if (activation === 'gelu') return v * normalCdf(v);
     if (activation === 'gelu-tanh')
       return 0.5 * v * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (v + 0.044715 * v * v * v)));
-    return Math.max(v, 0);
+    return Math.max(v, 0) ** (activation === 'relu-squared' ? 2 : 1);
   };
   if (activation === 'swiglu-clamped') {
     const g = Math.min(gate!, LIMIT);

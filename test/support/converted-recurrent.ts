@@ -23,9 +23,21 @@ export function recurrentNumbers(
     case 'qwen3next':
     case 'qwen35moe':
       return zeroCentred(part!, of) ?? deltaNet(architecture, part!, of, published);
+    case 'granitehybrid':
+      return part === 'ssm_a' ? decays(of('mamba.A_log').values) : halfOfShared(part!, of);
+    case 'nemotron_h_moe':
+      return part === 'ssm_a' ? decays(of('mixer.A_log').values) : undefined;
     default:
       return undefined;
   }
+}
+
+/** Of gate and up in one, which every token passes through. */
+function halfOfShared(part: string, of: Published['rows']): Uint16Array | undefined {
+  const half = ['ffn_gate_shexp.weight', 'ffn_up_shexp.weight'].indexOf(part);
+  if (half < 0) return undefined;
+  const { values } = of('shared_mlp.input_linear.weight');
+  return values.slice((half * values.length) / 2, ((half + 1) * values.length) / 2);
 }
 
 const ZERO_CENTRED: Readonly<Record<string, string>> = {

@@ -10,7 +10,7 @@ import type { TensorToWrite } from './safetensors.js';
 
 const HEADS = 'test/golden-gguf';
 /** Architectures of which the converter interleaves the halves of each head's rows. */
-const PERMUTED = ['llama', 'granitemoe', 'deepseek'];
+const PERMUTED = ['llama', 'granitemoe', 'granitehybrid', 'nemotron_h_moe', 'deepseek'];
 
 /** Golden models of which llama.cpp's converter made a file. */
 export const CONVERTED: Record<string, { bytes: number; sha256: string }> = JSON.parse(
@@ -33,7 +33,10 @@ export function writeConverted(name: string, path: string): void {
   const { bytes, sha256 } = CONVERTED[name]!;
   const { metadata, tensors } = readHeader(path, head, bytes)!;
   const architecture = ARCHITECTURES.find((a) => a.name === metadata.string('general.architecture'))!;
-  const key = (name: string) => metadata.integer(`${architecture.name}.${name}`);
+  const key = (name: string) => {
+    const whole = `${architecture.name}.${name}`;
+    return metadata.isList(whole) ? Math.max(...metadata.integers(whole)!) : metadata.integer(whole);
+  };
   const permuted = PERMUTED.includes(architecture.name);
   const golden = new Golden(readTensors(join('test/golden', name, 'model.safetensors')), permuted);
   const file = Buffer.alloc(bytes);
@@ -81,7 +84,7 @@ class Golden {
   ) {
     this.tensors = new Map(
       stored.map(({ name, shape, data }) => [
-        name.replace('model.language_model.', 'model.'),
+        name.replace(/^(model\.language_model|backbone)\./, 'model.'),
         { shape, values: new Uint16Array(data.slice().buffer) },
       ]),
     );
@@ -117,7 +120,8 @@ class Golden {
       const expert =
         of(`block_sparse_moe.experts.${e}.${w}.weight`) ??
         of(`mlp.experts.${e}.${proj}.weight`) ??
-        of(`feed_forward.experts.${e}.${w}.weight`);
+        of(`feed_forward.experts.${e}.${w}.weight`) ??
+        of(`mixer.experts.${e}.${proj}.weight`);
       if (!expert) break;
       found.push(expert);
     }

@@ -19,6 +19,15 @@ describe('a JSON file', () => {
     expect(readJson('models/mini-mixtral', 'config.json', { required: true }).model_type).toBe('mixtral');
   });
 
+  it('may say Infinity, as Python writes it, where no string does', () => {
+    const text = '{"a": [0.0, Infinity], "b": -Infinity, "Infinity": "\\\\\\"Infinity, Infinity"}';
+    expect(read(text)).toEqual({ a: [0, Infinity], b: -Infinity, Infinity: '\\"Infinity, Infinity' });
+    for (const broken of ['{"a": Infinit}', '{"a": 1Infinity}', '{"a": InfinityInfinity}', '{Infinity: 1}']) {
+      expect(fiddlerError('file', () => read(broken))).toContain('is not valid JSON at line 1');
+    }
+    expect(fiddlerError('file', () => read('{"a": Infinity, b}'))).toContain('column 17');
+  });
+
   it('may be missing where it is not required, and only there', () => {
     const dir = temporaryFolder();
     expect(readJson(dir, 'generation_config.json', { required: false })).toBeUndefined();

@@ -63,6 +63,9 @@ inline void activate(const fk_layer &layer, const float *g, const float *u, floa
   case FK_GELU_TANH:
     for (int i = 0; i < kVector; i++) v[i] = gelu_tanh(f[i]);
     break;
+  case FK_RELU_SQUARED:
+    for (int i = 0; i < kVector; i++) v[i] = f[i] < 0 ? 0 : f[i] * f[i];
+    break;
   default:
     for (int i = 0; i < kVector; i++) v[i] = f[i] < 0 ? 0 : f[i];
   }

@@ -27,9 +27,9 @@ export interface LanesParts {
   layers: readonly ExpertsSpec[];
   /** Most tokens of a call. */
   chunk: number;
-  /** Hidden states on the accelerator [chunk, hidden] (PyTorch's order), to which experts add their results. */
-  hidden: Tensor;
-  /** Their normalised form, which experts read: on the accelerator, and its copy in the host's memory. */
+  /** What experts add their results to, on the accelerator [chunk, hidden] (PyTorch's order): hidden states, or their sum. */
+  output: Tensor;
+  /** What they read [chunk, hidden]: on the accelerator, and its copy in the host's memory. */
   input: Tensor;
   hostInput: Tensor;
   host: HostExperts;
@@ -72,7 +72,7 @@ export class Lanes {
     private readonly parts: LanesParts,
     statistics: Statistics,
   ) {
-    const { cpu, accelerator, layers, chunk, hidden, input, hostInput, hostMemory, host, pool, slots, cached } = parts;
+    const { cpu, accelerator, layers, chunk, output, input, hostInput, hostMemory, host, pool, slots, cached } = parts;
     const chosen = Math.max(...layers.map((l) => l.chosen));
     const count = Math.max(...layers.map((l) => l.count));
     const capacity = chunk * chosen;
@@ -82,14 +82,14 @@ export class Lanes {
     this.forCpu = inputsOf(cpu);
     this.forAccelerator = accelerator === cpu ? this.forCpu : inputsOf(accelerator);
     this.overlaps = accelerator.copies !== accelerator.compute;
-    if (accelerator !== cpu) this.sums = new CpuSums(accelerator, hidden, hostMemory);
+    if (accelerator !== cpu) this.sums = new CpuSums(accelerator, output, hostMemory);
     const io = ({ rows, weights }: RoutingInputs) => ({ rows, weights });
-    this.onAccelerator = new ExpertCompute(accelerator, { input, output: hidden, ...io(this.forAccelerator) });
-    const output = this.sums?.host ?? hidden;
+    this.onAccelerator = new ExpertCompute(accelerator, { input, output, ...io(this.forAccelerator) });
+    const onHost = this.sums?.host ?? output;
     if (pool)
-      this.onCpu = new NativeExperts(pool, host, layers, host.types, hostInput, output, this.sums !== undefined);
+      this.onCpu = new NativeExperts(pool, host, layers, host.types, hostInput, onHost, this.sums !== undefined);
     else {
-      this.cpuGraphs = new ExpertCompute(cpu, { input: hostInput, output, ...io(this.forCpu) });
+      this.cpuGraphs = new ExpertCompute(cpu, { input: hostInput, output: onHost, ...io(this.forCpu) });
       this.onCpu = new GgmlExperts(this.cpuGraphs, host, layers);
     }
     if (!slots) return;
@@ -110,7 +110,7 @@ export class Lanes {
   }
 
   /**
-   * Adds the shares' results to the hidden states, but for what `arrived` then gives. The accelerator may still be
+   * Adds the shares' results to the output, but for what `arrived` then gives. The accelerator may still be
    * computing when this returns, unless the call is timed.
    */
   run({ layer, tokens, next }: Routes, division: Division, timed: boolean): CallTimes {
@@ -218,7 +218,7 @@ export class Lanes {
   }
 
   /**
-   * What the CPU computed for the hidden states and the caller must add to them [chunk, hidden], first of all that it
+   * What the CPU computed for the output and the caller must add to it [chunk, hidden], first of all that it
    * computes; undefined where there is nothing.
    */
   arrived(): Tensor | undefined {

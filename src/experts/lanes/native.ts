@@ -25,6 +25,7 @@ const ACTIVATIONS: Partial<Record<ActivationName, Pick<ExpertLayer, 'activation'
   silu: { activation: 'silu' },
   'gelu-tanh': { activation: 'gelu-tanh' },
   relu: { activation: 'relu' },
+  'relu-squared': { activation: 'relu-squared' },
   'swiglu-clamped': { activation: 'swiglu-clamped', ...CLAMPED_SWIGLU },
 };
 

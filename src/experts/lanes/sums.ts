@@ -4,7 +4,7 @@ import { type Tensor, TensorContext, Type } from '../../native/ggml/tensor.js';
 
 /**
  * What the CPU lane computes for an accelerator: summed in the host's memory, then copied there, where the next layer's
- * graph adds it to the hidden states as its first operation, so that it takes no graph of its own.
+ * graph adds it to what experts add to as its first operation, so that it takes no graph of its own.
  */
 export class CpuSums {
   /** [chunk, hidden] in the host's memory. */
@@ -22,10 +22,10 @@ export class CpuSums {
 
   constructor(
     private readonly accelerator: Device,
-    private readonly hidden: Tensor,
+    private readonly output: Tensor,
     hostMemory: HostMemory,
   ) {
-    const [width, chunk] = hidden.ne;
+    const [width, chunk] = output.ne;
     this.host = this.memory.tensor(Type.F32, width, chunk);
     this.memory.allocate(hostMemory);
     this.values = floats(this.host);
@@ -34,12 +34,12 @@ export class CpuSums {
   }
 
   clear(tokens: number): void {
-    this.values.fill(0, 0, tokens * this.hidden.ne[0]);
+    this.values.fill(0, 0, tokens * this.output.ne[0]);
   }
 
   /** Queues the copy of the sums of the first `tokens` tokens. */
   send(tokens: number): void {
-    this.accelerator.compute.write(this.arrived, this.host.address, 0, tokens * this.hidden.ne[0] * 4);
+    this.accelerator.compute.write(this.arrived, this.host.address, 0, tokens * this.output.ne[0] * 4);
     this.waiting = tokens;
   }
 
@@ -50,7 +50,7 @@ export class CpuSums {
     return tokens > 0 ? this.arrived : undefined;
   }
 
-  /** Queues hidden += sums where no other graph added what was sent. */
+  /** Queues output += sums where no other graph added what was sent. */
   settle(): void {
     const tokens = this.waiting;
     if (this.take()) this.accelerator.compute.computeAsync(this.graph(tokens));
@@ -59,7 +59,7 @@ export class CpuSums {
   private graph(tokens: number): Graph {
     const build = () =>
       this.accelerator.graph(8, (g) =>
-        g.compute(g.addTo(g.rows(this.hidden, 0, tokens), g.rows(this.arrived, 0, tokens))),
+        g.compute(g.addTo(g.rows(this.output, 0, tokens), g.rows(this.arrived, 0, tokens))),
       );
     if (this.moves !== this.accelerator.moves) {
       this.forOne?.free();

@@ -45,16 +45,17 @@ export function swigluGatedFeedForward(declare: Declarations, prefix: string, hi
   };
 }
 
-/** down(max(0, up(x))) for every token (arXiv 1706.03762, section 3.3, without biases). */
+/** down(act(up(x))) for every token (arXiv 1706.03762, section 3.3, without biases). */
 export function feedForward(
   declare: Declarations,
   names: { up: string; down: string },
   hidden: number,
   width: number,
+  activation: 'relu' | 'squaredRelu' = 'relu',
 ): Block {
   const up = linear(declare, names.up, width, hidden);
   const down = linear(declare, names.down, hidden, width);
-  return (g, x) => down(g, g.relu(up(g, x)));
+  return (g, x) => down(g, g[activation](up(g, x)));
 }
 
 /** block(x) · sigmoid(gate · x): a block that each token takes to its own degree; the gate is `${name}.weight` [1, hidden]. */

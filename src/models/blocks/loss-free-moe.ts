@@ -3,8 +3,8 @@ import { size } from '../config.js';
 import type { LayerSpec } from '../model.js';
 import type { Declarations } from '../parameters.js';
 import { expertGroups, type ScoreRouterOptions, scoreRouter } from '../router-scores.js';
-import { gatedFeedForward } from './feed-forward.js';
-import { mixtureOfExperts, separateExperts } from './moe.js';
+import { feedForward, gatedFeedForward } from './feed-forward.js';
+import { type Latent, mergeFromLatent, mixtureOfExperts, separateExperts, separateUngatedExperts } from './moe.js';
 
 /** The keys of config.json for experts balanced without an auxiliary loss, as DeepSeek-V3 and its heirs name them. */
 export const lossFreeFields = {
@@ -45,6 +45,9 @@ export interface LossFreeOptions extends Pick<ScoreRouterOptions, 'chosen' | 'gr
   names?: { gate?: string; correction?: string; shared?: string };
   /** What gate, up and down are called in `${prefix}.experts`. */
   projections?: Parameters<typeof separateExperts>[2];
+  /** Experts, and what is beside them, are down(max(0, up(x))²). */
+  ungated?: boolean;
+  latent?: Latent;
 }
 
 /**
@@ -55,15 +58,22 @@ export interface LossFreeOptions extends Pick<ScoreRouterOptions, 'chosen' | 'gr
 export function lossFreeExperts(
   declare: Declarations,
   prefix: string,
-  { hidden, width, shared, count, names = {}, projections, ...router }: LossFreeOptions,
-): Pick<LayerSpec, 'dense' | 'moe'> {
+  { hidden, width, shared, count, names = {}, projections, ungated, latent, ...router }: LossFreeOptions,
+): Pick<LayerSpec, 'dense' | 'moe' | 'merge'> {
   const { gate = 'gate.weight', correction = 'gate.e_score_correction_bias' } = names;
   const beside = `${prefix}.${names.shared ?? 'shared_experts'}`;
+  const dense = () =>
+    ungated
+      ? feedForward(declare, { up: `${beside}.up_proj`, down: `${beside}.down_proj` }, hidden, shared, 'squaredRelu')
+      : gatedFeedForward(declare, beside, hidden, shared);
   return {
-    dense: shared > 0 ? gatedFeedForward(declare, beside, hidden, shared) : undefined,
+    dense: shared > 0 ? dense() : undefined,
+    merge: latent && mergeFromLatent(declare, latent, hidden),
     moe: mixtureOfExperts(declare, {
       hidden,
+      latent,
       width,
+      activation: ungated ? 'relu-squared' : undefined,
       count,
       router: scoreRouter({
         ...router,
@@ -71,7 +81,9 @@ export function lossFreeExperts(
         correction: declare.hostVector(`${prefix}.${correction}`, count),
       }),
       gate: `${prefix}.${gate}`,
-      ...separateExperts(`${prefix}.experts`, width, projections),
+      ...(ungated
+        ? separateUngatedExperts(`${prefix}.experts`)
+        : separateExperts(`${prefix}.experts`, width, projections)),
     }),
   };
 }

@@ -1,12 +1,15 @@
 import type { ExpertMatrices, ExpertsSpec } from '../../experts/spec.js';
 import { refuseUnless } from '../config.js';
-import type { MoeSpec } from '../model.js';
+import type { Merge, MoeSpec } from '../model.js';
 import type { Declarations } from '../parameters.js';
 import type { Router } from '../router.js';
 import type { Capacity } from '../router-capacity.js';
+import { linear } from './linear.js';
 
 export interface MoeOptions {
+  /** What the router reads; so do experts, where they have no `latent` to read. */
   hidden: number;
+  latent?: Latent;
   /** Inner width of an expert. */
   width: number;
   /** Number of experts. */
@@ -22,9 +25,18 @@ export interface MoeOptions {
   activation?: ExpertsSpec['activation'];
 }
 
+/** Experts read and write so many numbers, to which a projection leads, and one back from their sum (arXiv 2601.18089). */
+export interface Latent {
+  size: number;
+  /** Names of the projections. */
+  to: string;
+  from: string;
+}
+
 /** Routed experts; `activation` says which matrices each has. @throws FiddlerError `unsupported` */
 export function mixtureOfExperts(declare: Declarations, options: MoeOptions): MoeSpec {
-  const { hidden, width, count, router, capacity, matrices, alternatives, biases, activation = 'silu' } = options;
+  const { hidden, latent, width, count, router, capacity, activation = 'silu' } = options;
+  const { matrices, alternatives, biases } = options;
   const { chosen } = router;
   refuseUnless(
     chosen <= count,
@@ -35,8 +47,15 @@ export function mixtureOfExperts(declare: Declarations, options: MoeOptions): Mo
     gate: declare.exactMatrix(options.gate, count, hidden),
     router,
     capacity,
-    experts: { count, chosen, hidden, width, activation, matrices, alternatives, biases },
+    input: latent && linear(declare, latent.to, latent.size, hidden),
+    experts: { count, chosen, hidden: latent?.size ?? hidden, width, activation, matrices, alternatives, biases },
   };
+}
+
+/** x → x + projection(sum of the experts). */
+export function mergeFromLatent(declare: Declarations, { size, from }: Latent, hidden: number): Merge {
+  const project = linear(declare, from, hidden, size);
+  return { join: (g, x, sum) => g.add(x, project(g, sum)) };
 }
 
 /**
@@ -54,6 +73,16 @@ export function separateExperts(
   return {
     matrices: (e) => ({ gate: of(e, gate), up: of(e, up), down: of(e, down) }),
     alternatives: [fused(false), fused(true)],
+  };
+}
+
+/** Experts without a gate, published one by one as above, or fused as `${prefix}.up_proj` and `${prefix}.down_proj`. */
+export function separateUngatedExperts(prefix: string): Required<Pick<MoeOptions, 'matrices' | 'alternatives'>> {
+  const of = (e: number, projection: string) => ({ name: `${prefix}.${e}.${projection}.weight` });
+  const fused = (index: number, projection: string) => ({ name: `${prefix}.${projection}`, index });
+  return {
+    matrices: (e) => ({ up: of(e, 'up_proj'), down: of(e, 'down_proj') }),
+    alternatives: [(e) => ({ up: fused(e, 'up_proj'), down: fused(e, 'down_proj') })],
   };
 }
 

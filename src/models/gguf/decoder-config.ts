@@ -5,6 +5,8 @@ interface OwnSizes {
   heads?: number;
   kvHeads?: number;
   headSize?: number;
+  /** Of dense feed-forwards. */
+  width?: number;
 }
 
 /**
@@ -25,7 +27,7 @@ export function decoderConfig(keys: GgufKeys, own: OwnSizes = {}): JsonObject {
     rms_norm_eps: keys.number('attention.layer_norm_rms_epsilon'),
     tie_word_embeddings: !keys.has('output.weight'),
     max_position_embeddings: keys.required('context_length'),
-    intermediate_size: keys.integer('feed_forward_length'),
+    intermediate_size: own.width ?? keys.integer('feed_forward_length'),
     num_experts_per_tok: keys.integer('expert_used_count'),
     eos_token_id: endTokens(keys),
     ...ropeConfig(keys, headSize),

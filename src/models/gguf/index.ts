@@ -17,6 +17,7 @@ import { ggufExperts } from './experts.js';
 import { gemma4 } from './gemma4.js';
 import { glm4moe } from './glm4moe.js';
 import { gptOss } from './gpt-oss.js';
+import { granitehybrid } from './granitehybrid.js';
 import { granitemoe } from './granitemoe.js';
 import { hunyuanMoe } from './hunyuan-moe.js';
 import { hyV3 } from './hy-v3.js';
@@ -28,6 +29,7 @@ import { mimo2 } from './mimo2.js';
 import { minimaxM2 } from './minimax-m2.js';
 import { mistral4 } from './mistral4.js';
 import { PublishedNames } from './names.js';
+import { nemotronHMoe } from './nemotron-h-moe.js';
 import { olmoe } from './olmoe.js';
 import { phimoe } from './phimoe.js';
 import { qwen2moe } from './qwen2moe.js';
@@ -50,6 +52,8 @@ export const ARCHITECTURES: readonly GgufArchitecture[] = [
   deepseek,
   deepseek2,
   granitemoe,
+  granitehybrid,
+  nemotronHMoe,
   glm4moe,
   gptOss,
   ernie45Moe,

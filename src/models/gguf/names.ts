@@ -49,8 +49,8 @@ const INNER: Readonly<Record<string, string>> = {
 /** A published name in its parts: `model.layers.N.`, what is named, and `.weight` or `.bias`. */
 const PARTS = /^(?:model\.layers\.(\d+)\.)?(.*?)(\.weight|\.bias)?$/;
 
-/** As if the text of a model that sees more were all of it. */
-const partsOf = (published: string) => PARTS.exec(published.replace(/^model\.language_model\./, 'model.'))!;
+/** As if the text of a model that sees more were all of it, and every model were called so. */
+const partsOf = (published: string) => PARTS.exec(published.replace(/^(model\.language_model|backbone)\./, 'model.'))!;
 
 /** What a GGUF file calls a tensor of that published name; the name itself where that is not known. */
 export function ggufName(published: string, { names }: Pick<GgufArchitecture, 'names'>): string {
@@ -86,10 +86,11 @@ export class PublishedNames implements Checkpoint {
   ) {
     const tensors = new Map(stored.tensors);
     const rows = new Map(called.map(({ name, shape }) => [ggufName(name, architecture), shape[0]!]));
-    for (const { name } of called) {
+    for (const { name, shape } of called) {
       const own = ggufName(name, architecture);
-      const tensor = stored.tensors.get(own) ?? partOfFused(stored, own, rows);
-      if (!tensor) continue;
+      const found = stored.tensors.get(own) ?? partOfFused(stored, own, rows);
+      if (!found) continue;
+      const tensor = isVectorOf(found, shape) ? { ...found, shape } : found;
       this.used.add(tensor.name);
       const [, , stem] = partsOf(name);
       const undo = architecture.undo?.[stem!] ?? this.scaled(own);
@@ -125,6 +126,11 @@ export class PublishedNames implements Checkpoint {
   close(): void {
     this.stored.close();
   }
+}
+
+/** Whether rows of a tensor behind each other are the vector of that shape. */
+function isVectorOf(tensor: StoredTensor, shape: readonly number[]): boolean {
+  return shape.length === 1 && tensor.shape.reduce((product, extent) => product * extent, 1) === shape[0];
 }
 
 /** A projection's rows of `attn_qkv`. @param rows those of every projection, by its name in a file that has it alone */

@@ -21,6 +21,7 @@ import { MIMO_V2_FLASH } from './mimo-v2-flash.js';
 import { MINIMAX_M2 } from './minimax-m2.js';
 import { MISTRAL4 } from './mistral4.js';
 import { MIXTRAL } from './mixtral.js';
+import { NEMOTRON_H } from './nemotron-h.js';
 import { OLMOE } from './olmoe.js';
 import { OPENMOE } from './openmoe.js';
 import { PHIMOE } from './phimoe.js';
@@ -67,5 +68,6 @@ export const PUBLISHED: Shapes = {
   ...QWEN3_5_MOE,
   ...LFM2_MOE,
   ...GRANITEMOEHYBRID,
+  ...NEMOTRON_H,
   ...SWITCH_TRANSFORMERS,
 };

@@ -145,6 +145,12 @@ export class Graph {
     return this.unary('relu', a);
   }
 
+  /** max(0, a)². */
+  squaredRelu(a: Tensor): Tensor {
+    const positive = this.relu(a);
+    return this.multiply(positive, positive);
+  }
+
   /**
    * gelu(gate) · up, with GELU's tanh approximation (arXiv 1606.08415, section 2) in float32: ggml's own goes by a table of
    * float16 on CPUs.

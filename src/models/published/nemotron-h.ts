@@ -1,0 +1,63 @@
+import type { JsonObject } from '../../weights/config.js';
+import type { Shapes } from './shapes.js';
+
+const SHARED: JsonObject = {
+  model_type: 'nemotron_h',
+  vocab_size: 131072,
+  attention_bias: false,
+  chunk_size: 128,
+  conv_kernel: 4,
+  expand: 2,
+  head_dim: 128,
+  layer_norm_epsilon: 1e-5,
+  mamba_head_dim: 64,
+  mamba_hidden_act: 'silu',
+  mamba_proj_bias: false,
+  max_position_embeddings: 262144,
+  mlp_bias: false,
+  mlp_hidden_act: 'relu2',
+  n_group: 1,
+  n_groups: 8,
+  n_shared_experts: 1,
+  norm_topk_prob: true,
+  num_attention_heads: 32,
+  num_key_value_heads: 2,
+  sliding_window: null,
+  ssm_state_size: 128,
+  tie_word_embeddings: false,
+  time_step_limit: [0, Number.POSITIVE_INFINITY],
+  topk_group: 1,
+  use_bias: false,
+  use_conv_bias: true,
+};
+
+/** nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B and -Super-120B-A12B, whose experts read a latent. */
+export const NEMOTRON_H: Shapes = {
+  'nemotron-3-nano-30b-a3b': {
+    ...SHARED,
+    hidden_size: 2688,
+    hybrid_override_pattern: 'MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME',
+    intermediate_size: 1856,
+    mamba_num_heads: 64,
+    moe_intermediate_size: 1856,
+    moe_shared_expert_intermediate_size: 3712,
+    n_routed_experts: 128,
+    num_experts_per_tok: 6,
+    num_hidden_layers: 52,
+    routed_scaling_factor: 2.5,
+  },
+  'nemotron-3-super-120b-a12b': {
+    ...SHARED,
+    hidden_size: 4096,
+    hybrid_override_pattern: 'MEMEMEM*EMEMEMEM*EMEMEMEM*EMEMEMEMEM*EMEMEMEMEM*EMEMEMEMEM*EMEMEMEMEM*EMEMEMEM*EMEMEMEME',
+    intermediate_size: 2688,
+    mamba_num_heads: 128,
+    moe_intermediate_size: 2688,
+    moe_latent_size: 1024,
+    moe_shared_expert_intermediate_size: 5376,
+    n_routed_experts: 512,
+    num_experts_per_tok: 22,
+    num_hidden_layers: 88,
+    routed_scaling_factor: 5,
+  },
+};
