@@ -9,7 +9,7 @@ const shared = {
   globalSetup: 'test/support/build.ts',
   testTimeout: 120_000,
   hookTimeout: 120_000,
-  setupFiles: ['test/support/same-seed.ts'],
+  setupFiles: ['test/support/same-seed.ts', 'test/support/sole-user.ts'],
   // In CI a busy machine may make a process late: a second try, which the reporter names.
   retry: process.env.CI ? 1 : 0,
 };

@@ -64,7 +64,7 @@ export class ExpertCase {
     this.activation = options.activation ?? 'silu';
     this.hidden = hidden;
     this.rows = options.rows ?? [0, ff];
-    this.x = Float32Array.from({ length: tokens * hidden }, next);
+    this.x = new Float32Array(tokens * hidden).map(next);
     const [gate, up, down] = typesOf(options.type);
     const matrix = (type: ExpertType, rows: number, columns: number, scale: number) =>
       this.matrix(type, rows, columns, scale, next);
@@ -131,9 +131,10 @@ export class ExpertCase {
     const y = new Float64Array(tokens * hidden);
     const [a, b] = this.rows;
     const act = new Float64Array(ff);
+    const inputs = new Float64Array(this.x);
     for (const e of this.experts)
       e.tokens.forEach((token, i) => {
-        const x = this.x.subarray(token * hidden, (token + 1) * hidden);
+        const x = inputs.subarray(token * hidden, (token + 1) * hidden);
         for (let r = a; r < b; r++) {
           const up = dot(e.up.values, r * hidden, x, 0, hidden) + (e.upBias?.[r] ?? 0);
           const gate = e.gate && dot(e.gate.values, r * hidden, x, 0, hidden) + (e.gateBias?.[r] ?? 0);
@@ -189,7 +190,7 @@ function address(array: Float32Array | undefined): bigint {
   return array ? koffi.address(array) : 0n;
 }
 
-function dot(a: Float64Array, at: number, b: Float32Array | Float64Array, from: number, n: number): number {
+function dot(a: Float64Array, at: number, b: Float64Array, from: number, n: number): number {
   let sum = 0;
   for (let i = 0; i < n; i++) sum += a[at + i]! * b[from + i]!;
   return sum;

@@ -36,7 +36,10 @@ function floatToF16(value: number): number {
   return sign | (exponent === -14 ? steps : ((exponent + 15) << 10) + steps - 1024);
 }
 
-function f16ToFloat(half: number): number {
+const halves = new Float64Array(2 ** 16).map((_, half) => halfToFloat(half));
+const f16ToFloat = (half: number): number => halves[half]!;
+
+function halfToFloat(half: number): number {
   const exponent = (half >> 10) & 31;
   const mantissa = half & 1023;
   const a = exponent === 0 ? mantissa * 2 ** -24 : (1 + mantissa / 1024) * 2 ** (exponent - 15);
@@ -65,7 +68,7 @@ function makePool(type: ExpertType): Pool {
   const dequantize = base.func(`void dequantize_row_${ggmlName(type)}(const void* from, float* to, int64_t count)`);
   const next = random(EXPERT_SEED);
   const count = POOL_BLOCKS * blockOf(type);
-  const numbers = Float32Array.from({ length: count }, () => DEVIATION * next());
+  const numbers = new Float32Array(count).map(() => DEVIATION * next());
   const stored = new Uint8Array(POOL_BLOCKS * blockBytes(Type[type]));
   quantize(Type[type], numbers, stored, 0, 1, count, new Float32Array(count).fill(1));
   const values = new Float32Array(count);
@@ -84,18 +87,21 @@ export function randomRow(type: ExpertType, columns: number, scale: number, next
   if (type === 'F32' || type === 'F16' || type === 'BF16' || type === 'Q8_0') {
     const stored = encodeWeights(
       type,
-      Float32Array.from({ length: columns }, () => scale * next()),
+      new Float32Array(columns).map(() => scale * next()),
     );
     return { stored, values: decodeWeights(type, stored) };
   }
   const pool = pools.get(type) ?? makePool(type);
   pools.set(type, pool);
   const [elements, bytes] = [blockOf(type), blockBytes(Type[type])];
-  const blocks = Array.from({ length: columns / elements }, () => Math.floor(Math.abs(next()) * 1e6) % POOL_BLOCKS);
-  return {
-    stored: new Uint8Array(Buffer.concat(blocks.map((i) => pool.stored.subarray(i * bytes, (i + 1) * bytes)))),
-    values: Float64Array.from(blocks.flatMap((i) => [...pool.values.subarray(i * elements, (i + 1) * elements)])),
-  };
+  const count = columns / elements;
+  const [stored, values] = [new Uint8Array(count * bytes), new Float64Array(columns)];
+  for (let block = 0; block < count; block++) {
+    const i = Math.floor(Math.abs(next()) * 1e6) % POOL_BLOCKS;
+    stored.set(pool.stored.subarray(i * bytes, (i + 1) * bytes), block * bytes);
+    values.set(pool.values.subarray(i * elements, (i + 1) * elements), block * elements);
+  }
+  return { stored, values };
 }
 
 /** Types whose rows are encoded here, value by value. */
@@ -104,16 +110,23 @@ type Encoded = 'F32' | 'F16' | 'BF16' | 'Q8_0';
 /** A row in a stored type. */
 export function encodeWeights(type: Encoded, row: Float32Array): Uint8Array {
   if (type === 'F32') return new Uint8Array(row.slice().buffer);
-  if (type !== 'Q8_0') return new Uint8Array(Uint16Array.from(row, type === 'F16' ? floatToF16 : floatToBf16).buffer);
+  if (type !== 'Q8_0') {
+    const encode = type === 'F16' ? floatToF16 : floatToBf16;
+    const encoded = new Uint16Array(row.length);
+    for (let i = 0; i < row.length; i++) encoded[i] = encode(row[i]!);
+    return new Uint8Array(encoded.buffer);
+  }
   const out = new DataView(new ArrayBuffer((row.length / 32) * 34));
   for (let block = 0; block < row.length / 32; block++) {
-    const values = row.subarray(32 * block, 32 * block + 32);
-    const half = floatToF16(Math.max(...values.map(Math.abs)) / 127);
+    let largest = 0;
+    for (let i = 32 * block; i < 32 * block + 32; i++) largest = Math.max(largest, Math.abs(row[i]!));
+    const half = floatToF16(largest / 127);
     const scale = f16ToFloat(half) || 1;
     out.setUint16(34 * block, half, true);
-    values.forEach((v, i) => {
-      out.setInt8(34 * block + 2 + i, Math.max(-127, Math.min(127, Math.round(v / scale))));
-    });
+    for (let i = 0; i < 32; i++) {
+      const rounded = Math.round(row[32 * block + i]! / scale);
+      out.setInt8(34 * block + 2 + i, Math.max(-127, Math.min(127, rounded)));
+    }
   }
   return new Uint8Array(out.buffer);
 }
@@ -121,12 +134,19 @@ export function encodeWeights(type: Encoded, row: Float32Array): Uint8Array {
 /** The values that a stored row holds. */
 export function decodeWeights(type: Encoded, stored: Uint8Array): Float64Array {
   const data = stored.slice().buffer;
-  if (type === 'F32') return Float64Array.from(new Float32Array(data));
-  if (type === 'F16') return Float64Array.from(new Uint16Array(data), f16ToFloat);
-  if (type === 'BF16') return Float64Array.from(new Uint16Array(data), bf16ToFloat);
+  if (type === 'F32') return new Float64Array(new Float32Array(data));
+  if (type !== 'Q8_0') {
+    const decode = type === 'F16' ? f16ToFloat : bf16ToFloat;
+    const encoded = new Uint16Array(data);
+    const values = new Float64Array(encoded.length);
+    for (let i = 0; i < values.length; i++) values[i] = decode(encoded[i]!);
+    return values;
+  }
   const view = new DataView(data);
-  return Float64Array.from({ length: (stored.length / 34) * 32 }, (_, i) => {
+  const values = new Float64Array((stored.length / 34) * 32);
+  for (let i = 0; i < values.length; i++) {
     const block = Math.floor(i / 32) * 34;
-    return f16ToFloat(view.getUint16(block, true)) * view.getInt8(block + 2 + (i % 32));
-  });
+    values[i] = f16ToFloat(view.getUint16(block, true)) * view.getInt8(block + 2 + (i % 32));
+  }
+  return values;
 }

@@ -39,18 +39,24 @@ export function makeNoise({ dtype, bytes, rowBytes }: Noise, target: Pointer, be
   const to = Math.min(end * rowBytes, bytes);
   const first = Math.min(rowBytes, to - from);
   const source = target + BigInt(from);
-  new Uint8Array(view(source, first)).set(period(dtype, rowBytes).subarray(0, first));
+  new Uint8Array(view(source, first)).set(beginningOf(dtype, first));
   for (let at = from + first; at < to; at += rowBytes) {
     memmove(target + BigInt(at), source, Math.min(rowBytes, to - at));
   }
 }
 
-const periods = new Map<DType, Uint8Array>();
+/** As much of each type's period as was needed so far. */
+const beginnings = new Map<DType, Uint8Array>();
 
-function period(dtype: DType, bytes: number): Uint8Array {
-  const made = periods.get(dtype) ?? (dtype === 'BF16' ? randomNumbers(bytes) : randomBlocks(dtype, bytes));
-  periods.set(dtype, made);
-  return made;
+function beginningOf(dtype: DType, bytes: number): Uint8Array {
+  let made = beginnings.get(dtype);
+  if (!made || made.length < bytes) {
+    const alignment = alignmentOf(dtype);
+    const whole = Math.ceil(bytes / alignment) * alignment;
+    made = dtype === 'BF16' ? randomNumbers(whole) : randomBlocks(dtype, whole);
+    beginnings.set(dtype, made);
+  }
+  return made.subarray(0, bytes);
 }
 
 /** Numbers from −1/2 to 1/2. */
