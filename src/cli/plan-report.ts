@@ -38,6 +38,12 @@ export function formatPlan(plan: Plan): string {
     rows.push(['experts', `${experts.resident} of ${experts.total} resident (${share}%)`]);
   }
   rows.push(['RAM', `${formatBytes(ram.total)} of ${formatBytes(ram.available)} available: ${parts(ram.parts)}`]);
+  if (memory.tables > 0) {
+    rows.push([
+      'disk',
+      `${formatBytes(memory.tables)} of tables stay in the files: each token reads a few rows of them`,
+    ]);
+  }
   if (plan.loadSeconds !== undefined) rows.push(['loading', loading(plan, plan.loadSeconds)]);
   const table = rows.map(([name, value]) => `${name.padEnd(10)} ${value}\n`).join('');
   const predicted = plan.policies.length > 0 ? `${predictions(plan.policies)}\n` : '';

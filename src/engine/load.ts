@@ -13,6 +13,7 @@ import { modelRam, type ProcessUse, recallProcess, servedBytes, sumOf, totalRam 
 import { type Layout, layOut } from '../loading/layout.js';
 import { learnPopularity, profiledModel } from '../loading/popularity.js';
 import { folderSource, type ModelSource } from '../loading/source.js';
+import { readTables } from '../loading/tables.js';
 import { populate } from '../native/os/memory.js';
 import { calibrationKey, forgetRates, ratesOf, recallRates } from '../pace/calibration.js';
 import type { Loading } from './engine.js';
@@ -118,6 +119,7 @@ function fill(
     done += count;
     onProgress?.(done, copied);
   };
+  readTables(checkpoint, blueprint.declarations, blueprint.tables);
   parameters.fill(checkpoint, machine.cpu, blueprint.embedding.address, onBytes);
   populate(blueprint.embedding.address, blueprint.embedding.bytes);
   experts.resident.fill(checkpoint, new Uploader(machine.cpu), (layer) => onBytes(each[layer]!));

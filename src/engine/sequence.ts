@@ -132,7 +132,8 @@ export class Sequence {
     const end = Math.min(past + count, this.marks.find((mark) => mark > past) ?? Infinity);
     const own = tokens.slice(past, end);
     this.parts.network.kept.begin(slot, past, past + own.length);
-    return { slot, tokens: own, past, source: this.encoded.length, extended };
+    const before = this.parts.network.before > 0 ? this.cached.slice(-this.parts.network.before) : undefined;
+    return { slot, tokens: own, past, before, source: this.encoded.length, extended };
   }
 
   /** The part was computed. */

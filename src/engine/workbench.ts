@@ -71,7 +71,8 @@ export class Workbench extends Session {
     return this.calls.run(() => {
       if (past === 0) network.kept.begin(0, 0, tokens.length);
       for (let from = 0; from < tokens.length; from += sizes.chunk) {
-        const call = network.madeUp(tokens.slice(from, from + sizes.chunk), past + from);
+        const before = tokens.slice(Math.max(0, from - network.before), from);
+        const call = network.madeUp(tokens.slice(from, from + sizes.chunk), past + from, 0, before);
         forward(network.decoder, experts, call, () => false);
         this.parts.rebalancer?.afterCall(call[0]!.tokens.length);
       }

@@ -8,12 +8,14 @@ import { familyOf } from '../models/index.js';
 import { expertLayersOf, type ModelSpec } from '../models/model.js';
 import { Declarations } from '../models/parameters.js';
 import { Type, typeName } from '../native/ggml/tensor.js';
+import type { FoundTable } from '../network/table-rows.js';
 import type { Checkpoint, StoredTensor } from '../weights/checkpoint.js';
 import { checkDepth, endTokens } from '../weights/config.js';
 import type { Renaming } from '../weights/renamed.js';
 import { checkShape, typeInPlace } from '../weights/source.js';
 import { type FoundParameter, findParameters } from './parameters.js';
 import type { ModelSource } from './source.js';
+import { checkIntegers, findTables } from './tables.js';
 import { type FoundVector, findVectors } from './vectors.js';
 
 /** A model as its folder describes it, checked against its weights; nothing is loaded yet. */
@@ -21,6 +23,8 @@ export interface Blueprint extends Description {
   parameters: FoundParameter[];
   hostVectors: FoundVector[];
   embedding: StoredTensor;
+  /** Tables that stay where they lie in the files, of which tokens read rows. */
+  tables: FoundTable[];
   /** The layers with routed experts. */
   expertLayers: ExpertsSpec[];
   /** Of each of these, the types in which its experts are computed. */
@@ -62,6 +66,7 @@ export function drawBlueprint(description: Description, checkpoint: Checkpoint, 
   const embedding = checkpoint.get(spec.embedding.name);
   checkShape(embedding, [spec.vocabulary, spec.hidden]);
   typeInPlace(embedding);
+  checkIntegers(checkpoint, declarations.integers);
   const expertLayers = expertLayersOf(spec);
   if (expertLayers.length === 0) {
     const remedy = 'use a Mixture-of-Experts model; of a synthetic one, more --layers';
@@ -72,6 +77,7 @@ export function drawBlueprint(description: Description, checkpoint: Checkpoint, 
     parameters: findParameters(checkpoint, declarations.parameters, upcast),
     hostVectors: findVectors(checkpoint, declarations.hostVectors),
     embedding,
+    tables: findTables(checkpoint, declarations.tables),
     expertLayers,
     expertTypes: expertLayers.map((spec) => computedTypes(checkpoint, spec, upcast)),
     upcast,

@@ -137,9 +137,9 @@ function build(
   readVectors(blueprint.hostVectors, cpu);
   const kvCache = new KvCache(accelerator, declarations.caches, rows, sequences, cacheType(blueprint, machine));
   const states = new StateMemory(accelerator, declarations.states, sequences);
-  const { embedding } = blueprint;
+  const { embedding, tables } = blueprint;
   const sized = { chunk, calls, context, sequences, rows, hostMemory, cacheStep };
-  const network = new Network({ cpu, accelerator, spec, declarations, embedding, mapped, ...sized });
+  const network = new Network({ cpu, accelerator, spec, declarations, embedding, tables, mapped, ...sized });
   const host = new HostExperts(checkpoint, cpu, expertLayers, expertTypes, hostMemory.type);
   const slots = sizes.streams ? new StreamSlots(accelerator, expertLayers, expertTypes, sizes.slots) : undefined;
   const pool = nativePool(machine, expertLayers, expertTypes, cpuKernels);

@@ -11,8 +11,9 @@ const ACCOUNTED = /(_scale_inv|_scales|_blocks|\.inv_freq|^lm_head\.weight)$/;
  * tokens. No line where all of it is used.
  */
 export function leftOut({ tensors }: Checkpoint, { spec, declarations }: Description): string[] {
-  const { parameters, hostVectors } = declarations;
-  const names = [spec.embedding, ...parameters, ...hostVectors].map(({ name }) => name);
+  const { parameters, hostVectors, integers, tables } = declarations;
+  const single = [spec.embedding, ...parameters, ...hostVectors, ...integers].map(({ name }) => name);
+  const names = [...single, ...tables.flatMap((table) => table.names)];
   const experts = layersOf(spec).flatMap(({ moe }) => (moe ? expertTensors(tensors, moe.experts) : []));
   const used = new Set<StoredTensor | undefined>([...names, ...experts].map((name) => tensors.get(name)));
   const parts = new Map<string, Set<StoredTensor>>();

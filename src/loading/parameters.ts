@@ -136,7 +136,7 @@ export class KvCache {
   ) {
     const context = new TensorContext(caches.length);
     for (const cache of caches) {
-      cache.rows = rows.get(cache.window)!;
+      cache.rows = cache.rowsFor(rows.get(cache.window)!);
       cache.tensor = context.tensor(type, cache.width, sequences * cache.rows);
     }
     if (caches.length === 0) return;
@@ -159,7 +159,8 @@ export class KvCache {
 
   /** Bytes for each sequence. */
   static bytes(caches: readonly CacheRows[], rows: ReadonlyMap<number, number>, type: Type): number {
-    return caches.reduce((sum, { width, window }) => sum + rowBytes(type, width) * rows.get(window)!, 0);
+    const rowsOf = (cache: CacheRows) => cache.rowsFor(rows.get(cache.window)!);
+    return caches.reduce((sum, cache) => sum + rowBytes(type, cache.width) * rowsOf(cache), 0);
   }
 }
 

@@ -74,7 +74,8 @@ export function planSizes(
   const mayMiss = options.expertsResident !== 1 || options.gpuMemory !== undefined;
   const streams = offloads && !blueprint.expertsOnCpu && policies.some((policy) => policy.streams) && mayMiss;
   const budget = options.gpuMemory ?? (options.expertsResident === undefined ? machine.freeMemory() : Infinity);
-  const perToken = spec.hidden * 4 * 16 + cacheRows(context) * 8 + biasBytes(declarations.relativeBiases, context);
+  const hidden = spec.hidden * (12 + 4 * (spec.streams?.count ?? 1));
+  const perToken = hidden * 4 + cacheRows(context) * 8 + biasBytes(declarations.relativeBiases, context);
   const { caches } = declarations;
   const rowsBy = (tokens: number) => {
     const keeps = { context, chunk: tokens, step: machine.kind.cacheStep };

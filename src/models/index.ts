@@ -32,6 +32,7 @@ import { qwen2Moe } from './qwen2-moe.js';
 import { qwen35Moe } from './qwen3-5-moe.js';
 import { qwen3Moe, qwen3VlMoe } from './qwen3-moe.js';
 import { qwen3Next } from './qwen3-next.js';
+import { qwen4Exp } from './qwen4-exp.js';
 import { solarOpen } from './solar-open.js';
 import { switchTransformers } from './switch-transformers.js';
 
@@ -68,6 +69,7 @@ export const FAMILIES: readonly Family[] = [
   cohere2Moe,
   qwen3Next,
   qwen35Moe,
+  qwen4Exp,
   lfm2Moe,
   graniteMoeHybrid,
   nemotronH,

@@ -44,6 +44,26 @@ export interface StepGroup {
   partOf(cache: CacheRows): Tensor;
   /** The sequences' states: F32 [size, sequences], in order. */
   stateOf(state: State): Tensor;
+  /** Blocks of so many positions. */
+  blocksOf(every: number): StepBlocks;
+}
+
+/** Blocks of positions that share a row of a cache, as a group's tokens see them: the first are complete, then comes the tail. */
+export interface StepBlocks {
+  /** Blocks that are read of each sequence, some of them not visible. */
+  read: number;
+  /** I32 [touched, sequences]: blocks of which the call writes tokens, and the rows of `every` rows each in their ring. */
+  numbers: Tensor;
+  lying: Tensor;
+  /** I32 [touched · sequences]: first positions of these. */
+  starts: Tensor;
+  /** F32 [read, tokens, sequences]: 0 where a block is complete at that token, or a trace more the later it is, −∞ elsewhere. */
+  visible: Tensor;
+  /** I32 [1, tokens, sequences]: how many are complete, which is the number of the tail; and a row that is there, for it. */
+  tails: Tensor;
+  tailRows: Tensor;
+  /** F32 [every, tokens, sequences]: 0 for the positions of the tail that are there, −∞ elsewhere. */
+  tailMask: Tensor;
 }
 
 /** Builds part of a graph: x [hidden, n] → [out, n]. */
@@ -87,6 +107,14 @@ export interface Merge {
   join(g: Graph, x: Tensor, sum: Tensor, beside?: Tensor): Tensor;
 }
 
+/** How a layer's block reads the residual streams [hidden · streams, n], and writes to them (arXiv 2409.19606). */
+export interface HyperConnection {
+  /** What the block reads [hidden, n], and what weighs its result for each stream [weights, n]. */
+  read(g: Graph, streams: Tensor): { input: Tensor; weights: Tensor };
+  /** The streams with the block's result [hidden, n]. */
+  write(g: Graph, streams: Tensor, result: Tensor, weights: Tensor): Tensor;
+}
+
 /**
  * One layer: x += attention(norm(x)); x += cross(norm(x)) where it has one; x += feedForward(norm(x)); x += epilogue(x)
  * where it has one. It may have attention alone, or a feed-forward alone, and the norm of that.
@@ -103,6 +131,10 @@ export interface LayerSpec {
   moe?: MoeSpec;
   /** In a layer with experts; where one layer has it, the others add the sum to the state. */
   merge?: Merge;
+  /** What takes the place of these sums where there are several residual streams. */
+  connections?: { attention: HyperConnection; feedForward: HyperConnection };
+  /** Is added to the streams before attention: [hidden · streams, n] → the same. */
+  injection?: AttentionBlock;
   /** A further block behind the experts, its norm included. */
   epilogue?: Block;
 }
@@ -121,6 +153,8 @@ export interface ModelSpec extends StackSpec {
   context: number;
   /** Token embeddings [vocabulary, hidden], multiplied by `scale` (1 by default). */
   embedding: { name: string; scale?: number };
+  /** Residual streams, each of which begins as the embedding, and numbers that a connection weighs by; `norm` reads all of them. */
+  streams?: { count: number; weights: number };
   /** What reads the prompt, as a whole; the decoder then begins with the token `start` and writes the answer. */
   encoder?: StackSpec & { start: number };
   /** Normalised hidden states → logits [vocabulary, n]. */

@@ -76,6 +76,49 @@ export class CacheRows {
     readonly width: number,
     /** Tokens look at most so far back; 0 where they look at all before. */
     readonly window: number,
+    /** Positions that share a row: block b of a sequence, the positions [every · b, every · (b + 1)), has row b. */
+    readonly every: number,
+  ) {}
+
+  /** Rows of each sequence, of which a token for each position would take so many. */
+  rowsFor(positions: number): number {
+    return Math.ceil(positions / this.every);
+  }
+}
+
+/** Rows of a table of which each token chooses a few, by itself and those before it. The table stays where it lies in the files. */
+export class TokenRows {
+  /** F32 [calls, count · width] on the device: what the tokens of a call chose. */
+  tensor!: Tensor;
+
+  /** Writes the rows of the last of these tokens, there once the model is loaded. */
+  choose!: ChooseRows;
+
+  constructor(
+    /** The tensors of which it consists, one behind the other. */
+    readonly names: readonly string[],
+    readonly width: number,
+    /** Rows of each of these tensors, where no checkpoint says that. */
+    readonly rows: number,
+    /** Rows that a token chooses, and tokens before it by which it does. */
+    readonly count: number,
+    readonly before: number,
+    /** @param rows of the whole table. @throws FiddlerError `file` where the checkpoint's numbers lead beyond them */
+    readonly prepare: (rows: number) => ChooseRows,
+  ) {}
+}
+
+/** Writes the rows that the last of some tokens chooses, by those before it: fewer than it looks back where a text begins. */
+export type ChooseRows = (tokens: readonly number[], into: Int32Array) => void;
+
+/** Whole numbers of the checkpoint that are read on the host. `values` are there once loaded. */
+export class HostIntegers {
+  values!: BigInt64Array;
+
+  constructor(
+    readonly name: string,
+    /** What a model without files has. */
+    readonly usual: BigInt64Array,
   ) {}
 }
 
@@ -99,6 +142,10 @@ export class Declarations {
   readonly states: State[] = [];
   /** Sliding windows that some layer's attention uses; 0 where it looks at all tokens before. */
   readonly windows = new Set<number>();
+  /** Sizes of the blocks of positions that share a row of the KV cache, and the windows of the rings with what they are made of. */
+  readonly blocks = new Map<number, number>();
+  readonly tables: TokenRows[] = [];
+  readonly integers: HostIntegers[] = [];
   readonly relativeBiases: RelativeBias[] = [];
   /**
    * Sequences of more tokens than this are computed otherwise than shorter ones from their first token on (LongRoPE),
@@ -165,9 +212,17 @@ export class Declarations {
     return this.add(this.constants, new Constant(values));
   }
 
-  /** @param window tokens look at most so far back, 0 for all the way */
-  cache(width: number, window = 0): CacheRows {
-    return this.add(this.caches, new CacheRows(width, window));
+  /** @param window tokens look at most so far back, 0 for all the way; `every`: positions that share a row */
+  cache(width: number, window = 0, every = 1): CacheRows {
+    return this.add(this.caches, new CacheRows(width, window, every));
+  }
+
+  table(...parts: ConstructorParameters<typeof TokenRows>): TokenRows {
+    return this.add(this.tables, new TokenRows(...parts));
+  }
+
+  integer(...parts: ConstructorParameters<typeof HostIntegers>): HostIntegers {
+    return this.add(this.integers, new HostIntegers(...parts));
   }
 
   /** @param size of a sequence, in elements; all zero where it begins */

@@ -3,7 +3,7 @@ import { linear } from './blocks/linear.js';
 import type { Family } from './model.js';
 import { NESTED_NAMES, textConfig } from './nested.js';
 import type { Declarations } from './parameters.js';
-import { describeQwen3Next, type Qwen3NextConfig } from './qwen3-next.js';
+import { type DeltaNetConfig, describeQwen3Next } from './qwen3-next.js';
 
 /**
  * The text of Qwen3.5 and Qwen3.6 with experts: Qwen3-Next with projections of their own, and weights that are always
@@ -14,11 +14,12 @@ export const qwen35Moe: Family = {
   describe: (config, declare) =>
     describeQwen3Next({ ...textConfig(config), norm_topk_prob: true }, declare, {
       names: NESTED_NAMES,
-      projections: separate,
+      projections: separateProjections,
     }),
 };
 
-function separate(declare: Declarations, prefix: string, c: Qwen3NextConfig): DeltaNetProjections {
+/** A matrix for queries, keys and values, and one for each of the others. */
+export function separateProjections(declare: Declarations, prefix: string, c: DeltaNetConfig): DeltaNetProjections {
   const [heads, values] = [c.linear_num_value_heads, c.linear_num_value_heads * c.linear_value_head_dim];
   const project = (name: string, out: number) => linear(declare, `${prefix}.${name}`, out, c.hidden_size);
   return {

@@ -3,7 +3,7 @@ import type { JsonObject } from '../weights/config.js';
 import { groupedQueryAttention } from './blocks/attention.js';
 import { type DecoderOptions, decoder } from './blocks/decoder.js';
 import { gatedFeedForward } from './blocks/feed-forward.js';
-import { type DeltaNetProjections, gatedDeltaNet } from './blocks/gated-delta-net.js';
+import { type DeltaNetOptions, type DeltaNetProjections, gatedDeltaNet } from './blocks/gated-delta-net.js';
 import { gatedSharedExperts, gatedSharedFields } from './blocks/gated-shared-moe.js';
 import { rowsOfGroups } from './blocks/linear.js';
 import { zeroCentredNorm } from './blocks/norm.js';
@@ -14,15 +14,8 @@ import type { Block, Family, ModelSpec } from './model.js';
 import type { Declarations } from './parameters.js';
 import { readRotation, ropeFields } from './rope.js';
 
-const schema = z.object({
-  ...decoderFields,
-  ...ropeFields,
-  ...sparseStepFields,
-  ...linearAttentionFields,
-  ...gatedSharedFields,
-  intermediate_size: size.optional(),
-  norm_topk_prob: z.boolean().default(true),
-  attention_bias: z.boolean().default(false),
+/** The keys of config.json for gated delta nets. */
+export const deltaNetFields = {
   linear_conv_kernel_dim: size.min(2).max(16).default(4),
   linear_key_head_dim: size,
   linear_value_head_dim: size,
@@ -30,9 +23,23 @@ const schema = z.object({
   linear_num_value_heads: size,
   /** Of files that hold heads of values so (see DeltaNetOptions). */
   linear_value_heads_tiled: z.boolean().default(false),
+};
+
+const schema = z.object({
+  ...decoderFields,
+  ...ropeFields,
+  ...sparseStepFields,
+  ...linearAttentionFields,
+  ...gatedSharedFields,
+  ...deltaNetFields,
+  intermediate_size: size.optional(),
+  norm_topk_prob: z.boolean().default(true),
+  attention_bias: z.boolean().default(false),
 });
 
-export type Qwen3NextConfig = z.infer<typeof schema>;
+type Qwen3NextConfig = z.infer<typeof schema>;
+export type DeltaNetConfig = z.infer<z.ZodObject<typeof deltaNetFields>> &
+  Pick<Qwen3NextConfig, 'hidden_size' | 'rms_norm_eps'>;
 
 /** Qwen3-Next: three layers of gated delta nets to one of gated attention. Reference: transformers, models/qwen3_next. */
 export const qwen3Next: Family = {
@@ -43,7 +50,7 @@ export const qwen3Next: Family = {
 export interface Qwen3NextLayout {
   names?: DecoderOptions['names'];
   /** How a gated delta net's projections are stored, in tensors whose names begin with `prefix`. */
-  projections(declare: Declarations, prefix: string, c: Qwen3NextConfig): DeltaNetProjections;
+  projections(declare: Declarations, prefix: string, c: DeltaNetConfig): DeltaNetProjections;
 }
 
 export function describeQwen3Next(
@@ -79,11 +86,12 @@ export function describeQwen3Next(
   });
 }
 
-function deltaNetOf(
-  c: Qwen3NextConfig,
+export function deltaNetOf(
+  c: DeltaNetConfig,
   declare: Declarations,
   prefix: string,
   projections: Qwen3NextLayout['projections'],
+  gate?: DeltaNetOptions['gate'],
 ) {
   return gatedDeltaNet(declare, prefix, {
     hidden: c.hidden_size,
@@ -92,6 +100,7 @@ function deltaNetOf(
     valueSize: c.linear_value_head_dim,
     kernel: c.linear_conv_kernel_dim,
     epsilon: c.rms_norm_eps,
+    gate,
     project: projections(declare, prefix, c),
     tiled: c.linear_value_heads_tiled,
   });
@@ -104,7 +113,7 @@ function feedForwardOf(c: Qwen3NextConfig, declare: Declarations, mlp: string, s
 }
 
 /** Two matrices, whose rows are those of one head of the keys behind the other: [q | k | v… | z…] and [b… | a…]. */
-function packedByHeads(declare: Declarations, prefix: string, c: Qwen3NextConfig): DeltaNetProjections {
+function packedByHeads(declare: Declarations, prefix: string, c: DeltaNetConfig): DeltaNetProjections {
   const { linear_num_key_heads: count, linear_key_head_dim: key, linear_value_head_dim: value, hidden_size } = c;
   const each = c.linear_num_value_heads / count;
   const part = (name: string, widths: readonly number[], which: number, alone?: string): Block => {

@@ -5,6 +5,8 @@ export interface Part {
   tokens: readonly number[];
   /** Tokens before them, whose keys and values are in the cache. */
   past: number;
+  /** The last of these, where the model reads rows of tables by them. */
+  before?: readonly number[];
   /** Tokens of an encoder's output in the caches of cross-attention. */
   source: number;
   /** The sequence is longer than the model's `extendedBeyond`; the same for all of a call. */

@@ -3,6 +3,7 @@ import type { RelativeBias } from '../models/parameters.js';
 import type { Graph } from '../native/ggml/graph.js';
 import { contiguousStrides, type Extents, rowBytes, type Tensor, TensorContext, Type } from '../native/ggml/tensor.js';
 import type { Batch, Group } from './batch.js';
+import { BLOCK_TENSORS, BlockInputs, type Mirrored } from './blocks.js';
 import { BiasLines, fillMask, fillSourceMask } from './masks.js';
 
 /** Rows of the KV cache come in steps of this many, of which every device's own are a part. */
@@ -39,17 +40,14 @@ export interface InputSizes {
   /** Most tokens of a call, and of the context. */
   calls: number;
   context: number;
-  /** Sliding windows in use, 0 for none, and the rows of the KV cache that are kept for each. */
+  /** Sliding windows of caches, 0 for none, and the rows of the KV cache that are kept for each; and those that attention masks. */
   windows: ReadonlyMap<number, number>;
+  masked: ReadonlySet<number>;
+  /** Sizes of blocks of positions that share a row, and the windows of the rings with what they are made of. */
+  blocks?: ReadonlyMap<number, number>;
   relativeBiases?: readonly RelativeBias[];
   /** Cross-attention reads an encoder's output. */
   source?: boolean;
-}
-
-/** A tensor on the device with a copy of it in the host's memory; one and the same where the device is unified. */
-interface Mirrored {
-  host: Tensor;
-  device: Tensor;
 }
 
 interface Mask extends Mirrored {
@@ -58,7 +56,9 @@ interface Mask extends Mirrored {
 }
 
 /** What layers of one window are told. */
-interface Windowed extends Mask {
+interface Windowed {
+  /** Undefined where attention does not read by it. */
+  mask?: Mask;
   /** Rows of the KV cache that they keep of a sequence. */
   kept: number;
   /** In which of them the call's keys and values lie, where that is not by their positions. */
@@ -78,14 +78,15 @@ export class StepInputs {
   private readonly windows = new Map<number, Windowed>();
   private readonly biased = new Map<RelativeBias, BiasedMask>();
   private readonly source?: Mask;
+  private readonly blocks: ReadonlyMap<number, BlockInputs>;
   private readonly numbers: Int32Array;
 
   constructor(
     private readonly device: Device,
-    { calls, context, windows, relativeBiases = [], source }: InputSizes,
+    { calls, context, windows, masked, blocks = new Map(), relativeBiases = [], source }: InputSizes,
     hostMemory: HostMemory,
   ) {
-    const tensors = 2 + 2 * windows.size + relativeBiases.length;
+    const tensors = 2 + 2 * windows.size + relativeBiases.length + BLOCK_TENSORS * blocks.size;
     this.memory = new HostTensors(tensors);
     if (!device.unified) this.context = new TensorContext(tensors);
     const mirrored = (type: Type, n: number): Mirrored => {
@@ -96,14 +97,22 @@ export class StepInputs {
     this.positions = mirrored(Type.I32, calls);
     const windowed = [...windows].map(([window, kept]) => {
       const rows = kept < cacheRows(context) ? mirrored(Type.I32, calls) : undefined;
-      return { window, kept, mask: mirrored(Type.F16, kept * calls), rows };
+      return { window, kept, mask: masked.has(window) ? mirrored(Type.F16, kept * calls) : undefined, rows };
     });
+    const positions = cacheRows(context);
+    this.blocks = new Map(
+      [...blocks].map(([every, window]) => {
+        const kept = windows.get(window)!;
+        return [every, new BlockInputs({ every, kept, positions, calls }, mirrored)];
+      }),
+    );
     const biased = relativeBiases.map((bias) => [bias, mirrored(Type.F32, size * bias.heads)] as const);
     const ofSource = source ? mirrored(Type.F16, size) : undefined;
     this.memory.allocate(hostMemory);
     const withBits = (mask: Mirrored) => ({ ...mask, bits: halves(mask.host) });
     for (const { window, kept, mask, rows } of windowed) {
-      this.windows.set(window, { ...withBits(mask), kept, rows: rows && { ...rows, numbers: integers(rows.host) } });
+      const numbered = rows && { ...rows, numbers: integers(rows.host) };
+      this.windows.set(window, { mask: mask && withBits(mask), kept, rows: numbered });
     }
     for (const [bias, mask] of biased) {
       this.biased.set(bias, { ...mask, values: floats(mask.host), lines: new BiasLines(bias, context) });
@@ -133,22 +142,23 @@ export class StepInputs {
     for (const [window, each] of this.windows) this.sendWindow(window, each, batch, groups);
     for (const [{ heads }, mask] of this.biased) this.write(mask, elements * heads * 4);
     if (this.source) this.write(this.source, sourceElements * 2);
+    for (const blocks of this.blocks.values()) blocks.send(batch, groups, (of, bytes) => this.write(of, bytes));
   }
 
   private sendWindow(window: number, windowed: Windowed, batch: Batch, groups: readonly Group[]): void {
-    const { bits, kept, rows } = windowed;
+    const { mask, kept, rows } = windowed;
     let [row, part, at] = [0, 0, 0];
     for (const { tokens: count, sequences, reads } of groups) {
       const { from, count: read } = reads.get(window)!;
       for (let i = 0; i < sequences; i++) {
         const { past } = batch[part++]!;
         if (rows) for (let t = 0; t < count; t++) rows.numbers[row++] = (past + t) % kept;
-        fillMask(bits, { past, count, rows: read, at }, window, { kept, from });
+        if (mask) fillMask(mask.bits, { past, count, rows: read, at }, window, { kept, from });
         at += read * count;
       }
     }
     if (rows) this.write(rows, row * 4);
-    this.write(windowed, at * 2);
+    if (mask) this.write(mask, at * 2);
   }
 
   private write({ host, device }: Mirrored, bytes: number): void {
@@ -166,6 +176,11 @@ export class StepInputs {
     return part(g, device, first, [tokens, sequences, 1, 1]);
   }
 
+  /** What each group of a call is told of blocks of so many positions. */
+  blocksOf(groups: readonly Group[], every: number): ReturnType<BlockInputs['of']> {
+    return this.blocks.get(every)!.of(groups);
+  }
+
   /** The masks of each group of a call. */
   masksOf(groups: readonly Group[]): GroupMasks[] {
     const begins = new Map<number, number>();
@@ -181,7 +196,7 @@ export class StepInputs {
       return {
         mask: (g, window = 0) => {
           const sizes: Extents = [reads.get(window)!.count, tokens, 1, sequences];
-          return part(g, this.windows.get(window)!.device, own.get(window) ?? 0, sizes);
+          return part(g, this.windows.get(window)!.mask!.device, own.get(window) ?? 0, sizes);
         },
         biasedMask: (g, bias) =>
           part(g, this.biased.get(bias)!.device, at * bias.heads, [rows, tokens, bias.heads, sequences]),

@@ -14,9 +14,13 @@ import { type OnRouted, RouteBuffers } from './routes.js';
 import { Stack, type StackParts } from './stack.js';
 import { States } from './states.js';
 import { partOfCache } from './step.js';
+import { type FoundTable, TableRows } from './table-rows.js';
 
 /** Rows of logits that are computed at once. */
 export const LOGIT_ROWS = 32;
+
+/** Nodes and views of the head's graph, at most: several residual streams are joined there. */
+const HEAD_CAPACITY = 128;
 
 export interface NetworkParts {
   cpu: Device;
@@ -24,6 +28,7 @@ export interface NetworkParts {
   spec: ModelSpec;
   declarations: Declarations;
   embedding: StoredTensor;
+  tables: readonly FoundTable[];
   mapped: MappedTensors;
   /** Most tokens of a sequence in a call, of a call, and of the context. */
   chunk: number;
@@ -52,6 +57,7 @@ export class Network {
   /** Hidden states [calls, hidden] on the accelerator. */
   private readonly hidden: Tensor;
   private readonly routes: RouteBuffers;
+  private readonly tables: TableRows;
   private readonly memory = new HostTensors(8);
   private readonly context = new TensorContext(8);
   private readonly table: Tensor;
@@ -63,19 +69,22 @@ export class Network {
   private readonly hostWanted: Tensor;
 
   constructor(private readonly parts: NetworkParts) {
-    const { accelerator, spec, declarations, calls, sequences, embedding, mapped, hostMemory, rows } = parts;
+    const { accelerator, spec, declarations, calls, sequences, embedding, tables, mapped, hostMemory, rows } = parts;
     const unified = accelerator.unified;
     this.table = mapped.matrix(embedding, spec.vocabulary, spec.hidden);
     this.ids = this.memory.tensor(Type.I32, calls);
     this.hostWanted = this.memory.tensor(Type.I32, LOGIT_ROWS);
     this.embedded = this.memory.tensor(Type.F32, spec.hidden, calls);
     this.memory.allocate(hostMemory);
-    this.hidden = unified ? this.embedded : this.context.tensor(Type.F32, spec.hidden, calls);
+    const { streams } = spec;
+    const tensor = (wide: number) => this.context.tensor(Type.F32, wide, calls);
+    const embedded = unified ? this.embedded : tensor(spec.hidden);
+    this.hidden = streams ? tensor(spec.hidden * streams.count) : embedded;
     this.wanted = unified ? this.hostWanted : this.context.tensor(Type.I32, LOGIT_ROWS);
     const width = expertLayersOf(spec)[0]?.hidden ?? spec.hidden;
     const merges = layersOf(spec).flatMap(({ merge }) => merge ?? []);
-    if (merges.length > 0) {
-      const tensor = (wide: number) => this.context.tensor(Type.F32, wide, calls);
+    if (streams) this.merging = { sum: embedded, beside: tensor(streams.weights) };
+    else if (merges.length > 0) {
       this.merging = {
         sum: tensor(width),
         beside: merges.some(({ beside }) => beside) ? tensor(spec.hidden) : undefined,
@@ -84,6 +93,7 @@ export class Network {
     this.expertSum = this.merging?.sum ?? this.hidden;
     if (!unified || this.merging) accelerator.allocate(this.context, 'hidden states');
     this.routes = new RouteBuffers(accelerator, layersOf(spec), width, calls, hostMemory);
+    this.tables = new TableRows(accelerator, tables, calls, hostMemory);
     const { encoder, layers } = spec;
     const { states, caches } = declarations;
     const rings = [...rows].flatMap(([window, ring]) => {
@@ -95,13 +105,20 @@ export class Network {
     const biases = (bidirectional: boolean) => relativeBiases.filter((bias) => bias.bidirectional === bidirectional);
     if (encoder) {
       const own = { layers: encoder.layers, expertLayersBefore: 0, bidirectional: true };
-      this.encoder = this.stack(own, { windows: new Map(), relativeBiases: biases(true), source: false });
+      this.encoder = this.stack(own, {
+        windows: new Map(),
+        masked: new Set(),
+        relativeBiases: biases(true),
+        source: false,
+      });
     }
     const expertLayersBefore = encoder?.layers.filter(({ moe }) => moe).length ?? 0;
     this.decoder = this.stack(
       { layers, expertLayersBefore, bidirectional: false, extendedBeyond },
       {
-        windows: new Map([...rows].filter(([window]) => windows.has(window))),
+        windows: rows,
+        masked: windows,
+        blocks: declarations.blocks,
         relativeBiases: biases(false),
         source: encoder !== undefined,
       },
@@ -110,7 +127,7 @@ export class Network {
 
   private stack(
     own: Pick<StackParts, 'layers' | 'expertLayersBefore' | 'bidirectional' | 'extendedBeyond'>,
-    masks: Pick<InputSizes, 'windows' | 'relativeBiases' | 'source'>,
+    masks: Omit<InputSizes, 'calls' | 'context'>,
   ): Stack {
     const { accelerator, calls, context, hostMemory, cacheStep, rows } = this.parts;
     return new Stack({
@@ -124,6 +141,11 @@ export class Network {
       inputs: new StepInputs(accelerator, { calls, context, ...masks }, hostMemory),
       embed: (batch, count) => this.embed(batch, count),
     });
+  }
+
+  /** Tokens before a call's that it has to know. */
+  get before(): number {
+    return this.tables.before;
   }
 
   /** What the present layer's experts read: on the accelerator, and in the host's memory. */
@@ -141,7 +163,7 @@ export class Network {
     const { accelerator, cpu, chunk, calls, context, sequences } = this.parts;
     for (const stack of [this.encoder, this.decoder]) stack?.reserve(chunk, context, sequences);
     if (this.encoder) accelerator.reserve(this.sourceCapacity, (g) => this.buildSource(g, this.encoder!, chunk));
-    accelerator.reserve(32, (g) => this.buildHead(g, LOGIT_ROWS));
+    accelerator.reserve(HEAD_CAPACITY, (g) => this.buildHead(g, LOGIT_ROWS));
     cpu.reserve(8, (g) => this.buildEmbedding(g, calls));
   }
 
@@ -154,8 +176,10 @@ export class Network {
       row += tokens.length;
     }
     cpu.once(8, (g) => this.buildEmbedding(g, count));
+    this.tables.gather(batch);
     if (accelerator.unified) return;
-    accelerator.compute.write(this.hidden, this.embedded.address, 0, count * spec.hidden * 4);
+    const target = spec.streams ? this.merging!.sum : this.hidden;
+    accelerator.compute.write(target, this.embedded.address, 0, count * spec.hidden * 4);
   }
 
   private buildEmbedding(g: Graph, count: number): void {
@@ -183,13 +207,16 @@ export class Network {
   /** Gives the sequence in `to` copies of the rows [first, end) of what the one in `from` has in the KV cache, rings left out. */
   copyRows(from: number, to: number, first: number, end: number): void {
     const { accelerator, declarations, rows } = this.parts;
-    const plain = declarations.caches.filter((cache) => cache.rows === rows.get(0));
+    const plain = declarations.caches.filter(({ window }) => rows.get(window) === rows.get(0));
     copyRows(accelerator, plain, { from, to }, [{ from: first, count: end - first }]);
   }
 
-  /** A call of the decoder for one sequence behind `past` made-up tokens, with as many of a source for cross-attention. */
-  madeUp(tokens: readonly number[], past: number, slot = 0): Batch {
-    return [{ slot, tokens, past, source: this.encoder ? Math.max(1, past) : 0, extended: false }];
+  /**
+   * A call of the decoder for one sequence behind `past` made-up tokens, with as many of a source for cross-attention.
+   * @param before those of them that are known, the last
+   */
+  madeUp(tokens: readonly number[], past: number, slot = 0, before: readonly number[] = []): Batch {
+    return [{ slot, tokens, past, before, source: this.encoder ? Math.max(1, past) : 0, extended: false }];
   }
 
   /** Logits [vocabulary] after each of these tokens of the decoder's call, at most {@link LOGIT_ROWS} of them; in an array of that size. */
@@ -198,7 +225,7 @@ export class Network {
     integers(this.hostWanted).set(tokens);
     if (!accelerator.unified) accelerator.compute.write(this.wanted, this.hostWanted.address, 0, tokens.length * 4);
     let result!: Tensor;
-    const graph = accelerator.graph(32, (g) => {
+    const graph = accelerator.graph(HEAD_CAPACITY, (g) => {
       result = this.buildHead(g, tokens.length);
     });
     accelerator.compute.compute(graph);

@@ -49,7 +49,7 @@ export function readRows(
   return { from: Math.min(kept - count, Math.floor(begin / step) * step), count };
 }
 
-/** Copies rows of one sequence's part of each cache to another's. All of them keep equally many. */
+/** Copies the rows of positions of one sequence's part of each cache to another's, also of those that share a row with others. */
 export function copyRows(
   device: Device,
   caches: readonly CacheRows[],
@@ -57,9 +57,10 @@ export function copyRows(
   ranges: readonly RowRange[],
 ): void {
   device.once(4 * caches.length * ranges.length, (g) => {
-    for (const { tensor, rows } of caches) {
+    for (const { tensor, rows, every } of caches) {
       for (const { from, count } of ranges) {
-        const rowsIn = (slot: number) => g.rows(tensor, slot * rows + from, count);
+        const first = Math.floor(from / every);
+        const rowsIn = (slot: number) => g.rows(tensor, slot * rows + first, Math.ceil((from + count) / every) - first);
         g.compute(g.copy(rowsIn(slots.from), rowsIn(slots.to)));
       }
     }

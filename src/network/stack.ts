@@ -1,31 +1,21 @@
-import type { Device } from '../devices/device.js';
 import type { Routes } from '../experts/assignments.js';
 import type { LayerSpec } from '../models/model.js';
 import type { Graph } from '../native/ggml/graph.js';
 import type { Tensor } from '../native/ggml/tensor.js';
 import { type Batch, groupsOf, type Part, type RowRange, sameGroups, tokensOf } from './batch.js';
-import { cacheRows, type StepInputs } from './inputs.js';
+import { cacheRows } from './inputs.js';
+import { type Called, type LayerGraphParts, LayerGraphs } from './layer-graph.js';
 import { readRows } from './ring.js';
-import type { RouteBuffers } from './routes.js';
-import { type Stepped, stepOf } from './step.js';
 
-/** Nodes and views of one layer's graph, at most, and those of each further group: a convolution may be 16 sums of products. */
-const LAYER_CAPACITY = 256;
-const GROUP_CAPACITY = 160;
+/** Nodes and views of one layer's graph, at most, and those of each further group: a convolution may be 16 sums of products, of which a layer has two. */
+const LAYER_CAPACITY = 512;
+const GROUP_CAPACITY = 320;
 
-export interface StackParts {
-  accelerator: Device;
-  layers: readonly LayerSpec[];
-  /** Hidden states [chunk, hidden] on the accelerator; layers add to them, and experts where these do not merge their sum. */
-  hidden: Tensor;
-  /** Where some layer merges its experts' sum: that, as wide as what they read, and what is computed beside them [chunk, hidden]. */
-  merging?: { sum: Tensor; beside?: Tensor };
-  inputs: StepInputs;
+export interface StackParts extends LayerGraphParts {
   /** Attention reads the KV cache in steps of at least so many rows. */
   cacheStep: number;
   /** Rows of the KV cache for each sequence, by the layers' windows. */
   rows: ReadonlyMap<number, number>;
-  routes: RouteBuffers;
   /** Writes the embeddings of a call's tokens to the hidden states. */
   embed: (batch: Batch, count: number) => void;
   /** Experts of layers before this stack's, in number of layers. */
@@ -36,9 +26,7 @@ export interface StackParts {
 }
 
 /** What the graphs of a call depend on. */
-export interface Shape extends Stepped {
-  /** Speculative expert loading (arXiv 2312.17238, section 3.2): the next router is asked about the present state. */
-  guesses: boolean;
+export interface Shape extends Called {
   /** One token of each sequence, as in decoding: the call's graphs are kept for the next of this shape. */
   kept: boolean;
 }
@@ -46,8 +34,7 @@ export interface Shape extends Stepped {
 /** Layers through which calls pass, but for their routed experts: attention, routers, dense layers. */
 export class Stack {
   readonly layers: readonly LayerSpec[];
-  /** The next layer with experts, for each layer. */
-  private readonly following: readonly (LayerSpec | undefined)[];
+  private readonly graphs: LayerGraphs;
   /** Number of each layer among all with experts. */
   private readonly ordinals: readonly number[];
   /** Graphs of decoding by layer, with an addition of what arrived and without; and what they were built for. */
@@ -58,7 +45,7 @@ export class Stack {
     this.layers = layers;
     let ordinal = expertLayersBefore;
     this.ordinals = layers.map(({ moe }) => (moe ? ordinal++ : -1));
-    this.following = layers.map((_, l) => layers.slice(l + 1).find(({ moe }) => moe));
+    this.graphs = new LayerGraphs(parts);
   }
 
   /**
@@ -83,7 +70,7 @@ export class Stack {
       shapes.push({ tokens: sequences, groups: [together], extended: false, guesses: false, kept: false });
     }
     for (const l of this.layers.keys()) {
-      for (const each of shapes) this.parts.accelerator.reserve(capacityOf(each), (g) => this.buildLayer(g, l, each));
+      for (const each of shapes) this.parts.accelerator.reserve(capacityOf(each), (g) => this.graphs.build(g, l, each));
     }
   }
 
@@ -131,7 +118,7 @@ export class Stack {
   attend(l: number, shape: Shape, arrived?: Tensor): Routes | undefined {
     const { accelerator, routes } = this.parts;
     const layer = this.layers[l]!;
-    const guess = shape.guesses ? this.following[l]?.moe : undefined;
+    const guess = shape.guesses ? this.graphs.following[l]?.moe : undefined;
     const graph = shape.kept ? this.keptLayer(l, shape, arrived) : this.layerGraph(l, shape, arrived);
     accelerator.compute.computeAsync(graph);
     if (layer.moe && !accelerator.unified) routes.read(layer.moe, shape.tokens, guess);
@@ -148,7 +135,7 @@ export class Stack {
     // Several sequences may need more than was reserved: what is queued must not lose its memory.
     const several = shape.groups.length > 1 || shape.groups[0]!.sequences > 1;
     if (several && !accelerator.unified) accelerator.compute.synchronize();
-    return accelerator.graph(capacityOf(shape), (g) => this.buildLayer(g, l, shape, arrived));
+    return accelerator.graph(capacityOf(shape), (g) => this.graphs.build(g, l, shape, arrived));
   }
 
   /** Graphs of decoding are built once for a shape, and reused until that changes. */
@@ -161,66 +148,9 @@ export class Stack {
     return (this.kept.graphs[2 * l + (arrived ? 1 : 0)] ??= this.layerGraph(l, shape, arrived));
   }
 
-  private buildLayer(g: Graph, l: number, shape: Shape, arrived?: Tensor): void {
-    const { accelerator, inputs } = this.parts;
-    const { attentionNorm, attention, cross, feedForwardNorm, dense, moe, parallel } = this.layers[l]!;
-    const step = stepOf(g, shape, inputs, (operation) => accelerator.compute.supports(operation));
-    const x = this.finished(g, this.withArrived(g, shape, arrived), l);
-    const read = attentionNorm?.(g, x);
-    const own = attention ? g.compute(g.addTo(x, attention(g, read!, step))) : x;
-    const attended = cross ? g.compute(g.addTo(own, cross.attend(g, cross.norm(g, own), step))) : own;
-    if (!dense && !moe) return;
-    const normal = parallel ? read! : feedForwardNorm!(g, attended);
-    if (moe) this.askExperts(g, l, attended, normal);
-    const state = dense ? g.compute(g.addTo(attended, dense(g, normal))) : attended;
-    if (moe && shape.guesses) this.askNext(g, l, state);
-  }
-
-  /** The hidden states of a call, once what arrived is added: to them, or to the sum of the experts before. */
-  private withArrived(g: Graph, { tokens }: Shape, arrived?: Tensor): Tensor {
-    const { hidden, merging } = this.parts;
-    const x = g.rows(hidden, 0, tokens);
-    if (!arrived) return x;
-    const added = g.compute(g.addTo(g.rows(merging?.sum ?? hidden, 0, tokens), g.rows(arrived, 0, tokens)));
-    return merging ? x : added;
-  }
-
-  /**
-   * Gives the experts of layer `l` what they read, and its router; where their sum is merged it begins at 0.
-   * @param x the state before them, and as it is normalised
-   */
-  private askExperts(g: Graph, l: number, x: Tensor, normal: Tensor): void {
-    const { routes, merging } = this.parts;
-    const { moe, merge } = this.layers[l]!;
-    const read = moe!.input?.(g, normal) ?? normal;
-    g.compute(g.copy(read, g.rows(routes.input, 0, x.ne[1])));
-    routes.build(g, moe!, moe!.routerNorm?.(g, x) ?? normal);
-    if (!merging) return;
-    if (merge?.beside) g.compute(g.copy(merge.beside(g, x, normal), g.rows(merging.beside!, 0, x.ne[1])));
-    g.compute(g.copy(g.scale(read, 0), g.rows(merging.sum, 0, x.ne[1])));
-  }
-
-  /** Asks the router of the layer with experts behind `l` about the present state. */
-  private askNext(g: Graph, l: number, state: Tensor): void {
-    const next = this.following[l];
-    if (!next) return;
-    const normal = next.moe!.routerNorm ?? next.feedForwardNorm!;
-    this.parts.routes.build(g, next.moe!, normal(g, state), this.layers[l]!.moe!.experts.count);
-  }
-
-  /**
-   * The hidden states that layer `l` takes, or what follows the last: with what the layer before does behind its experts.
-   * @param rowsOf the rows of a [chunk, …] of which x are the hidden states: the first by default
-   */
-  finished(g: Graph, x: Tensor, l = this.layers.length, rowsOf = (a: Tensor): Tensor => g.rows(a, 0, x.ne[1])): Tensor {
-    const { epilogue, merge, moe } = this.layers[l - 1] ?? {};
-    const { merging } = this.parts;
-    if (moe && merging) {
-      const sum = rowsOf(merging.sum);
-      const beside = merge?.beside && rowsOf(merging.beside!);
-      return g.compute(merge ? g.copy(merge.join(g, x, sum, beside), x) : g.addTo(x, sum));
-    }
-    return epilogue ? g.compute(g.addTo(x, epilogue(g, x))) : x;
+  /** See LayerGraphs. */
+  finished(...args: Parameters<LayerGraphs['finished']>): Tensor {
+    return this.graphs.finished(...args);
   }
 
   /** I32 [count]: positions of the call's tokens. */

@@ -39,6 +39,7 @@ export function stepOf(
         headsOf: (a) => partOfHeads(g, a, group),
         partOf: (cache) => partOfCache(g, cache, group),
         stateOf: ({ tensor }) => g.rows(tensor, group.slot, group.sequences),
+        blocksOf: (every) => inputs.blocksOf(groups, every)[i]!(g),
       };
     }),
     supports,

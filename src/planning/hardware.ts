@@ -131,8 +131,9 @@ function layerRates(
   const bytes = Math.max(0, all - headBytes) / layers;
   /** Of a layer in the mean; one with a window reads no more than that behind the call's tokens. */
   const cacheBytes = (tokens: number, past: number) =>
-    declarations.caches.reduce((sum, { width, window }) => {
-      const rows = tokens + (window > 0 ? Math.min(past, window) : past);
+    declarations.caches.reduce((sum, cache) => {
+      const { width, window } = cache;
+      const rows = cache.rowsFor(tokens + (window > 0 ? Math.min(past, window) : past));
       return sum + rowBytes(upcast ?? GPU.cacheType, width) * rows;
     }, 0) / layers;
   const ms = (tokens: number, past: number) => {

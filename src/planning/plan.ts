@@ -27,6 +27,8 @@ export interface Plan {
   memory: {
     accelerator: { budget: number; parts: Record<string, number>; total: number };
     ram: { available: number; parts: Record<string, number>; total: number };
+    /** Tables that stay in the files, of which each token reads a few rows. */
+    tables: number;
   };
   /** `bytes` of the largest; `types` of their matrices. */
   experts: { resident: number; total: number; bytes: number; types: string };
@@ -191,6 +193,7 @@ function describeLayout(
     memory: {
       accelerator: { budget: sizes.budget, parts, total: sumOf(parts) },
       ram: { available: machine.ram.available, parts: ram, total: sumOf(ram) },
+      tables: blueprint.tables.reduce((sum, table) => sum + table.bytes, 0),
     },
     experts: { resident, total, bytes, types: typesLine(blueprint) },
     loadSeconds: rates && ((rates.fill ?? 0) * copied) / 1e12,

@@ -6,12 +6,14 @@ export type DType = Exclude<TypeName, 'I32' | 'I64'>;
 /** Of these, those of a single number, which safetensors files may hold. */
 export type PlainDType = 'F32' | 'F16' | 'BF16';
 
-/** Every element type a checkpoint may hold: these, FP8 (arXiv 2209.05433), and bytes of whatever is packed in them. */
-export type StoredDType = DType | 'F8_E4M3' | 'U8';
+/** Every element type a checkpoint may hold: these, FP8 (arXiv 2209.05433), bytes of whatever is packed in them, and integers. */
+export type StoredDType = DType | 'F8_E4M3' | 'U8' | 'I64';
 
 /** Bytes of one element of each type that safetensors files hold. */
 export const DTYPE_BYTES: Readonly<Record<PlainDType, number>> = { F32: 4, F16: 2, BF16: 2 };
-export const STORED_BYTES = { ...DTYPE_BYTES, F8_E4M3: 1, U8: 1 } as const satisfies { [T in StoredDType]?: number };
+export const STORED_BYTES = { ...DTYPE_BYTES, F8_E4M3: 1, U8: 1, I64: 8 } as const satisfies {
+  [T in StoredDType]?: number;
+};
 
 /** One tensor as it lies in the mapped file, row-major, outermost dimension first as in PyTorch. */
 export interface StoredTensor {

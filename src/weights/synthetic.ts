@@ -1,5 +1,5 @@
 import { rowBytes, Type } from '../native/ggml/tensor.js';
-import { mapAnonymous, view } from '../native/os/memory.js';
+import { mapAnonymous, pageSize, view } from '../native/os/memory.js';
 import type { Checkpoint, DType, StoredTensor } from './checkpoint.js';
 import { convertTogether } from './conversions/crew.js';
 import { alignmentOf, noise } from './conversions/random.js';
@@ -12,9 +12,13 @@ const TOGETHER = 256 << 20;
 export interface SyntheticTensor {
   name: string;
   shape: readonly number[];
-  dtype: DType | 'U8';
+  dtype: DType | 'U8' | 'I64';
   /** What every byte is, where that is not random. */
   byte?: number;
+  /** Of type I64. */
+  integers?: BigInt64Array;
+  /** Nothing is written to it, so that it takes no memory: all of it is zero. */
+  blank?: boolean;
   /** An earlier tensor of the same shape whose memory it shares. */
   like?: string;
 }
@@ -33,10 +37,11 @@ export function openSynthetic(name: string, tensors: readonly SyntheticTensor[],
   const stored = new Map<string, StoredTensor>();
   for (const tensor of tensors) {
     const address = mapping.address + BigInt(offsets.get(tensor.name)!);
-    const { shape, dtype, byte, like } = tensor;
+    const { shape, dtype, byte, integers, blank, like } = tensor;
     const bytes = bytesOf(tensor);
-    if (threads > 0 && like === undefined) {
-      if (byte !== undefined) new Uint8Array(view(address, bytes)).fill(byte);
+    if (threads > 0 && like === undefined && !blank) {
+      if (integers) new BigInt64Array(view(address, bytes)).set(integers);
+      else if (byte !== undefined) new Uint8Array(view(address, bytes)).fill(byte);
       else if (shape.length === 1) new Uint16Array(view(address, bytes)).fill(ONE);
     }
     stored.set(tensor.name, { name: tensor.name, shape, dtype, address, bytes, file: name });
@@ -61,17 +66,27 @@ function place(tensors: readonly SyntheticTensor[]) {
   const offsets = new Map<string, number>();
   const regions: Region[] = [];
   let total = 0;
-  const noiseOf = ({ dtype }: SyntheticTensor) => (dtype === 'U8' ? 'BF16' : dtype);
-  for (const dtype of new Set(tensors.map(noiseOf))) {
-    const alignment = alignmentOf(dtype);
-    const from = total;
-    for (const tensor of tensors.filter((t) => noiseOf(t) === dtype)) {
+  const put = (some: readonly SyntheticTensor[], alignment: number) => {
+    for (const tensor of some) {
       const { name, like } = tensor;
       offsets.set(name, like === undefined ? total : offsets.get(like)!);
       if (like === undefined) total += Math.ceil(bytesOf(tensor) / alignment) * alignment;
     }
+  };
+  const noiseOf = ({ dtype }: SyntheticTensor) => (dtype === 'U8' || dtype === 'I64' ? 'BF16' : dtype);
+  const written = tensors.filter(({ blank }) => !blank);
+  for (const dtype of new Set(written.map(noiseOf))) {
+    const from = total;
+    put(
+      written.filter((t) => noiseOf(t) === dtype),
+      alignmentOf(dtype),
+    );
     regions.push({ dtype, from, bytes: total - from });
   }
+  put(
+    tensors.filter(({ blank }) => blank),
+    pageSize,
+  );
   return { offsets, regions, total };
 }
 

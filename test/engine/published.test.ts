@@ -48,6 +48,7 @@ const FIGURES: Record<string, { billions: number; source: string; within?: numbe
   'nemotron-3-super-120b-a12b': { billions: 120.6, source: 'its model card' },
   'qwen3.5-35b-a3b': { billions: 35, source: 'its README, rounded', within: 0.02 },
   'qwen3.5-397b-a17b': { billions: 397, source: 'its README, rounded', within: 0.01 },
+  'qwen3.8-flash-next': { billions: 176, source: 'its README: 125, and 51 of n-grams', within: 0.02 },
   'mistral-small-4': { billions: 119, source: 'its name' },
   'trinity-mini': { billions: 26, source: 'its model card, rounded', within: 0.02 },
   'north-mini': { billions: 30, source: 'its model card, rounded', within: 0.04 },

@@ -3,7 +3,14 @@ import type { Workbench } from '../../src/engine/workbench.js';
 import type { LoadOptions, Report } from '../../src/options.js';
 
 /** Golden models with recurrent layers. */
-export const RECURRENT = ['qwen3_next', 'qwen3_5_moe', 'lfm2_moe', 'granitemoehybrid', 'nemotron_h'] as const;
+export const RECURRENT = [
+  'qwen3_next',
+  'qwen3_5_moe',
+  'lfm2_moe',
+  'granitemoehybrid',
+  'nemotron_h',
+  'qwen4_exp',
+] as const;
 
 export function loadRecurrent(name: string, options: LoadOptions): Workbench {
   return loadEngine(`test/golden/${name}`, { dtype: 'f32', ctx: 256, threads: 1, profile: false, ...options });

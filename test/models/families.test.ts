@@ -75,6 +75,7 @@ describe('a config that would be run wrongly', () => {
     ['mistral4', 'n_group', 3],
     ['qwen3_vl_moe', 'text_config', null],
     ['qwen3_5_moe', 'text_config', null],
+    ['qwen4_exp', 'text_config', null],
     ['lfm2_moe', 'layer_types', ['conv']],
     ['lfm2_moe', 'conv_bias', true],
     ['lfm2_moe', 'use_expert_bias', false],

@@ -20,6 +20,7 @@ const models = [
   'qwen3_5_moe',
   'qwen3_next',
   'qwen3_vl_moe',
+  'qwen4_exp',
   'solar_open',
 ];
 

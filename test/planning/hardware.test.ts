@@ -174,3 +174,12 @@ describe('a plan', () => {
     }
   });
 });
+
+describe('a model with tables of which tokens read rows', () => {
+  it('is planned with them in the files, beside what is taken of RAM and of the accelerator', () => {
+    const { memory } = plan(hardwareNamed('h200'), 'qwen3.8-flash-next', { policy: 'static', layers: 4 });
+    expect(memory.tables).toBe(320_001_536 * 160 * 2);
+    expect(memory.ram.total).toBeLessThan(30e9);
+    expect(memory.accelerator.total).toBeLessThan(60e9);
+  });
+});

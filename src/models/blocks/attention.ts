@@ -3,6 +3,7 @@ import { type Tensor, Type } from '../../native/ggml/tensor.js';
 import { refuseUnless } from '../config.js';
 import type { AttentionBlock, Block, Step, StepGroup } from '../model.js';
 import type { CacheRows, Declarations } from '../parameters.js';
+import type { Chosen, Indexer } from './indexer.js';
 import { linear, scaled } from './linear.js';
 import { rmsNorm, zeroCentredNorm } from './norm.js';
 import type { RotaryBlock } from './rotary.js';
@@ -35,6 +36,8 @@ export interface GroupedQueryOptions {
   /** Factors of values and of the result, 1 by default. */
   valueScale?: number;
   outputScale?: number;
+  /** Has tokens attend to some of those before them. */
+  indexer?: Indexer;
   /** What the heads' results are multiplied by before they are projected. */
   outputGate?: OutputGate;
   /** Tokens look at most this far back, themselves included. */
@@ -96,13 +99,17 @@ export function groupedQueryAttention(
     const k = g.reshape(key(g, x, step), kvHeads * headSize, step.tokens);
     const v = value(g, x);
     const scale = options.scale ?? headSize ** -0.5;
-    const mixed = attend(g, q, step, (group) => ({
-      k: remember(g, keys, k, group, headSize),
-      v: remember(g, cachedValues, v, group, valueSize),
-      mask: group.mask(window),
-      scale,
-      sinks: sinks?.tensor,
-    }));
+    const choose = options.indexer?.(g, x, step);
+    const mixed = attend(g, q, step, (group) => {
+      const chosen = choose?.(group);
+      return {
+        k: remember(g, keys, k, group, headSize, chosen),
+        v: remember(g, cachedValues, v, group, valueSize, chosen),
+        mask: chosen?.mask ?? group.mask(window),
+        scale,
+        sinks: sinks?.tensor,
+      };
+    });
     return output(g, gate ? gate(g, mixed, read) : mixed);
   };
 }
@@ -174,9 +181,28 @@ function clipped(block: Block, limit?: number): Block {
   return limit === undefined ? block : (g, x) => g.clamp(block(g, x), -limit, limit);
 }
 
-/** Writes a group's rows of [width, n] into the cache and gives what its attention reads: [headSize, rows read, heads, sequences]. */
-export function remember(g: Graph, cache: CacheRows, rows: Tensor, group: StepGroup, headSize: number): Tensor {
-  const written = g.setRows(group.partOf(cache), group.rowsOf(rows), group.writtenOf(cache));
+/** Writes a group's rows of [width, n] into the cache and gives its part of that: [width, rows, sequences]. */
+export function remembered(g: Graph, cache: CacheRows, rows: Tensor, group: StepGroup): Tensor {
+  return g.setRows(group.partOf(cache), group.rowsOf(rows), group.writtenOf(cache));
+}
+
+/**
+ * Writes a group's rows of [width, n] into the cache and gives what its attention reads: [headSize, rows read, heads,
+ * sequences].
+ */
+export function remember(
+  g: Graph,
+  cache: CacheRows,
+  rows: Tensor,
+  group: StepGroup,
+  headSize: number,
+  chosen?: Chosen,
+): Tensor {
+  const written = remembered(g, cache, rows, group);
+  if (chosen?.gather) {
+    const gathered = chosen.gather(written);
+    return byHeads(g, gathered, gathered.ne[1], headSize);
+  }
   const { from, count } = group.readOf(cache);
   return byHeads(g, written, count, headSize, from);
 }

@@ -7,6 +7,8 @@ export interface ConvolutionOptions {
   channels: number;
   /** Tokens that it reads, the present one included. */
   kernel: number;
+  /** Distance of those tokens from each other, 1 by default. */
+  dilation?: number;
   bias?: boolean;
 }
 
@@ -23,31 +25,33 @@ const KERNELS: readonly number[] = [3, 4, 5, 9, 15];
 export function causalConvolution(
   declare: Declarations,
   name: string,
-  { channels, kernel, bias }: ConvolutionOptions,
+  { channels, kernel, dilation = 1, bias }: ConvolutionOptions,
 ): Convolution {
   const weight = declare.exactMatrix(`${name}.weight`, channels, kernel);
   const added = bias ? declare.vector(`${name}.bias`, channels) : undefined;
-  const state = declare.state((kernel - 1) * channels);
+  const held = (kernel - 1) * dilation;
+  const state = declare.state(held * channels);
   return (g, x, group, step) => {
     const { tokens, sequences } = group;
     const byChannel = g.contiguous(g.permute(group.rowsOf(x), [1, 0, 2, 3]));
-    const held = group.stateOf(state);
-    const past = g.reshape(held, kernel - 1, channels, sequences);
+    const past = g.reshape(group.stateOf(state), held, channels, sequences);
     const all = g.concat(past, byChannel, 0);
-    const convolved = convolve(g, all, weight.tensor, step);
-    g.compute(g.copy(g.columns(all, tokens, kernel - 1), past));
+    const convolved = convolve(g, all, weight.tensor, dilation, step);
+    g.compute(g.copy(g.columns(all, tokens, held), past));
     return added ? g.add(convolved, added.tensor) : convolved;
   };
 }
 
-/** x [kernel − 1 + tokens, channels, sequences], weight [kernel, channels] → [channels, tokens, sequences]. */
-function convolve(g: Graph, x: Tensor, weight: Tensor, step: Step): Tensor {
+/** x [(kernel − 1) · dilation + tokens, channels, sequences], weight [kernel, channels] → [channels, tokens, sequences]. */
+function convolve(g: Graph, x: Tensor, weight: Tensor, dilation: number, step: Step): Tensor {
   const [kernel] = weight.ne;
-  const tokens = x.ne[0] - kernel + 1;
-  const whole = g.convolve(x, weight);
-  if (KERNELS.includes(kernel) && step.supports(whole)) return whole;
+  const tokens = x.ne[0] - (kernel - 1) * dilation;
+  if (dilation === 1 && KERNELS.includes(kernel)) {
+    const whole = g.convolve(x, weight);
+    if (step.supports(whole)) return whole;
+  }
   const taps = Array.from({ length: kernel }, (_, i) => {
-    const shifted = g.contiguous(g.columns(x, i, tokens));
+    const shifted = g.contiguous(g.columns(x, i * dilation, tokens));
     return g.multiply(shifted, g.contiguous(g.columns(weight, i, 1)));
   });
   return g.contiguous(

@@ -16,6 +16,8 @@ export interface DeltaNetOptions {
   valueSize: number;
   kernel: number;
   epsilon: number;
+  /** What is made of z to gate the result, `silu` by default. */
+  gate?: 'silu' | 'sigmoid';
   /** What the hidden states are projected to. */
   project: DeltaNetProjections;
   /** Heads of the values that share one of the keys lie as far apart as there are of these, not one behind the other. */
@@ -46,7 +48,7 @@ const UNIT_EPSILON = 1e-6;
  * @throws FiddlerError `unsupported`
  */
 export function gatedDeltaNet(declare: Declarations, prefix: string, options: DeltaNetOptions): AttentionBlock {
-  const { hidden, heads, keySize, valueSize, kernel, epsilon, project, tiled } = options;
+  const { hidden, heads, keySize, valueSize, kernel, epsilon, gate = 'silu', project, tiled } = options;
   const size = SIZES.find((each) => each >= Math.max(keySize, valueSize));
   if (size === undefined) return tooLarge(Math.max(keySize, valueSize));
   refuseUnless(
@@ -100,7 +102,8 @@ export function gatedDeltaNet(declare: Declarations, prefix: string, options: De
     });
     const all = g.concatAll(mixed, 2);
     const n = step.tokens;
-    const gated = g.swiglu(g.reshape(project.z(g, x), valueSize, heads.values, n), norm(g, all));
+    const z = g.reshape(project.z(g, x), valueSize, heads.values, n);
+    const gated = gate === 'silu' ? g.swiglu(z, norm(g, all)) : g.multiply(norm(g, all), g.sigmoid(z));
     return output(g, g.reshape(gated, values, n));
   };
 }

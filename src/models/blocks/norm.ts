@@ -27,3 +27,18 @@ export function layerNorm(declare: Declarations, name: string, size: number, eps
 export function normedAttention(attention: AttentionBlock, norm: Block): AttentionBlock {
   return (g, x, step) => norm(g, attention(g, x, step));
 }
+
+/** As `zeroCentredNorm` of each residual stream by itself, with a weight for each element of all: [hidden · streams, n]. */
+export function streamNorm(
+  declare: Declarations,
+  name: string,
+  { hidden, streams, epsilon }: { hidden: number; streams: number; epsilon: number },
+): Block {
+  const weight = declare.vector(`${name}.weight`, hidden * streams);
+  return (g, x) => {
+    const n = x.ne[1];
+    const normal = g.rmsNorm(g.reshape(x, hidden, streams, n), undefined, epsilon);
+    const flat = g.reshape(normal, hidden * streams, n);
+    return g.add(g.multiply(flat, weight.tensor), flat);
+  };
+}

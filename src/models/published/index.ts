@@ -30,6 +30,7 @@ import { QWEN3_5_MOE } from './qwen3-5-moe.js';
 import { QWEN3_MOE } from './qwen3-moe.js';
 import { QWEN3_NEXT } from './qwen3-next.js';
 import { QWEN3_VL_MOE } from './qwen3-vl-moe.js';
+import { QWEN4_EXP } from './qwen4-exp.js';
 import type { Shapes } from './shapes.js';
 import { SOLAR_OPEN } from './solar-open.js';
 import { SWITCH_TRANSFORMERS } from './switch-transformers.js';
@@ -66,6 +67,7 @@ export const PUBLISHED: Shapes = {
   ...GEMMA4,
   ...QWEN3_NEXT,
   ...QWEN3_5_MOE,
+  ...QWEN4_EXP,
   ...LFM2_MOE,
   ...GRANITEMOEHYBRID,
   ...NEMOTRON_H,

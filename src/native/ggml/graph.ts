@@ -18,6 +18,8 @@ export interface RopeParameters {
   betaSlow?: number;
 }
 
+type Unary = 'silu' | 'relu' | 'sigmoid' | 'softplus' | 'exp' | 'tanh' | 'cont' | 'abs' | 'sgn' | 'sqrt';
+
 const ROPE_HALVES = 2;
 const PREC_F32 = 10;
 
@@ -53,7 +55,7 @@ export class Graph {
     return new Tensor(pointer, type, ne);
   }
 
-  private unary(operation: 'silu' | 'relu' | 'sigmoid' | 'softplus' | 'exp' | 'tanh' | 'cont', a: Tensor): Tensor {
+  private unary(operation: Unary, a: Tensor): Tensor {
     return this.wrap(this.ggml[operation](this.context.pointer, a.pointer), a, a.ne, a.type);
   }
 
@@ -179,6 +181,49 @@ export class Graph {
     return this.unary('exp', a);
   }
 
+  abs(a: Tensor): Tensor {
+    return this.unary('abs', a);
+  }
+
+  /** −1, 0 or 1. */
+  sign(a: Tensor): Tensor {
+    return this.unary('sgn', a);
+  }
+
+  sqrt(a: Tensor): Tensor {
+    return this.unary('sqrt', a);
+  }
+
+  /** The sum over the innermost dimension: [n, …] → [1, …]. */
+  sumRows(a: Tensor): Tensor {
+    return this.wrap(this.ggml.sumRows(this.context.pointer, a.pointer), a, [1, a.ne[1], a.ne[2], a.ne[3]]);
+  }
+
+  /** As large as `a`, each element `value`. */
+  fill(a: Tensor, value: number): Tensor {
+    return this.wrap(this.ggml.fill(this.context.pointer, a.pointer, value), a, a.ne, a.type);
+  }
+
+  cast(a: Tensor, type: Type): Tensor {
+    return this.wrap(this.ggml.cast(this.context.pointer, a.pointer, type), a, a.ne, type);
+  }
+
+  /** I32 [k, …]: where the k largest elements of the innermost dimension are, in no order. */
+  topK(a: Tensor, k: number): Tensor {
+    return this.wrap(this.ggml.topK(this.context.pointer, a.pointer, k), a, [k, a.ne[1], a.ne[2], a.ne[3]], Type.I32);
+  }
+
+  /**
+   * Σ over heads of weights · relu(q·k), plus the mask (DeepSeek-V3.2, section 2.1): q [size, heads, tokens, sequences], k
+   * [size, 1, rows, sequences], weights [heads, tokens, 1, sequences], mask F16 [rows, tokens, 1, sequences] →
+   * [rows, tokens, 1, sequences].
+   */
+  lightningIndexer(q: Tensor, k: Tensor, weights: Tensor, mask: Tensor): Tensor {
+    const all = [q, k, weights, mask].map(({ pointer }) => pointer);
+    const pointer = this.ggml.lightningIndexer(this.context.pointer, ...all);
+    return this.wrap(pointer, q, [k.ne[2], q.ne[2], 1, q.ne[3]]);
+  }
+
   /** Repeats `a` along each dimension, as often as its size there goes into that of `ne`. */
   repeat(a: Tensor, ne: Extents): Tensor {
     return this.wrap(this.ggml.repeat(this.context.pointer, a.pointer, ...ne), a, ne);
@@ -220,10 +265,10 @@ export class Graph {
     return this.wrap(pointer, x, [weight.ne[1], x.ne[1], x.ne[2], x.ne[3]]);
   }
 
-  /** Rows of `a` by number: [d, rows] and I32 [n] → F32 [d, n]. */
+  /** Rows of `a` by number: [d, rows, b, c] and I32 [n, b, c] → F32 [d, n, b, c]. */
   getRows(a: Tensor, numbers: Tensor): Tensor {
     const pointer = this.ggml.getRows(this.context.pointer, a.pointer, numbers.pointer);
-    return this.wrap(pointer, a, [a.ne[0], numbers.ne[0], 1, 1]);
+    return this.wrap(pointer, a, [a.ne[0], numbers.ne[0], numbers.ne[1], numbers.ne[2]]);
   }
 
   /** Writes the rows of `b` [d, n] over those rows of `a` that `numbers` [n] names; gives all of `a`. */

@@ -1,0 +1,53 @@
+import { FiddlerError } from '../errors.js';
+import type { Declarations, HostIntegers, TokenRows } from '../models/parameters.js';
+import { blockElements } from '../native/ggml/tensor.js';
+import { view } from '../native/os/memory.js';
+import type { FoundTable, TablePiece } from '../network/table-rows.js';
+import type { Checkpoint } from '../weights/checkpoint.js';
+import { checkShape, typeInPlace } from '../weights/source.js';
+
+/** Finds every table in the checkpoint. @throws FiddlerError `file` or `unsupported`: missing, or of another width or type */
+export function findTables(checkpoint: Checkpoint, tables: readonly TokenRows[]): FoundTable[] {
+  return tables.map((table) => {
+    const pieces: TablePiece[] = [];
+    let [from, bytes] = [0, 0];
+    for (const name of table.names) {
+      const stored = checkpoint.get(name);
+      const rows = stored.shape[0] ?? 0;
+      checkShape(stored, [rows, table.width]);
+      const type = typeInPlace(stored);
+      if (table.width % blockElements(type) !== 0) {
+        const problem = `tensor ${name} in ${stored.file} has rows of ${table.width} numbers in blocks of ${blockElements(type)}`;
+        throw new FiddlerError('unsupported', problem, 'use a checkpoint that stores it in shorter blocks');
+      }
+      pieces.push({ address: stored.address, type, from, rows });
+      from += rows;
+      bytes += stored.bytes;
+    }
+    return { table, pieces, rows: from, bytes };
+  });
+}
+
+/** @throws FiddlerError `file` or `unsupported`: missing, or of another number or type */
+export function checkIntegers(checkpoint: Checkpoint, all: readonly HostIntegers[]): void {
+  for (const { name, usual } of all) {
+    const stored = checkpoint.get(name);
+    checkShape(stored, [usual.length]);
+    if (stored.dtype === 'I64') continue;
+    const problem = `tensor ${name} in ${stored.file} has type ${stored.dtype}`;
+    throw new FiddlerError('unsupported', problem, 'use a checkpoint that stores it as I64');
+  }
+}
+
+/** Reads integers, and has tables choose by them. @throws FiddlerError `file`: they lead beyond a table's rows */
+export function readTables(
+  checkpoint: Checkpoint,
+  { integers }: Pick<Declarations, 'integers'>,
+  tables: readonly FoundTable[],
+): void {
+  for (const each of integers) {
+    const { address, bytes } = checkpoint.get(each.name);
+    each.values = new BigInt64Array(view(address, bytes)).slice();
+  }
+  for (const { table, rows } of tables) table.choose = table.prepare(rows);
+}

@@ -1,0 +1,95 @@
+import { FiddlerError } from '../errors.js';
+import type { ChooseRows, Declarations, HostIntegers, TokenRows } from './parameters.js';
+
+export interface NgramOptions {
+  /** Longest run of tokens, the present one included. */
+  longest: number;
+  /** Rows that each length of runs chooses. */
+  heads: number;
+  /** Numbers of a row. */
+  width: number;
+  /** What ends a text: runs do not reach across it, and it stands for tokens before the first. */
+  end: number;
+  /** Of how many primes from `base` on the numbers of rows are not this table's, but those of tables before. */
+  primesBefore: number;
+  base: number;
+  /** Tensors in which the table's rows lie, and what their number is a multiple of. */
+  shards: number;
+  multiple: number;
+}
+
+/**
+ * A table of which each token reads rows by the runs of 2 to `longest` tokens that end with it, hashed: tensors
+ * `${prefix}.{layer_multipliers, ngram_heads_offsets, ngram_heads_vocab_sizes}` and `${prefix}.ngram_embedding.shard_${i}`
+ * (as transformers has it, models/qwen4_exp).
+ */
+export function ngramTable(declare: Declarations, prefix: string, options: NgramOptions): TokenRows {
+  const { longest, heads, width, end, shards, multiple } = options;
+  const count = (longest - 1) * heads;
+  const sizes = primesFrom(options.base, options.primesBefore + count).slice(options.primesBefore);
+  const offsets = sizes.map((_, i) => sizes.slice(0, i).reduce((a, b) => a + b, 0));
+  const total = sizes.reduce((a, b) => a + b, 0);
+  const rows = Math.ceil(total / multiple) * multiple;
+  const integers = (name: string, usual: readonly number[]) =>
+    declare.integer(`${prefix}.${name}`, BigInt64Array.from(usual, BigInt));
+  const hashed = {
+    multipliers: integers(
+      'layer_multipliers',
+      Array.from({ length: longest }, (_, i) => 2 * i + 1),
+    ),
+    offsets: integers('ngram_heads_offsets', offsets),
+    sizes: integers('ngram_heads_vocab_sizes', sizes),
+  };
+  const names = Array.from({ length: shards }, (_, i) => `${prefix}.ngram_embedding.shard_${i}.weight`);
+  return declare.table(names, width, Math.ceil(rows / shards), count, longest - 1, (there) =>
+    chooseRows(hashed, { longest, heads, end }, there),
+  );
+}
+
+/** The first so many primes of at least `from`. */
+export function primesFrom(from: number, count: number): number[] {
+  const primes: number[] = [];
+  for (let n = Math.max(2, from); primes.length < count; n++) if (isPrime(n)) primes.push(n);
+  return primes;
+}
+
+function isPrime(n: number): boolean {
+  for (let d = 2; d * d <= n; d++) if (n % d === 0) return false;
+  return true;
+}
+
+/** @throws FiddlerError `file`: a head has no rows, or more than there are */
+function chooseRows(
+  hashed: Record<'multipliers' | 'offsets' | 'sizes', Pick<HostIntegers, 'name' | 'values'>>,
+  { longest, heads, end }: Pick<NgramOptions, 'longest' | 'heads' | 'end'>,
+  rows: number,
+): ChooseRows {
+  const [multipliers, offsets, sizes] = [hashed.multipliers.values, hashed.offsets.values, hashed.sizes.values];
+  for (const [head, size] of sizes.entries()) {
+    if (size > 0n && offsets[head]! >= 0n && offsets[head]! + size <= BigInt(rows)) continue;
+    const problem = `${hashed.sizes.name} and ${hashed.offsets.name} give head ${head} rows that are not among the ${rows} of its table`;
+    throw new FiddlerError('file', problem, 'download every file of the model again');
+  }
+  return (tokens, into) => {
+    const run = runOf(tokens, longest, end);
+    let mixed = BigInt(run[0]!) * multipliers[0]!;
+    for (let n = 1; n < longest; n++) {
+      mixed = BigInt.asIntN(64, mixed ^ (BigInt(run[n]!) * multipliers[n]!));
+      for (let head = (n - 1) * heads; head < n * heads; head++) {
+        const size = sizes[head]!;
+        into[head] = Number(offsets[head]! + (((mixed % size) + size) % size));
+      }
+    }
+  };
+}
+
+/** The last token and those before it, the nearest first: as many as the longest run, or the end token in their place. */
+function runOf(tokens: readonly number[], longest: number, end: number): number[] {
+  const run = [tokens.at(-1)!];
+  while (run.length < longest) {
+    const token = tokens.at(-1 - run.length) ?? end;
+    if (token === end) return [...run, ...Array<number>(longest - run.length).fill(end)];
+    run.push(token);
+  }
+  return run;
+}
