@@ -26,6 +26,8 @@ const schema = z.object({
   score_func: z.literal('sigmoid').nullish(),
   n_group: z.literal(1).nullish(),
   topk_group: z.literal(1).nullish(),
+  num_expert_groups: z.literal(1).nullish(),
+  num_limited_groups: z.literal(1).nullish(),
   mup_enabled: z.boolean().default(false),
   attention_bias: z.literal(false).nullish(),
 });

@@ -34,6 +34,10 @@ const schema = z.object({
   norm_topk_prob: z.boolean().default(false),
   logit_scale: z.number().default(1),
   attention_bias: z.boolean().default(false),
+  use_qk_norm: z.literal(false).nullish(),
+  use_parallel_block: z.literal(true).nullish(),
+  use_gated_activation: z.literal(true).nullish(),
+  rotary_pct: z.literal(1).nullish(),
 });
 
 type Config = z.infer<typeof schema>;

@@ -21,6 +21,8 @@ const schema = z.object({
   n_shared_experts: z.int().nonnegative().nullish(),
   moe_layer_freq: z.literal(1).default(1),
   attention_bias: z.boolean().default(false),
+  /** Where layers are not listed and there is a window, those from here on have it. */
+  max_window_layers: z.int().nonnegative().default(62),
 });
 
 /** dots.llm1 (arXiv 2506.05767). Reference: transformers, models/dots1. */
@@ -31,7 +33,10 @@ export const dots1: Family = {
     const heads = headsOf(c);
     const { hidden, headSize } = heads;
     const rotate = rotary(declare, readRotation(c, { headSize, base: 1e4 }));
-    const [dense, window] = [denseLayers(c), slidingWindows(c, () => false)];
+    const [dense, window] = [
+      denseLayers(c),
+      slidingWindows(c, (l) => Boolean(c.sliding_window) && l >= c.max_window_layers),
+    ];
     const experts = lossFreeOptions(c, { experts: c.n_routed_experts, shared: c.n_shared_experts ?? 0 });
     return decoder(declare, c, {
       norm: (name) => rmsNorm(declare, name, hidden, c.rms_norm_eps),

@@ -17,6 +17,7 @@ import { softmaxOverChosen } from './router.js';
 
 const schema = z.object({
   ...graniteFields,
+  normalization_function: z.literal('rmsnorm').nullish(),
   position_embedding_type: z.enum(['rope', 'nope']).nullish(),
   shared_intermediate_size: size,
   /** Published configs, and those of transformers 5. */

@@ -24,7 +24,14 @@ const schema = z.object({
   use_mixed_mlp_moe: z.literal(true).nullish(),
   use_qk_norm: z.literal(true).nullish(),
   use_cla: z.literal(false).nullish(),
+  use_mla: z.literal(false).nullish(),
+  use_rotary_pos_emb: z.literal(true).nullish(),
+  position_embedding_xdrope: z.literal(false).nullish(),
+  moe_layer_num_skipped: z.literal(0).nullish(),
+  moe_drop_tokens: z.literal(false).nullish(),
+  group_limited_greedy: z.literal(false).nullish(),
   norm_type: z.literal('rms').nullish(),
+  mlp_bias: z.literal(false).nullish(),
   attention_bias: z.boolean().default(false),
 });
 

@@ -5,7 +5,7 @@ import { gatedFeedForward } from './blocks/feed-forward.js';
 import { lossFreeExperts } from './blocks/loss-free-moe.js';
 import { rmsNorm } from './blocks/norm.js';
 import { rotary } from './blocks/rotary.js';
-import { decoderFields, headsOf, readConfig, size } from './config.js';
+import { decoderFields, headsOf, readConfig, refuseUnless, size, unsupported } from './config.js';
 import { denseFields, denseLayers } from './layer-kinds.js';
 import type { Family } from './model.js';
 import { readRotation, ropeFields } from './rope.js';
@@ -15,13 +15,16 @@ const schema = z.object({
   ...ropeFields,
   ...denseFields,
   intermediate_size: size,
-  moe_intermediate_size: size,
+  moe_intermediate_size: size.nullish(),
+  /** What some configs have instead of that. */
+  expert_hidden_dim: size.nullish(),
   num_experts: size,
   num_shared_experts: z.int().nonnegative().default(1),
   num_experts_per_tok: size,
   route_norm: z.literal(true).nullish(),
   router_scaling_factor: z.number(),
   moe_router_use_sigmoid: z.literal(true).nullish(),
+  moe_router_enable_expert_bias: z.literal(true).nullish(),
   attention_bias: z.literal(false).default(false),
   mlp_bias: z.literal(false).default(false),
   qk_norm: z.literal(true).nullish(),
@@ -36,6 +39,12 @@ export const hyV3: Family = {
     const { hidden, headSize } = heads;
     const rotate = rotary(declare, readRotation(c, { headSize, base: 11_158_840 }));
     const dense = denseLayers(c);
+    const width = c.moe_intermediate_size ?? c.expert_hidden_dim ?? unsupported('moe_intermediate_size', 'is missing');
+    refuseUnless(
+      (c.expert_hidden_dim ?? width) === width,
+      'expert_hidden_dim',
+      `is not moe_intermediate_size, ${width}`,
+    );
     return decoder(declare, c, {
       norm: (name) => rmsNorm(declare, name, hidden, c.rms_norm_eps),
       attention: (prefix) =>
@@ -49,8 +58,8 @@ export const hyV3: Family = {
           ? { dense: gatedFeedForward(declare, `${layer}.mlp`, hidden, c.intermediate_size) }
           : lossFreeExperts(declare, `${layer}.mlp`, {
               hidden,
-              width: c.moe_intermediate_size,
-              shared: c.num_shared_experts * c.moe_intermediate_size,
+              width,
+              shared: c.num_shared_experts * width,
               count: c.num_experts,
               chosen: c.num_experts_per_tok,
               renormalise: { epsilon: 1e-20 },

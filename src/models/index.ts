@@ -76,12 +76,17 @@ export const FAMILIES: readonly Family[] = [
   switchTransformers,
 ];
 
+/** `model_type` of the text in a config of more. */
+function textType({ text_config: text }: JsonObject): unknown {
+  return typeof text === 'object' && text !== null && 'model_type' in text ? text.model_type : undefined;
+}
+
 /** The family that config.json names. @throws FiddlerError `unsupported`, listing those that are there */
 export function familyOf(config: JsonObject): Family {
   const { model_type, architectures } = config;
   const family = FAMILIES.find(
-    ({ modelType, architecture }) =>
-      modelType === model_type &&
+    ({ modelType, within, architecture }) =>
+      (modelType === model_type || (within !== undefined && within === model_type && modelType === textType(config))) &&
       (!architecture || (Array.isArray(architectures) && architectures.includes(architecture))),
   );
   if (!family) {

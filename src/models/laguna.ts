@@ -29,7 +29,12 @@ const schema = z.object({
   moe_routed_scaling_factor: z.number().default(1),
   moe_router_logit_softcapping: z.literal(0).default(0),
   moe_apply_router_weight_on_input: z.literal(false).default(false),
+  norm_topk_prob: z.literal(true).nullish(),
   attention_bias: z.literal(false).default(false),
+  qkv_bias: z.literal(false).nullish(),
+  /** Instead of `mlp_layer_types`. */
+  mlp_only_layers: z.array(z.int().nonnegative()).nullish(),
+  decoder_sparse_step: z.literal(1).nullish(),
 });
 
 /** Laguna (poolside). Layers may differ in their number of heads. Reference: transformers, models/laguna. */
@@ -46,7 +51,9 @@ export const laguna: Family = {
     const gates = c.gating_types ?? Array<z.infer<typeof schema>['gating']>(layers).fill(c.gating);
     checkLayers('num_attention_heads_per_layer', heads, layers);
     checkLayers('gating_types', gates, layers);
-    const [dense, window] = [denseLayers(c, 1), slidingWindows(c, () => false)];
+    const { mlp_only_layers: listed } = c;
+    const dense = c.mlp_layer_types || !listed ? denseLayers(c, 1) : (l: number) => listed.includes(l);
+    const window = slidingWindows(c, () => false);
     return decoder(declare, c, {
       norm: (name) => rmsNorm(declare, name, hidden, c.rms_norm_eps),
       attention: (prefix, l) =>

@@ -29,6 +29,7 @@ const schema = z.object({
   layer_types: z.array(z.enum(['conv', 'full_attention'])),
   conv_L_cache: size.min(2).max(16).default(3),
   conv_bias: z.literal(false).default(false),
+  use_pos_enc: z.literal(true).nullish(),
 });
 
 const PROJECTIONS = ['w1', 'w3', 'w2'] as const;

@@ -22,6 +22,7 @@ const schema = z.object({
   qk_norm_type: z.literal('per_layer').nullish(),
   attn_type_list: z.array(z.literal(1)).nullish(),
   shared_intermediate_size: z.literal(0).nullish(),
+  sliding_window: z.literal(null).optional(),
 });
 
 /** MiniMax-M2. Reference: transformers, models/minimax_m2. */

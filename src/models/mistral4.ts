@@ -11,6 +11,7 @@ import { decoderFields, readConfig, refuseUnless, size } from './config.js';
 import { latentFields, latentHeadsOf } from './latent.js';
 import { denseFields, denseLayers } from './layer-kinds.js';
 import type { Family } from './model.js';
+import { textConfig } from './nested.js';
 import { readRotation, ropeFields } from './rope.js';
 import { expertGroups, scoreRouter } from './router-scores.js';
 
@@ -39,14 +40,21 @@ const growth = z.object({
 /** Mistral Small 4. Reference: transformers, models/mistral4. */
 export const mistral4: Family = {
   modelType: 'mistral4',
+  within: 'mistral3',
+  renamings: [
+    ['language_model.model.', 'model.language_model.'],
+    ['language_model.lm_head.', 'lm_head.'],
+  ],
   describe(config, declare) {
-    const c = readConfig(schema, config);
+    const nested = config.text_config !== undefined;
+    const c = readConfig(schema, nested ? textConfig(config) : config);
     const hidden = c.hidden_size;
     const [count, chosen, width] = [c.n_routed_experts, c.num_experts_per_tok, c.moe_intermediate_size];
     const groups = expertGroups('best two', { experts: count, chosen, count: c.n_group, kept: c.topk_group });
     const attention = { ...latentHeadsOf(c), rotate: rotary(declare, rotationOf(c)), grow: growthOf(c) };
     const dense = denseLayers(c, 0);
     return decoder(declare, c, {
+      names: nested ? { model: 'language_model.model', head: 'language_model.lm_head' } : undefined,
       norm: (name) => rmsNorm(declare, name, hidden, c.rms_norm_eps),
       attention: (prefix) => latentAttention(declare, prefix, attention),
       feedForward: (layer, l) => {

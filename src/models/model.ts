@@ -175,6 +175,8 @@ export function expertLayersOf(spec: ModelSpec): ExpertsSpec[] {
 export interface Family {
   /** `model_type` in config.json. */
   modelType: string;
+  /** `model_type` of checkpoints that hold more than text, where that of their `text_config` is the family's. */
+  within?: string;
   /** One of `architectures` there, where `model_type` is another model's too; and what the family is called instead. */
   architecture?: string;
   name?: string;

@@ -35,6 +35,7 @@ const schema = z.object({
   intermediate_size: size.optional(),
   norm_topk_prob: z.boolean().default(true),
   attention_bias: z.boolean().default(false),
+  attn_output_gate: z.literal(true).default(true),
 });
 
 type Qwen3NextConfig = z.infer<typeof schema>;
