@@ -111,30 +111,33 @@ describe('fiddler batch', () => {
       '',
       text('bad', 'x', { temperature: -1 }),
       text('other', 'x', { model: 'other' }),
+      { ...chat('image', ''), body: { messages: [{ role: 'user', content: [{ type: 'image_url' }] }] } },
     ]);
     const first = await run(files);
     expect(first.code, first.stderr).toBe(0);
-    expect(first.stderr).toMatch(/^4 requests answered, 7 refused; /m);
+    expect(first.stderr).toMatch(/^4 requests answered, 8 refused; /m);
     const records = recordsOf(files);
-    expect(records).toHaveLength(11);
+    expect(records).toHaveLength(12);
     const refused = records.filter(({ error }) => error);
     expect(refused.map(({ error }) => error.line).toSorted((a, b) => a - b)).toEqual([5, 6, 7, 8, 9]);
     expect(refused.find(({ custom_id: id }) => id === 'elsewhere').error.message).toContain('url');
     const { response } = records.find(({ custom_id: id }) => id === 'bad');
     expect(response).toMatchObject({ status_code: 400, body: { error: { param: 'temperature' } } });
     expect(records.find(({ custom_id: id }) => id === 'other').response.status_code).toBe(404);
+    const { response: image } = records.find(({ custom_id: id }) => id === 'image');
+    expect(image).toMatchObject({ status_code: 400, body: { error: { param: 'messages.0.content.0.type' } } });
 
     const texts = textsOf(files);
     const again = await run(files);
-    expect(again.stderr).toMatch(/^0 requests answered, 11 done before; /m);
+    expect(again.stderr).toMatch(/^0 requests answered, 12 done before; /m);
     expect(recordsOf(files)).toEqual(records);
 
     truncateSync(files.output, readFileSync(files.output).length - 25);
     appendFileSync(files.input, `${JSON.stringify(text('new', 'New'))}\n`);
     const last = await run(files);
     expect(last.code, last.stderr).toBe(0);
-    expect(last.stderr).toMatch(/, 10 done before; /m);
-    expect(recordsOf(files)).toHaveLength(12);
+    expect(last.stderr).toMatch(/, 11 done before; /m);
+    expect(recordsOf(files)).toHaveLength(13);
     expect(textsOf(files)).toMatchObject(texts);
   });
 

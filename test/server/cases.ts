@@ -74,6 +74,18 @@ export const CASES: readonly Case[] = [
     { messages: [{ role: 'user', content: [{ type: 'image_url' }] }] },
     'messages.0.content.0.type',
   ),
+  wrong(
+    'an image in a response',
+    RESPONSES,
+    { input: [{ role: 'user', content: [{ type: 'input_image', image_url: 'data:,' }] }] },
+    'input.0.content.0.type',
+  ),
+  {
+    name: 'an image in messages of Anthropic',
+    path: MESSAGES,
+    body: { ...hello, messages: [{ role: 'user', content: [{ type: 'image', source: {} }] }] },
+    status: 400,
+  },
   wrong('a temperature below 0', CHAT, { ...hello, temperature: -1 }, 'temperature'),
   wrong('a top_p of 0', TEXT, { ...once, top_p: 0 }, 'top_p'),
   wrong('a penalty above 2', TEXT, { ...once, presence_penalty: 3 }, 'presence_penalty'),

@@ -3,6 +3,7 @@ import {
   checkChatOptions,
   checkGenerateOptions,
   checkLoadOptions,
+  checkMessages,
   checkPrompt,
   checkScoreOptions,
 } from '../../src/thread/validate.js';
@@ -31,6 +32,7 @@ describe('options and prompts that make sense are taken as they are', () => {
 
 describe('what makes no sense is refused by name', () => {
   it.each([
+    [checkMessages, [{ role: 'user', content: [{ type: 'image' }] }], 'messages must have a text as content'],
     [checkLoadOptions, { accelerator: 'abacus' }, 'accelerator must be one of auto, cuda'],
     [checkLoadOptions, { gpuMemory: 0 }, 'gpuMemory must be an integer of 1 or more'],
     [checkLoadOptions, { gpuMemory: '24GiB' }, 'gpuMemory must be an integer'],
