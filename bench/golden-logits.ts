@@ -40,41 +40,56 @@ interface Position {
 
 /** More positions left out than this share would hide an error. */
 const MOST_EXCLUDED = 0.1;
+/** Normalised squared error of a position behind one that is left out. */
+const BEHIND = 1e-4;
 /** A logit is off by less than so many times their root mean square error, as normally distributed errors are. */
 const DEVIATIONS = 4;
 
 /**
  * Compares the logits and the likeliest token at every position. Where a router nearly tied, rounding may turn its
- * choice: such a position is left out of the mean squared error if it exceeds that by itself, where the type rounds.
+ * choice: such a position is left out of the mean squared error if it exceeds that by itself, where the type rounds. So is
+ * one where an indexer's choice ties, which in float32 it does where none of its heads sees anything.
  */
 export function compareLogits(
-  session: Pick<Workbench, 'evaluate' | 'observeRouters'>,
+  session: Pick<Workbench, 'evaluate' | 'observeRouters' | 'observeIndexers'>,
   golden: GoldenCase,
   tolerance: Tolerance,
 ): LogitsComparison {
-  const ties = new NearTies();
   const byError = 'nmse' in tolerance;
+  const ties = new NearTies(byError && tolerance.rounds);
+  session.observeIndexers(ties.onChosen);
   // What an encoder's routers are asked is not of these positions.
   if (byError && tolerance.rounds && !golden.source) session.observeRouters(ties.onRouted);
   const all: Position[] = [];
   const collect = (position: number, logits: Float32Array) => all.push(comparePosition(golden, position, logits));
   session.evaluate(golden.tokens, () => false, collect, golden.source);
   session.observeRouters(undefined);
+  session.observeIndexers(undefined);
   const problems: string[] = [];
   if (all.length !== golden.tokens.length)
     problems.push(`${all.length} of ${golden.tokens.length} positions are there`);
   const excluded: string[] = [];
-  const kept = all.filter(({ position, errors, squares }) => {
-    const tie = byError && errors / squares >= tolerance.nmse ? ties.at(position) : undefined;
+  let first = Infinity;
+  const kept = all.filter(({ position, errors, squares, largest }) => {
+    const off = byError ? errors / squares >= tolerance.nmse : largest > tolerance.largest;
+    const tie = off ? ties.at(position) : undefined;
     if (!tie) return true;
     const margin = `${tie.margin.toExponential(1)}, rounding is ${tie.rounding.toExponential(1)}`;
-    excluded.push(`position ${position}: layer ${tie.layer} chose experts by ${margin}`);
+    excluded.push(`position ${position}: layer ${tie.layer} chose ${tie.of} by ${margin}`);
+    first = Math.min(first, position);
     return false;
   });
   if (excluded.length > MOST_EXCLUDED * all.length) problems.push(`${excluded.length} positions nearly tie`);
   const sum = (of: (p: Position) => number) => kept.reduce((total, p) => total + of(p), 0);
   const nmse = sum((p) => p.errors) / sum((p) => p.squares);
-  const largest = Math.max(...kept.map((p) => p.largest));
+  // What is behind a position that was left out attends to it: where that shows, it is held to an error alone.
+  const shows = ({ position, largest }: Position) => !byError && position > first && largest > tolerance.largest;
+  const behind = kept.filter(shows);
+  const before = kept.filter((p) => !shows(p));
+  for (const { position, errors, squares } of behind) {
+    if (!(errors / squares < BEHIND)) problems.push(`error ${errors / squares} at ${position}, behind a near-tie`);
+  }
+  const largest = Math.max(...before.map((p) => p.largest));
   if (byError ? !(nmse < tolerance.nmse) : !(largest <= tolerance.largest)) {
     problems.push(
       byError ? `error ${nmse} ≥ ${tolerance.nmse}` : `largest difference ${largest} > ${tolerance.largest}`,
@@ -82,7 +97,7 @@ export function compareLogits(
   }
   const vocabulary = golden.logits.length / golden.tokens.length;
   const off = byError ? DEVIATIONS * Math.sqrt(sum((p) => p.errors) / (kept.length * vocabulary)) : tolerance.largest;
-  const decided = kept.filter(({ margin }) => margin > 2 * off);
+  const decided = before.filter(({ margin }) => margin > 2 * off);
   const wrong = decided.filter(({ sameBest }) => !sameBest).map(({ position }) => position);
   if (wrong.length > 0) problems.push(`another token is the likeliest at ${wrong}`);
   return { largest, nmse, decided: decided.length, excluded, problems };

@@ -1,9 +1,11 @@
 import type { Router } from '#fiddler/models/router.js';
 import type { OnRouted } from '#fiddler/network/routes.js';
+import type { OnChosen } from '#fiddler/network/stack.js';
 
-/** A choice of experts that rounding may have turned. */
+/** A choice of experts, or of positions, that rounding may have turned. */
 export interface NearTie {
   layer: number;
+  of: 'experts' | 'positions';
   /** How far logits had to move for another choice, and how far rounding moves them. */
   margin: number;
   rounding: number;
@@ -13,6 +15,8 @@ export interface NearTie {
 const BF16_ROUNDING = 2 ** -9;
 /** Inputs of matrix products that a layer rounds: those of q, k and v, of o, of gate and up, and of down. */
 const ROUNDED_INPUTS = 4;
+/** How far float32 sums in another order move a score, relative to the largest. */
+const FLOAT_ROUNDING = 1e-5;
 /** Standard deviations. */
 const DEVIATIONS = 4;
 
@@ -65,6 +69,10 @@ export function choiceMargin(router: Router, logits: Float32Array, limit: number
 export class NearTies {
   private readonly ties = new Map<number, NearTie>();
   private readonly seen = new Map<number, number>();
+  private readonly chosen = new Map<number, number>();
+
+  /** @param rounds hidden states are rounded to bfloat16 */
+  constructor(private readonly rounds = true) {}
 
   readonly onRouted: OnRouted = (layer, { router, experts }, logits, { tokens }) => {
     const first = this.seen.get(layer) ?? 0;
@@ -76,7 +84,24 @@ export class NearTies {
       if (margin === undefined) continue;
       const known = this.ties.get(first + t);
       if (!known || margin / rounding < known.margin / known.rounding) {
-        this.ties.set(first + t, { layer, margin, rounding });
+        this.ties.set(first + t, { layer, of: 'experts', margin, rounding });
+      }
+    }
+  };
+
+  /** An indexer's choice: how far its last chosen score is from the first left out. */
+  readonly onChosen: OnChosen = (layer, scores, kept) => {
+    const first = this.chosen.get(layer) ?? 0;
+    this.chosen.set(layer, first + scores.length);
+    for (const [t, own] of scores.entries()) {
+      const seen = own.filter((score) => score > -Infinity).sort((a, b) => b - a);
+      if (seen.length <= kept) continue;
+      const margin = seen[kept - 1]! - seen[kept]!;
+      const rounding = this.rounds ? roundingOf(seen, layer) : FLOAT_ROUNDING * Math.max(...seen.map(Math.abs));
+      if (margin > rounding) continue;
+      const known = this.ties.get(first + t);
+      if (!known || margin / rounding < known.margin / known.rounding) {
+        this.ties.set(first + t, { layer, of: 'positions', margin, rounding });
       }
     }
   };

@@ -7,6 +7,7 @@ import { expertTotals } from '../loading/blueprint.js';
 import type { Hardware } from '../loading/machine.js';
 import { encode, forward } from '../network/forward.js';
 import type { OnRouted } from '../network/routes.js';
+import type { OnChosen } from '../network/stack.js';
 import type { Expected } from '../options.js';
 import { Session } from './session.js';
 
@@ -123,6 +124,11 @@ export class Workbench extends Session {
   /** Tells what each layer's router is asked and answers from now on; for comparisons. */
   observeRouters(onRouted?: OnRouted): void {
     this.parts.network.onRouted = onRouted;
+  }
+
+  /** Tells by what each layer's indexer chooses from now on; for comparisons. */
+  observeIndexers(onChosen?: OnChosen): void {
+    this.parts.network.onChosen = onChosen;
   }
 
   /** Repeats the experts of the last layer, all lanes at once. @returns milliseconds */

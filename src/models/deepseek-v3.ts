@@ -6,6 +6,7 @@ import { lossFreeExperts, lossFreeFields, lossFreeOptions } from './blocks/loss-
 import { latentAttention } from './blocks/mla.js';
 import { rmsNorm } from './blocks/norm.js';
 import { rotary } from './blocks/rotary.js';
+import type { LatentIndexer } from './blocks/token-indexer.js';
 import { decoderFields, readConfig, size } from './config.js';
 import { latentFields, latentHeadsOf } from './latent.js';
 import { denseFields, denseLayers } from './layer-kinds.js';
@@ -29,13 +30,23 @@ const schema = z.object({
  * DeepSeek-V3 (arXiv 2412.19437). The layers behind `num_hidden_layers`, which predict further tokens, are left out.
  * Reference: transformers, models/deepseek_v3.
  */
-export const deepseekV3: Family = { modelType: 'deepseek_v3', describe: describeDeepseekV3 };
+export const deepseekV3: Family = {
+  modelType: 'deepseek_v3',
+  describe: (config, declare) => describeDeepseekV3(config, declare),
+};
+
+/** What others have than DeepSeek-V3. */
+export interface DeepseekV3Layout {
+  names?: DecoderOptions['names'];
+  /** Has tokens of layer `l` attend to some of those before them. @param prefix `model.layers.${l}.self_attn` */
+  indexer?(prefix: string, l: number): LatentIndexer;
+}
 
 /** What several families share with DeepSeek-V3: all of it but the sizes. @throws FiddlerError `file` or `unsupported` */
 export function describeDeepseekV3(
   config: JsonObject,
   declare: Declarations,
-  names?: DecoderOptions['names'],
+  { names, indexer }: DeepseekV3Layout = {},
 ): ModelSpec {
   const c = readConfig(schema, config);
   const hidden = c.hidden_size;
@@ -46,7 +57,8 @@ export function describeDeepseekV3(
   return decoder(declare, c, {
     names,
     norm: (name) => rmsNorm(declare, name, hidden, c.rms_norm_eps),
-    attention: (prefix) => latentAttention(declare, prefix, { ...latentHeadsOf(c), rotate }),
+    attention: (prefix, l) =>
+      latentAttention(declare, prefix, { ...latentHeadsOf(c), rotate, indexer: indexer?.(prefix, l) }),
     feedForward: (layer, l) =>
       dense(l)
         ? { dense: gatedFeedForward(declare, `${layer}.mlp`, hidden, c.intermediate_size) }

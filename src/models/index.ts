@@ -5,10 +5,12 @@ import { cohere2Moe } from './cohere2-moe.js';
 import { deepseek } from './deepseek.js';
 import { deepseekV2 } from './deepseek-v2.js';
 import { deepseekV3 } from './deepseek-v3.js';
+import { deepseekV32 } from './deepseek-v32.js';
 import { dots1 } from './dots1.js';
 import { ernie45Moe } from './ernie4-5-moe.js';
 import { exaoneMoe } from './exaone-moe.js';
 import { gemma4 } from './gemma4.js';
+import { glmMoeDsa } from './glm-moe-dsa.js';
 import { glm4Moe } from './glm4-moe.js';
 import { glm4MoeLite } from './glm4-moe-lite.js';
 import { gptOss } from './gpt-oss.js';
@@ -47,6 +49,8 @@ export const FAMILIES: readonly Family[] = [
   deepseek,
   deepseekV2,
   deepseekV3,
+  deepseekV32,
+  glmMoeDsa,
   gptOss,
   graniteMoe,
   glm4Moe,

@@ -19,6 +19,8 @@ export interface Step {
   groups: readonly StepGroup[];
   /** Whether the device computes this operation. */
   supports(operation: Tensor): boolean;
+  /** Told by what an indexer chooses so many rows, F32 [rows, tokens, sequences]; for comparisons. */
+  onScored?(scores: Tensor, kept: number): void;
 }
 
 /** Sequences that attention takes in one operation, each with its own rows of the KV cache. Shapes are ggml's. */

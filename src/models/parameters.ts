@@ -130,6 +130,13 @@ export class State {
   constructor(readonly size: number) {}
 }
 
+/** Numbers that a layer of a call hands on to later ones: F32 [calls, width]. */
+export class Carried {
+  tensor!: Tensor;
+
+  constructor(readonly width: number) {}
+}
+
 /** The largest models have some thousands, their experts not counted. */
 const MOST_DECLARED = 100_000;
 
@@ -140,6 +147,7 @@ export class Declarations {
   readonly constants: Constant[] = [];
   readonly caches: CacheRows[] = [];
   readonly states: State[] = [];
+  readonly carried: Carried[] = [];
   /** Sliding windows that some layer's attention uses; 0 where it looks at all tokens before. */
   readonly windows = new Set<number>();
   /** Sizes of the blocks of positions that share a row of the KV cache, and the windows of the rings with what they are made of. */
@@ -223,6 +231,11 @@ export class Declarations {
 
   integer(...parts: ConstructorParameters<typeof HostIntegers>): HostIntegers {
     return this.add(this.integers, new HostIntegers(...parts));
+  }
+
+  /** @param width numbers of each token */
+  carry(width: number): Carried {
+    return this.add(this.carried, new Carried(width));
   }
 
   /** @param size of a sequence, in elements; all zero where it begins */

@@ -1,5 +1,5 @@
 import type { Device } from '../devices/device.js';
-import type { LayerSpec } from '../models/model.js';
+import type { LayerSpec, Step } from '../models/model.js';
 import type { Graph } from '../native/ggml/graph.js';
 import type { Tensor } from '../native/ggml/tensor.js';
 import type { StepInputs } from './inputs.js';
@@ -25,6 +25,8 @@ export interface LayerGraphParts {
 
 /** A call, and whether the next router is asked about the present state. */
 export interface Called extends Stepped {
+  /** Told by what indexers choose, in the order of groups. */
+  onScored?: Step['onScored'];
   /** Speculative expert loading (arXiv 2312.17238, section 3.2): the next router is asked about the present state. */
   guesses: boolean;
 }
@@ -140,6 +142,9 @@ export class LayerGraphs {
 
   private stepOf(g: Graph, called: Called) {
     const { accelerator, inputs } = this.parts;
-    return stepOf(g, called, inputs, (operation) => accelerator.compute.supports(operation));
+    const step = stepOf(g, called, inputs, (operation) => accelerator.compute.supports(operation));
+    const { onScored } = called;
+    if (!onScored) return step;
+    return { ...step, onScored: (scores: Tensor, kept: number) => onScored(g.output(scores), kept) };
   }
 }

@@ -11,7 +11,7 @@ import { type InputSizes, StepInputs } from './inputs.js';
 import { Kept } from './kept.js';
 import { copyRows, Ring } from './ring.js';
 import { type OnRouted, RouteBuffers } from './routes.js';
-import { Stack, type StackParts } from './stack.js';
+import { type OnChosen, Stack, type StackParts } from './stack.js';
 import { States } from './states.js';
 import { partOfCache } from './step.js';
 import { type FoundTable, TableRows } from './table-rows.js';
@@ -59,7 +59,7 @@ export class Network {
   private readonly routes: RouteBuffers;
   private readonly tables: TableRows;
   private readonly memory = new HostTensors(8);
-  private readonly context = new TensorContext(8);
+  private readonly context: TensorContext;
   private readonly table: Tensor;
   private readonly ids: Tensor;
   private readonly embedded: Tensor;
@@ -71,6 +71,9 @@ export class Network {
   constructor(private readonly parts: NetworkParts) {
     const { accelerator, spec, declarations, calls, sequences, embedding, tables, mapped, hostMemory, rows } = parts;
     const unified = accelerator.unified;
+    const { carried } = declarations;
+    this.context = new TensorContext(8 + carried.length);
+    for (const each of carried) each.tensor = this.context.tensor(Type.F32, each.width, calls);
     this.table = mapped.matrix(embedding, spec.vocabulary, spec.hidden);
     this.ids = this.memory.tensor(Type.I32, calls);
     this.hostWanted = this.memory.tensor(Type.I32, LOGIT_ROWS);
@@ -91,7 +94,10 @@ export class Network {
       };
     }
     this.expertSum = this.merging?.sum ?? this.hidden;
-    if (!unified || this.merging) accelerator.allocate(this.context, 'hidden states');
+    if (!unified || this.merging || carried.length > 0) {
+      const buffer = accelerator.allocate(this.context, 'hidden states');
+      if (carried.length > 0 && !accelerator.countsOnly) buffer.clear(); // a layer that is timed alone takes what is there
+    }
     this.routes = new RouteBuffers(accelerator, layersOf(spec), width, calls, hostMemory);
     this.tables = new TableRows(accelerator, tables, calls, hostMemory);
     const { encoder, layers } = spec;
@@ -156,6 +162,11 @@ export class Network {
   /** Observes the routers; for comparisons. */
   set onRouted(observer: OnRouted | undefined) {
     this.routes.onRouted = observer;
+  }
+
+  /** Observes indexers; for comparisons. */
+  set onChosen(observer: OnChosen | undefined) {
+    this.decoder.onChosen = observer;
   }
 
   /** Makes room on the devices for the largest graphs of this network. */

@@ -1,5 +1,6 @@
 import type { Routes } from '../experts/assignments.js';
 import type { LayerSpec } from '../models/model.js';
+import { api } from '../native/ggml/api.js';
 import type { Graph } from '../native/ggml/graph.js';
 import type { Tensor } from '../native/ggml/tensor.js';
 import { type Batch, groupsOf, type Part, type RowRange, sameGroups, tokensOf } from './batch.js';
@@ -24,6 +25,9 @@ export interface StackParts extends LayerGraphParts {
   bidirectional: boolean;
   extendedBeyond?: number;
 }
+
+/** Told by what a layer's indexer chose for each token, [tokens][rows], and how many it chose. */
+export type OnChosen = (layer: number, scores: readonly Float32Array[], kept: number) => void;
 
 /** What the graphs of a call depend on. */
 export interface Shape extends Called {
@@ -74,6 +78,9 @@ export class Stack {
     }
   }
 
+  /** Observes indexers; for comparisons, of calls whose graphs are not kept. */
+  onChosen?: OnChosen;
+
   /** Whether a sequence of this many tokens is computed otherwise than short ones, from its first token on. */
   extends(length: number): boolean {
     const { extendedBeyond } = this.parts;
@@ -119,10 +126,17 @@ export class Stack {
     const { accelerator, routes } = this.parts;
     const layer = this.layers[l]!;
     const guess = shape.guesses ? this.graphs.following[l]?.moe : undefined;
-    const graph = shape.kept ? this.keptLayer(l, shape, arrived) : this.layerGraph(l, shape, arrived);
+    const { onChosen } = this;
+    const scored: Parameters<NonNullable<Shape['onScored']>>[] = [];
+    const called =
+      onChosen && !shape.kept
+        ? { ...shape, onScored: (...of: (typeof scored)[number]) => void scored.push(of) }
+        : shape;
+    const graph = shape.kept ? this.keptLayer(l, shape, arrived) : this.layerGraph(l, called, arrived);
     accelerator.compute.computeAsync(graph);
     if (layer.moe && !accelerator.unified) routes.read(layer.moe, shape.tokens, guess);
     if (layer.moe || !shape.kept) accelerator.compute.synchronize();
+    for (const [scores, kept] of scored) onChosen!(l, readScores(scores), kept);
     if (!shape.kept) graph.free();
     if (!layer.moe) return undefined;
     const chosen = routes.choose(layer.moe, this.ordinals[l]!, shape);
@@ -166,6 +180,13 @@ export class Stack {
   dropGraphs(): void {
     this.kept = { moves: 0, graphs: [] };
   }
+}
+
+function readScores(scores: Tensor): Float32Array[] {
+  const [rows, tokens, sequences] = scores.ne;
+  const values = new Float32Array(rows * tokens * sequences);
+  api().tensorGet(scores.pointer, values, 0, values.byteLength);
+  return Array.from({ length: tokens * sequences }, (_, t) => values.subarray(t * rows, (t + 1) * rows));
 }
 
 function same(a: Shape, b: Shape): boolean {

@@ -1,12 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { GoldenCase } from '../../bench/golden-data.js';
-import { compareLogits } from '../../bench/golden-logits.js';
+import { compareLogits, type Tolerance } from '../../bench/golden-logits.js';
 import { choiceMargin } from '../../bench/near-ties.js';
 import type { MoeSpec } from '../../src/models/model.js';
 import { softmaxOverChosen } from '../../src/models/router.js';
 import { scoreRouter } from '../../src/models/router-scores.js';
 import type { OnRouted } from '../../src/network/routes.js';
+import type { OnChosen } from '../../src/network/stack.js';
 
 describe('the margin of a choice', () => {
   it('is the distance of the last chosen and the first left out', () => {
@@ -39,10 +40,18 @@ const golden: GoldenCase = {
 };
 const moe = { router: softmaxOverChosen(1), experts: { count: 3 } } as MoeSpec;
 
-/** Compares a run whose logits are `off` at some positions, some of which had a router near a tie. */
-function compare(off: Record<number, number[]>, nearTies: readonly number[]) {
+/** Compares a run whose logits are `off` at some positions, some of which had a router near a tie, or an indexer that ties. */
+function compare(
+  off: Record<number, number[]>,
+  nearTies: readonly number[],
+  { tied = [], tolerance = { nmse: 1e-3, rounds: true } }: { tied?: readonly number[]; tolerance?: Tolerance } = {},
+) {
   let onRouted: OnRouted | undefined;
+  let onChosen: OnChosen | undefined;
   const session = {
+    observeIndexers: (observer?: OnChosen) => {
+      onChosen = observer;
+    },
     observeRouters: (observer?: OnRouted) => {
       onRouted = observer;
     },
@@ -56,6 +65,8 @@ function compare(off: Record<number, number[]>, nearTies: readonly number[]) {
         weights: new Float32Array(),
       };
       onRouted?.(1, moe, Float32Array.from(logits), routes);
+      const scores = tokens.map((_, p) => Float32Array.of(3, tied.includes(p) ? 1e-30 : 1, 0, -Infinity));
+      onChosen?.(2, scores, 2);
       for (const p of tokens) {
         const expected = golden.logits.slice(p * VOCABULARY, (p + 1) * VOCABULARY);
         onLogits(
@@ -66,7 +77,7 @@ function compare(off: Record<number, number[]>, nearTies: readonly number[]) {
       return true;
     },
   };
-  return compareLogits(session, golden, { nmse: 1e-3, rounds: true });
+  return compareLogits(session, golden, tolerance);
 }
 
 describe('a comparison in a type that rounds', () => {
@@ -100,5 +111,30 @@ describe('a comparison in a type that rounds', () => {
 
   it('fails on what is no number', () => {
     expect(compare({ 7: [Number.NaN, 0, 0, 0] }, [7]).problems.length).toBeGreaterThan(0);
+  });
+});
+
+describe('a comparison in float32', () => {
+  const turned = [0, -3, 2, 0];
+  const exact = (off: Record<number, number[]>, tied: readonly number[]) =>
+    compare(off, [], { tied, tolerance: { largest: 2e-3 } });
+
+  it('leaves out a position where an indexer that ties chose otherwise, and says where', () => {
+    expect(exact({}, [7])).toMatchObject({ problems: [], excluded: [], decided: 20 });
+    const { problems, excluded, decided } = exact({ 7: turned }, [7]);
+    expect(problems).toEqual([]);
+    expect(excluded).toEqual([expect.stringMatching(/^position 7: layer 2 chose positions by 1\.0e-30/)]);
+    expect(decided).toBe(19);
+  });
+
+  it('holds what that shows in behind it to an error', () => {
+    const slight = [0.004, 0, 0, 0];
+    expect(exact({ 7: turned, 9: slight }, [7]).problems).toEqual([]);
+    expect(exact({ 7: turned, 5: slight }, [7]).problems).toEqual([expect.stringContaining('largest')]);
+    expect(exact({ 7: turned, 9: [0.3, 0, 0, 0] }, [7]).problems).toEqual([expect.stringContaining('behind')]);
+  });
+
+  it('fails where no indexer ties', () => {
+    expect(exact({ 7: turned }, [3]).problems.length).toBeGreaterThan(0);
   });
 });

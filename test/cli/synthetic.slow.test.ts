@@ -40,6 +40,8 @@ const ELSEWHERE = [
   'mistral-small-4',
   'qwen3-next-80b-a3b',
   'qwen3.5-35b-a3b',
+  'deepseek-v3.2',
+  'glm-5',
   'qwen3.8-flash-next',
   'lfm2-8b-a1b',
   'granite-4.0-h-tiny',

@@ -19,6 +19,8 @@ const LAYERS: Record<string, number> = {
   'deepseek-moe-16b': 2,
   'deepseek-v2-lite': 2,
   'deepseek-v3': 2,
+  'deepseek-v3.2': 2,
+  'glm-5': 2,
   'gpt-oss-20b': 2,
   'granite-3.1-1b-a400m': 2,
   'glm-4.5-air': 2,
@@ -53,6 +55,8 @@ const LAYERS: Record<string, number> = {
 /** Whose smallest number of layers takes gigabytes has less of them here, or copies of experts that are stored otherwise. */
 const FEWER: Record<string, JsonObject> = {
   'deepseek-v3': { first_k_dense_replace: 1, n_routed_experts: 16, vocab_size: 4096 },
+  'deepseek-v3.2': { first_k_dense_replace: 1, n_routed_experts: 16, vocab_size: 4096 },
+  'glm-5': { first_k_dense_replace: 1, n_routed_experts: 16, vocab_size: 4096 },
   'glm-4.5-air': { n_routed_experts: 16 },
   'openmoe-8b': { moe_layer_interval: 2, num_experts: 2 },
   'k-exaone-236b-a23b': { num_experts: 16 },

@@ -4,9 +4,14 @@ import { describe, expect, it } from 'vitest';
 import { readGolden } from '../../bench/golden-data.js';
 import { loadEngine } from '../../src/engine/load.js';
 import { temporaryFolder } from '../support/folder.js';
+import { sameAsAlone } from './batching.js';
 
 /** Golden models whose attention an indexer limits, and how many positions it keeps there. */
-const INDEXED = [['qwen4_exp', 'indexer_budget', 16]] as const;
+const INDEXED = [
+  ['qwen4_exp', 'indexer_budget', 16],
+  ['deepseek_v32', 'index_topk', 16],
+  ['glm_moe_dsa', 'index_topk', 16],
+] as const;
 
 /** The same model with another number of positions. */
 function withBudget(name: string, key: string, budget: number): string {
@@ -56,6 +61,15 @@ describe.each(INDEXED)('attention to what an indexer chooses: %s', (name, key, p
       expect(Math.max(...largest(dense, chosen))).toBeLessThan(1e-4);
     },
   );
+
+  it.each([1, 7, 64])('is the same in calls of %d tokens as in one', (chunk) => {
+    const whole = logitsOf(`test/golden/${name}`, tokens, 256);
+    expect(Math.max(...largest(whole, logitsOf(`test/golden/${name}`, tokens, chunk)))).toBeLessThan(1e-4);
+  });
+
+  it.each(['none', 'host'] as const)('gives each of several sequences what it gives alone on %s', (accelerator) => {
+    sameAsAlone({ accelerator, model: `test/golden/${name}`, runs: 6, shared: 60, options: { ctx: 160 } });
+  });
 
   it('differs from attention to all as soon as there is more than it keeps', () => {
     const dense = logitsOf(withBudget(name, key, 256), tokens, 64);

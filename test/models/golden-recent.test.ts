@@ -4,10 +4,12 @@ import { goldenTest } from '../engine/golden.js';
 const models = [
   'afmoe',
   'cohere2_moe',
+  'deepseek_v32',
   'dots1',
   'exaone_moe',
   'gemma4',
   'glm4_moe_lite',
+  'glm_moe_dsa',
   'granitemoehybrid',
   'hunyuan_v1_moe',
   'hy_v3',

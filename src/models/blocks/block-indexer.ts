@@ -74,6 +74,7 @@ export function blockIndexer(declare: Declarations, prefix: string, options: Blo
       if (blocks.read <= most) return undefined;
       const rows = g.view(all, [headSize, blocks.read, group.sequences, 1]);
       const scores = g.add(rectifiedScores(g, rows, group.headsOf(q)), blocks.visible);
+      step.onScored?.(scores, most);
       const chosen = g.topK(scores, most);
       return group.tokens === 1 ? gathered(g, group, blocks, chosen, every) : masked(g, group, blocks, chosen, every);
     };

@@ -16,23 +16,18 @@ export interface Chosen {
  */
 export type Indexer = (g: Graph, x: Tensor, step: Step) => (group: StepGroup) => Chosen | undefined;
 
-/** Σ over heads of relu(q·k): k [size, rows, sequences], q [size, heads, tokens, sequences] → [rows, tokens, sequences]. */
-export function rectifiedScores(g: Graph, k: Tensor, q: Tensor): Tensor {
+/**
+ * Σ over heads of weights · relu(q·k), weights 1 by default: k [size, rows, sequences], q [size, heads, tokens, sequences],
+ * weights [heads, tokens, sequences] → [rows, tokens, sequences].
+ */
+export function rectifiedScores(g: Graph, k: Tensor, q: Tensor, weights?: Tensor): Tensor {
   const [size, heads, tokens, sequences] = q.ne;
-  const products = g.matmul(k, g.reshape(g.contiguous(q), size, heads * tokens, sequences));
-  const scores = g.relu(products);
   const rows = k.ne[1];
-  const [element, row] = scores.strides;
-  const ofHead = (head: number) =>
-    g.contiguous(
-      g.view(scores, [rows, tokens, sequences, 1], head * row, [
-        element,
-        row * heads,
-        row * heads * tokens,
-        row * heads * tokens * sequences,
-      ]),
-    );
-  return Array.from({ length: heads }, (_, head) => ofHead(head)).reduce((a, b) => g.add(a, b));
+  const products = g.matmul(k, g.reshape(g.contiguous(q), size, heads * tokens, sequences));
+  const scores = g.reshape(g.relu(products), rows, heads, tokens, sequences);
+  const byHead = g.contiguous(g.permute(scores, [1, 0, 2, 3]));
+  const weighed = weights ? g.multiply(byHead, g.reshape(weights, heads, 1, tokens, sequences)) : byHead;
+  return g.reshape(g.sumRows(weighed), rows, tokens, sequences);
 }
 
 /**

@@ -1,11 +1,12 @@
 import type { Graph } from '../../native/ggml/graph.js';
 import type { Tensor } from '../../native/ggml/tensor.js';
-import type { AttentionBlock, Block } from '../model.js';
+import type { AttentionBlock } from '../model.js';
 import type { Declarations } from '../parameters.js';
 import { attend, remember } from './attention.js';
 import { linear } from './linear.js';
 import { rmsNorm } from './norm.js';
 import type { RotaryBlock } from './rotary.js';
+import type { LatentIndexer } from './token-indexer.js';
 
 export interface LatentAttentionOptions {
   hidden: number;
@@ -22,6 +23,8 @@ export interface LatentAttentionOptions {
   rotate: RotaryBlock;
   /** What queries are multiplied by for their positions, 1 where undefined. */
   grow?: RotaryBlock;
+  /** Has tokens attend to some of those before them, by the latents of their queries. */
+  indexer?: LatentIndexer;
   /** Factor of the scores. */
   scale: number;
   /** The projections from and to hidden states have biases, but for that of queries without a latent. */
@@ -55,7 +58,9 @@ export function latentAttention(
 
   return (g, x, step) => {
     const n = step.tokens;
-    const q = grow(g, g.reshape(query(g, x), unrotated + rotated, heads, n), step);
+    const { latent: read, all } = query(g, x);
+    const choose = options.indexer?.(g, x, read, step);
+    const q = grow(g, g.reshape(all, unrotated + rotated, heads, n), step);
     const inLatents = perHead(g, toKeys.tensor, g.columns(q, 0, unrotated));
     const turned = rotate(g, g.columns(q, unrotated, rotated), step);
 
@@ -65,23 +70,34 @@ export function latentAttention(
     const rows = g.reshape(row, rank + rotated, n);
 
     const mixed = attend(g, g.concat(inLatents, turned, 0), step, (group) => {
-      const keys = remember(g, latents, rows, group, rank + rotated);
-      return { k: keys, v: g.columns(keys, 0, rank), mask: group.mask(), scale: options.scale };
+      const chosen = choose?.(group);
+      const keys = remember(g, latents, rows, group, rank + rotated, chosen);
+      return { k: keys, v: g.columns(keys, 0, rank), mask: chosen?.mask ?? group.mask(), scale: options.scale };
     });
     const byHead = perHead(g, toValues.tensor, g.reshape(mixed, rank, heads, n));
     return output(g, g.reshape(byHead, heads * valueSize, n));
   };
 }
 
-/** x [hidden, n] → [(unrotated + rotated) · heads, n]. */
-function queries(declare: Declarations, prefix: string, options: LatentAttentionOptions): Block {
+/** x [hidden, n] → its latent [queryRank, n], or itself where there is none, and [(unrotated + rotated) · heads, n]. */
+function queries(
+  declare: Declarations,
+  prefix: string,
+  options: LatentAttentionOptions,
+): (g: Graph, x: Tensor) => { latent: Tensor; all: Tensor } {
   const { hidden, heads, queryRank, unrotated, rotated, bias } = options;
   const width = heads * (unrotated + rotated);
-  if (queryRank === undefined) return linear(declare, `${prefix}.q_proj`, width, hidden);
+  if (queryRank === undefined) {
+    const project = linear(declare, `${prefix}.q_proj`, width, hidden);
+    return (g, x) => ({ latent: x, all: project(g, x) });
+  }
   const down = linear(declare, `${prefix}.q_a_proj`, queryRank, hidden, bias);
   const normalise = rmsNorm(declare, `${prefix}.q_a_layernorm`, queryRank, LATENT_EPSILON);
   const up = linear(declare, `${prefix}.q_b_proj`, width, queryRank);
-  return (g, x) => up(g, normalise(g, down(g, x)));
+  return (g, x) => {
+    const latent = normalise(g, down(g, x));
+    return { latent, all: up(g, latent) };
+  };
 }
 
 /** Each head's own weight [in, out, heads] times x [in, heads, n] → [out, heads, n]. */

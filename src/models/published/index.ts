@@ -3,10 +3,12 @@ import { COHERE2_MOE } from './cohere2-moe.js';
 import { DEEPSEEK } from './deepseek.js';
 import { DEEPSEEK_V2 } from './deepseek-v2.js';
 import { DEEPSEEK_V3 } from './deepseek-v3.js';
+import { DEEPSEEK_V32 } from './deepseek-v32.js';
 import { DOTS1 } from './dots1.js';
 import { ERNIE4_5_MOE } from './ernie4-5-moe.js';
 import { EXAONE_MOE } from './exaone-moe.js';
 import { GEMMA4 } from './gemma4.js';
+import { GLM_MOE_DSA } from './glm-moe-dsa.js';
 import { GLM4_MOE } from './glm4-moe.js';
 import { GLM4_MOE_LITE } from './glm4-moe-lite.js';
 import { GPT_OSS } from './gpt-oss.js';
@@ -45,6 +47,8 @@ export const PUBLISHED: Shapes = {
   ...DEEPSEEK,
   ...DEEPSEEK_V2,
   ...DEEPSEEK_V3,
+  ...DEEPSEEK_V32,
+  ...GLM_MOE_DSA,
   ...GPT_OSS,
   ...GRANITEMOE,
   ...GLM4_MOE,

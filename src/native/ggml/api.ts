@@ -40,6 +40,7 @@ const DECLARATIONS = {
     sqrt: 'void* ggml_sqrt(void* ctx, void* a)',
     sumRows: 'void* ggml_sum_rows(void* ctx, void* a)',
     fill: 'void* ggml_fill(void* ctx, void* a, float value)',
+    arange: 'void* ggml_arange(void* ctx, float start, float stop, float step)',
     cast: 'void* ggml_cast(void* ctx, void* a, int type)',
     topK: 'void* ggml_top_k(void* ctx, void* a, int k)',
     lightningIndexer: 'void* ggml_lightning_indexer(void* ctx, void* q, void* k, void* weights, void* mask)',

@@ -204,6 +204,12 @@ export class Graph {
     return this.wrap(this.ggml.fill(this.context.pointer, a.pointer, value), a, a.ne, a.type);
   }
 
+  /** F32 [count]: 0, 1, 2, … */
+  arange(count: number): Tensor {
+    const pointer = this.ggml.arange(this.context.pointer, 0, count, 1);
+    return new Tensor(pointer, Type.F32, [count, 1, 1, 1]);
+  }
+
   cast(a: Tensor, type: Type): Tensor {
     return this.wrap(this.ggml.cast(this.context.pointer, a.pointer, type), a, a.ne, type);
   }
