@@ -45,6 +45,13 @@ describe('other ways in which files hold a model give the logits of llama.cpp', 
   });
 });
 
+describe('experts that read a latent', () => {
+  it('give the logits of llama.cpp', () => {
+    const metadata = { 'nemotron_h_moe.moe_latent_size': { kind: 'u32', value: LATENT } } as const;
+    compare('nemotron_h', (file) => ({ ...file, metadata, tensors: file.tensors.flatMap(withLatent) }));
+  });
+});
+
 describe('NVFP4 with its factors', () => {
   it('gives the logits of the numbers that they make', () => {
     const dir = temporaryFolder();
@@ -145,6 +152,24 @@ function fused(tensors: readonly GgufTensorToWrite[]): GgufTensorToWrite[] {
     const data = Buffer.concat(parts.map((part) => part.data));
     return [{ ...tensor, name: `${layer}qkv.${kind}`, ne: [...tensor.ne.slice(0, -1), rows], data }];
   });
+}
+
+/** What experts of the changed Nemotron H read; its hidden size is 64. */
+const LATENT = 48;
+
+/** An expert's matrices that read and write a latent, with the projections around them. */
+function withLatent(tensor: GgufTensorToWrite): GgufTensorToWrite[] {
+  const [, layer, which] = /^(blk\.\d+)\.ffn_(up|down)_exps\.weight$/.exec(tensor.name) ?? [];
+  if (!layer) return [tensor];
+  const draw = numbersFrom(Number(layer.slice(4)));
+  const made = (name: string, ne: readonly number[]): GgufTensorToWrite => {
+    const values = Float32Array.from({ length: ne.reduce((a, b) => a * b) }, () => (draw() - 0.5) / 2);
+    return { name, type: Type.F32, ne, data: new Uint8Array(values.buffer) };
+  };
+  const [first, second, count] = tensor.ne as [number, number, number];
+  return which === 'up'
+    ? [made(tensor.name, [LATENT, second, count]), made(`${layer}.ffn_latent_down.weight`, [first, LATENT])]
+    : [made(tensor.name, [first, LATENT, count]), made(`${layer}.ffn_latent_up.weight`, [LATENT, second])];
 }
 
 /** Sizes of the golden DeepSeek-V3. */
