@@ -19,6 +19,7 @@ import { graniteMoeHybrid } from './granitemoehybrid.js';
 import { hunyuanV1Moe } from './hunyuan-v1-moe.js';
 import { hyV3 } from './hy-v3.js';
 import { kimiK2, kimiK25 } from './kimi-k2.js';
+import { kimiLinear } from './kimi-linear.js';
 import { laguna } from './laguna.js';
 import { lfm2Moe } from './lfm2-moe.js';
 import { mimoV2Flash } from './mimo-v2-flash.js';
@@ -67,6 +68,7 @@ export const FAMILIES: readonly Family[] = [
   solarOpen,
   kimiK2,
   kimiK25,
+  kimiLinear,
   mistral4,
   afmoe,
   gemma4,

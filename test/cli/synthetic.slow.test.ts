@@ -35,6 +35,7 @@ const ELSEWHERE = [
   'mimo-v2-flash',
   'minimax-m2',
   'solar-open-100b',
+  'kimi-linear-48b-a3b',
   'kimi-k2',
   'kimi-k2.5',
   'mistral-small-4',

@@ -33,6 +33,7 @@ const FIGURES: Record<string, { billions: number; source: string; within?: numbe
   'minimax-m2': { billions: 230, source: 'its README' },
   'kimi-k2': { billions: 1000, source: 'arXiv 2507.20534, rounded', within: 0.03 },
   'kimi-k2.5': { billions: 1000, source: 'its README, rounded', within: 0.03 },
+  'kimi-linear-48b-a3b': { billions: 48, source: 'its name, rounded', within: 0.03 },
   'dots.llm1': { billions: 142, source: 'arXiv 2506.05767' },
   'hunyuan-a13b': { billions: 80, source: 'its README, rounded', within: 0.01 },
   hy3: { billions: 295, source: 'its README' },

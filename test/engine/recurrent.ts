@@ -10,6 +10,7 @@ export const RECURRENT = [
   'granitemoehybrid',
   'nemotron_h',
   'qwen4_exp',
+  'kimi_linear',
 ] as const;
 
 export function loadRecurrent(name: string, options: LoadOptions): Workbench {

@@ -13,6 +13,7 @@ const models = [
   'granitemoehybrid',
   'hunyuan_v1_moe',
   'hy_v3',
+  'kimi_linear',
   'laguna',
   'lfm2_moe',
   'mimo_v2_flash',

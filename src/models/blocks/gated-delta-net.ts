@@ -1,9 +1,10 @@
 import type { Graph } from '../../native/ggml/graph.js';
 import type { Tensor } from '../../native/ggml/tensor.js';
-import { refuseUnless, unsupported } from '../config.js';
+import { refuseUnless } from '../config.js';
 import type { AttentionBlock, Block, StepGroup } from '../model.js';
 import type { Declarations } from '../parameters.js';
 import { causalConvolution, headsAt } from './causal-convolution.js';
+import { deltaRule, deltaSize, unitHeads } from './delta-rule.js';
 import { linear } from './linear.js';
 import { rmsNorm } from './norm.js';
 
@@ -35,12 +36,6 @@ export interface DeltaNetProjections {
   a: Block;
 }
 
-/** Sizes of a head that every device computes with. */
-const SIZES: readonly number[] = [16, 32, 64, 128];
-
-/** Of normalised queries and keys, in the reference. */
-const UNIT_EPSILON = 1e-6;
-
 /**
  * Gated delta net (arXiv 2412.06464, as Qwen3-Next has it in transformers): linear attention whose state, a matrix
  * [keySize, valueSize] a head, decays and is corrected by what each token writes. Tensors `${prefix}.{conv1d, A_log,
@@ -49,8 +44,7 @@ const UNIT_EPSILON = 1e-6;
  */
 export function gatedDeltaNet(declare: Declarations, prefix: string, options: DeltaNetOptions): AttentionBlock {
   const { hidden, heads, keySize, valueSize, kernel, epsilon, gate = 'silu', project, tiled } = options;
-  const size = SIZES.find((each) => each >= Math.max(keySize, valueSize));
-  if (size === undefined) return tooLarge(Math.max(keySize, valueSize));
+  const size = deltaSize(Math.max(keySize, valueSize), 'linear_key_head_dim or linear_value_head_dim');
   refuseUnless(
     heads.values % heads.keys === 0,
     'linear_num_value_heads',
@@ -69,7 +63,7 @@ export function gatedDeltaNet(declare: Declarations, prefix: string, options: De
   /** The normalised queries or keys of a group, a head for each of the values': [size, values, tokens, sequences]. */
   const unit = (g: Graph, rows: Tensor, first: number, factor: number, { tokens, sequences }: StepGroup) => {
     const part = headsAt(g, rows, first, keySize, heads.keys);
-    const normal = g.scale(g.rmsNorm(part, undefined, UNIT_EPSILON / keySize), factor / Math.sqrt(keySize));
+    const normal = g.scale(unitHeads(g, part), factor);
     const padded = size > keySize ? g.pad(normal, size - keySize) : normal;
     if (repeats === 1 || tiled) return padded;
     const apart = g.reshape(padded, size, 1, heads.keys, tokens * sequences);
@@ -92,13 +86,8 @@ export function gatedDeltaNet(declare: Declarations, prefix: string, options: De
       const ofHeads = (a: Tensor) => g.reshape(group.rowsOf(a), 1, heads.values, tokens, sequences);
       const held = g.reshape(group.stateOf(state), size, size, heads.values, sequences);
       const padded = size > valueSize ? g.pad(g.contiguous(v), size - valueSize) : v;
-      const result = g.gatedDeltaNet(q, k, padded, ofHeads(decay), ofHeads(write), held);
-      const strides = [4, 4 * size, 4 * size * size, 4 * size * size * heads.values] as const;
-      const next = g.view(result, held.ne, tokens * sequences * result.strides[1], strides);
-      g.compute(g.copy(next, held));
-      const n = tokens * sequences;
-      const out = g.view(result, [valueSize, heads.values, n, 1], 0, [4, 4 * size, result.strides[1], 0]);
-      return size > valueSize ? g.contiguous(out) : out;
+      const heldBy = { state: held, decay: ofHeads(decay), beta: ofHeads(write) };
+      return deltaRule(g, { q, k, v: padded, ...heldBy, valueSize });
     });
     const all = g.concatAll(mixed, 2);
     const n = step.tokens;
@@ -106,8 +95,4 @@ export function gatedDeltaNet(declare: Declarations, prefix: string, options: De
     const gated = gate === 'silu' ? g.swiglu(z, norm(g, all)) : g.multiply(norm(g, all), g.sigmoid(z));
     return output(g, g.reshape(gated, values, n));
   };
-}
-
-function tooLarge(size: number): never {
-  return unsupported('linear_key_head_dim', `or linear_value_head_dim is ${size}, more than ${SIZES.at(-1)}`);
 }

@@ -17,6 +17,7 @@ import { GRANITEMOEHYBRID } from './granitemoehybrid.js';
 import { HUNYUAN_V1_MOE } from './hunyuan-v1-moe.js';
 import { HY_V3 } from './hy-v3.js';
 import { KIMI_K2 } from './kimi-k2.js';
+import { KIMI_LINEAR } from './kimi-linear.js';
 import { LAGUNA } from './laguna.js';
 import { LFM2_MOE } from './lfm2-moe.js';
 import { MIMO_V2_FLASH } from './mimo-v2-flash.js';
@@ -60,6 +61,7 @@ export const PUBLISHED: Shapes = {
   ...HUNYUAN_V1_MOE,
   ...HY_V3,
   ...KIMI_K2,
+  ...KIMI_LINEAR,
   ...LAGUNA,
   ...MIMO_V2_FLASH,
   ...MINIMAX_M2,

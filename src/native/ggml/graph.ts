@@ -321,7 +321,7 @@ export class Graph {
 
   /**
    * Gated delta rule (arXiv 2412.06464): of each token S ·= e^decay; S += k·(β·(v − Sᵀk))ᵀ; o = Sᵀq / √size. q, k, v
-   * [size, heads, tokens, sequences], decay and beta [1, heads, tokens, sequences], state [size, size, heads, sequences] →
+   * [size, heads, tokens, sequences], decay the same or [1, …], beta [1, heads, tokens, sequences], state [size, size, heads, sequences] →
    * [size · heads, …], o [size, heads, tokens, sequences] and behind it the new state.
    */
   gatedDeltaNet(q: Tensor, k: Tensor, v: Tensor, decay: Tensor, beta: Tensor, state: Tensor): Tensor {
