@@ -24,7 +24,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['weights'],
   ['native'],
   ['options'],
-  ['errors'],
+  ['errors', 'linked'],
 ];
 
 /** The one layer that may import each of these packages. */

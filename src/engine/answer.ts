@@ -1,6 +1,6 @@
 import type { Report } from '../options.js';
 import { checkFinite, logprobOf, topLogprobs } from '../sampling/logprobs.js';
-import { createSampler, GENERATE_DEFAULTS, type Sampler } from '../sampling/sampling.js';
+import { createSampler, GENERATE_DEFAULTS, type Sampler, type SamplerMemory } from '../sampling/sampling.js';
 import type { Question } from './question.js';
 import { Stopwatch } from './stopwatch.js';
 import type { Step, Writing } from './writing.js';
@@ -9,6 +9,7 @@ import type { Step, Writing } from './writing.js';
 export interface AnswerLimits {
   context: number;
   endTokens: ReadonlySet<number>;
+  sampling: SamplerMemory;
   /** With what an encoder-decoder begins its answer. */
   start?: number;
 }
@@ -34,7 +35,7 @@ export class Answer implements Writing {
     this.tokens = limits.start === undefined ? [...prompt] : [limits.start];
     this.lines = [this.tokens];
     this.seen = new Set(this.tokens);
-    this.sampler = createSampler(options);
+    this.sampler = createSampler(options, limits.sampling);
     const { maxTokens = GENERATE_DEFAULTS.maxTokens } = options;
     this.most = Math.min(maxTokens, limits.context - this.tokens.length + 1);
   }

@@ -12,6 +12,7 @@ import { Expectation } from '../pace/expectation.js';
 import type { Rates } from '../pace/rates.js';
 import { warmUp } from '../pace/warm-up.js';
 import { checkFinite, logprobOf, topLogprobs } from '../sampling/logprobs.js';
+import { SamplerMemory } from '../sampling/sampling.js';
 import { Answer, type AnswerLimits } from './answer.js';
 import { Batching } from './batching.js';
 import { BeamAnswer } from './beams.js';
@@ -53,6 +54,7 @@ export class Session implements Engine {
   protected readonly batching: Batching;
   protected readonly expectation: Expectation;
   protected readonly calls: ModelCalls;
+  private readonly sampling = new SamplerMemory();
 
   constructor(protected readonly parts: SessionParts) {
     const { blueprint, machine, policy, experts, sizes, profile, profiled } = parts;
@@ -132,7 +134,12 @@ export class Session implements Engine {
 
   private get limits(): AnswerLimits {
     const { context } = this.info;
-    return { context, endTokens: this.endTokens, start: this.parts.blueprint.spec.encoder?.start };
+    return {
+      context,
+      endTokens: this.endTokens,
+      sampling: this.sampling,
+      start: this.parts.blueprint.spec.encoder?.start,
+    };
   }
 
   advance(): boolean {
@@ -261,6 +268,7 @@ export class Session implements Engine {
     statistics = this.parts.experts.statistics,
   ): Report {
     const { name, accelerator, policy, threads, kernels, experts, memory } = this.info;
+    // A literal that begins with a spread leaves a hidden class behind each time, until a full garbage collection.
     return {
       model: name,
       accelerator,
@@ -271,10 +279,10 @@ export class Session implements Engine {
       finish,
       ...watch.times(),
       ...(logprob !== undefined && { logprob }),
-      experts: { ...experts, hitRate: statistics.hitRate, exchanged: statistics.exchanges },
+      experts: { hitRate: statistics.hitRate, exchanged: statistics.exchanges, ...experts },
       lanes: statistics.lanes,
-      cache: { ...statistics.cache },
-      memory: { ...memory, peakRss: processMemory().peak },
+      cache: Object.assign({}, statistics.cache),
+      memory: { peakRss: processMemory().peak, ...memory },
     };
   }
 

@@ -1,8 +1,10 @@
+import { type Link, Linked } from '../linked.js';
+
 let current: Resources | undefined;
 
 /** Native objects that end together: those that were made while `during` ran, and not freed since. */
 export class Resources {
-  private readonly held = new Set<() => void>();
+  private readonly held = new Linked<() => void>();
 
   /** What `run` makes belongs here, but for what belongs to others whose `during` it calls. */
   during<T>(run: () => T): T {
@@ -20,12 +22,13 @@ export class Resources {
     return this.held.size;
   }
 
-  hold(end: () => void): void {
-    this.held.add(end);
+  hold(end: () => void): Link<() => void> {
+    return this.held.add(end);
   }
 
-  release(end: () => void): void {
-    this.held.delete(end);
+  /** What `hold` gave. */
+  release(held: Link<() => void>): void {
+    this.held.remove(held);
   }
 
   /** Frees all, the newest first, whatever fails. @throws what failed first */
@@ -49,9 +52,9 @@ export function hold(free: () => void): () => void {
   const end = () => {
     if (freed) return;
     freed = true;
-    owner?.release(end);
+    if (held) owner!.release(held);
     free();
   };
-  owner?.hold(end);
+  const held = owner?.hold(end);
   return end;
 }

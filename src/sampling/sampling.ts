@@ -50,13 +50,24 @@ export interface Sampler {
   sample(logits: Float32Array, seen: Iterable<number>, mask?: Int32Array): number;
 }
 
+/** What samplers work with, one at a time: for each answer anew it would be megabytes of a large vocabulary. */
+export class SamplerMemory {
+  #candidates = new Candidates(0);
+
+  candidates(vocabulary: number): Candidates {
+    if (this.#candidates.vocabulary !== vocabulary) this.#candidates = new Candidates(vocabulary);
+    return this.#candidates;
+  }
+}
+
 /**
  * A sampler. Steps and order are those of Hugging Face transformers 4 (`_get_logits_processor` in generation/utils.py):
  * bias, penalties, temperature, top-k, top-p, min-p, then a draw from the softmax of what is left. Of equal logits
  * at a limit the lowest ids are kept, so that top-k 1 is greedy; transformers keeps all that equal the k-th.
  * @param options already checked
+ * @param memory which others may use between two tokens
  */
-export function createSampler(options: SamplingOptions): Sampler {
+export function createSampler(options: SamplingOptions, memory = new SamplerMemory()): Sampler {
   const { temperature = GENERATE_DEFAULTS.temperature, topK = GENERATE_DEFAULTS.topK } = options;
   const { topP = GENERATE_DEFAULTS.topP, minP = GENERATE_DEFAULTS.minP } = options;
   const { seed = randomSeed() } = options;
@@ -65,24 +76,21 @@ export function createSampler(options: SamplingOptions): Sampler {
   const { frequencyPenalty = GENERATE_DEFAULTS.frequencyPenalty } = options;
   const adjustments = new Adjustments({ repetitionPenalty, presencePenalty, frequencyPenalty, logitBias });
   const random = Random.fromSeed(seed);
-  let candidates = new Candidates(0);
-
   const limits = { scale: binsPerLogit(temperature), topK, topP, minP };
 
   function choose(logits: Float32Array, likeliest: number): number {
     if (temperature === 0) return likeliest;
-    if (candidates.vocabulary !== logits.length) candidates = new Candidates(logits.length);
-    return draw(logits, logits[likeliest]!);
+    return draw(memory.candidates(logits.length), logits, logits[likeliest]!);
   }
 
-  function draw(logits: Float32Array, best: number): number {
-    if (topK === 0 && topP >= 1 && minP === 0) return drawFromAll(logits, best);
+  function draw(candidates: Candidates, logits: Float32Array, best: number): number {
+    if (topK === 0 && topP >= 1 && minP === 0) return drawFromAll(candidates, logits, best);
     truncate(candidates, logits, best, limits);
     return candidates.at(random.nextDouble() * candidates.total());
   }
 
   /** Draws a bin and then one of its tokens, so that only those are gathered. */
-  function drawFromAll(logits: Float32Array, best: number): number {
+  function drawFromAll(candidates: Candidates, logits: Float32Array, best: number): number {
     const point = random.nextDouble() * candidates.weighBins(logits, best, limits.scale);
     const { bin, before } = candidates.binAt(point);
     candidates.gather(logits, best, limits.scale, bin, bin);

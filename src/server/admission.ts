@@ -1,3 +1,4 @@
+import { type Link, Linked } from '../linked.js';
 import { HttpError } from './errors.js';
 
 /** Seconds that a generation is taken to last before one was seen. */
@@ -21,7 +22,7 @@ interface Waiting {
 /** Bounds how many generations run and how many wait for that; first come, first served. */
 export class Admission {
   #running = 0;
-  readonly #waiting = new Set<Waiting>();
+  readonly #waiting = new Linked<Waiting>();
   #mean = FIRST_GUESS;
 
   /**
@@ -63,14 +64,13 @@ export class Admission {
 
   /** Turns away what waits. */
   refuseWaiting(error: HttpError): void {
-    for (const waiting of this.#waiting) waiting.refuse(error);
-    this.#waiting.clear();
+    for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) next.refuse(error);
   }
 
   #place(): Place {
     let state: 'waiting' | 'running' | 'left' = 'waiting';
     let begin = 0;
-    let waiting: Waiting | undefined;
+    let waiting: Link<Waiting> | undefined;
     const run = () => {
       state = 'running';
       this.#running++;
@@ -82,8 +82,7 @@ export class Admission {
         resolve();
         return;
       }
-      waiting = { start: () => resolve(run()), refuse: reject };
-      this.#waiting.add(waiting);
+      waiting = this.#waiting.add({ start: () => resolve(run()), refuse: reject });
     });
     ready.catch(() => {}); // whoever waits for it is told; others may have left
     return {
@@ -93,8 +92,8 @@ export class Admission {
           this.#running--;
           this.#mean += NEWEST * ((this.now() - begin) / 1000 - this.#mean);
         } else if (waiting) {
-          this.#waiting.delete(waiting);
-          waiting.refuse(new HttpError(503, 'unavailable', 'the place was left'));
+          this.#waiting.remove(waiting);
+          waiting.value.refuse(new HttpError(503, 'unavailable', 'the place was left'));
         }
         if (state === 'left') return;
         state = 'left';
@@ -104,10 +103,6 @@ export class Admission {
   }
 
   #startNext(): void {
-    for (const next of this.#waiting) {
-      if (this.#running >= this.parallel) return;
-      this.#waiting.delete(next);
-      next.start();
-    }
+    while (this.#running < this.parallel && this.#waiting.size > 0) this.#waiting.shift()!.start();
   }
 }

@@ -1,5 +1,12 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
+import { type Link, Linked } from '../linked.js';
+
+/** A connection: how many of its requests are being answered, since a client may send several at once, and its place where none is. */
+interface Connection {
+  open: number;
+  idle: Link<Socket>;
+}
 
 /**
  * Bounds the connections that say nothing: where there are more than `most`, the oldest of them is closed for a new one,
@@ -7,27 +14,22 @@ import type { Socket } from 'node:net';
  * @returns whether nothing is being answered on a connection
  */
 export function boundIdleConnections(server: Server, most: number): (socket: Socket) => boolean {
-  /** Oldest first. */
-  const idle = new Set<Socket>();
-  /** Requests of a connection that are being answered: a client may send several at once. */
-  const open = new WeakMap<Socket, number>();
+  const idle = new Linked<Socket>();
+  const connections = new WeakMap<Socket, Connection>();
   server.on('connection', (socket) => {
-    idle.add(socket);
-    socket.once('close', () => idle.delete(socket));
-    for (const oldest of idle) {
-      if (idle.size <= most) break;
-      idle.delete(oldest);
-      oldest.destroy();
-    }
+    const connection = { open: 0, idle: idle.add(socket) };
+    connections.set(socket, connection);
+    socket.once('close', () => idle.remove(connection.idle));
+    while (idle.size > most) idle.shift()!.destroy();
   });
   server.on('request', ({ socket }, response) => {
-    idle.delete(socket);
-    open.set(socket, (open.get(socket) ?? 0) + 1);
+    const connection = connections.get(socket)!;
+    idle.remove(connection.idle);
+    connection.open++;
     response.once('close', () => {
-      const left = open.get(socket)! - 1;
-      open.set(socket, left);
-      if (left === 0 && !socket.destroyed) idle.add(socket);
+      connection.open--;
+      if (connection.open === 0 && !socket.destroyed) connection.idle = idle.add(socket);
     });
   });
-  return (socket) => !open.get(socket);
+  return (socket) => !connections.get(socket)?.open;
 }

@@ -45,6 +45,12 @@ export function event(data: object, name?: string): string {
   return `${name === undefined ? '' : `event: ${name}\n`}data: ${JSON.stringify(data)}\n\n`;
 }
 
+/** Events of which each begins with the fields of `every`. */
+export function eventsWith(every: object): (more: object) => string {
+  const head = JSON.stringify(every).slice(0, -1);
+  return (more) => `data: ${head},${JSON.stringify(more).slice(1)}\n\n`;
+}
+
 /**
  * Sends events as fast as the client reads them, an error as the last one.
  * @param headers of the response, further ones

@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { Access, type AccessOptions } from './access.js';
@@ -19,6 +20,8 @@ export interface ServerOptions extends ServiceOptions, AccessOptions {
 /** Milliseconds in which a client must have sent the head of a request, and all of it. */
 const HEAD_TIMEOUT = 10_000;
 const REQUEST_TIMEOUT = 60_000;
+/** Bodies of more characters are read in a turn of the event loop of their own: others wait for no more than that. */
+const LARGE = 100_000;
 /** Connections that may be open and say nothing. */
 const MOST_IDLE = 1000;
 
@@ -52,7 +55,11 @@ export async function listen(options: ServerOptions): Promise<Server> {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'string' }, async (_: unknown, text: string) => {
     if (text.length > service.longestBody) throw tooLarge(service.longestBody);
-    return parseBody(text);
+    if (text.length <= LARGE) return parseBody(text);
+    await setImmediate();
+    const body = parseBody(text);
+    await setImmediate();
+    return body;
   });
   const shapes = new Map<string, AnyRoute>(ROUTES.map((route) => [route.path, route]));
   const errorsOf = (request: FastifyRequest) => shapes.get(request.routeOptions.url ?? '')?.errors ?? openaiErrors;
@@ -61,6 +68,7 @@ export async function listen(options: ServerOptions): Promise<Server> {
     const path = request.url.split('?')[0]!.slice(0, 100);
     refuse(reply, new HttpError(404, 'not_found', `there is no ${request.method} ${path} here`), openaiErrors);
   });
+  for (const { body } of ROUTES) body?.safeParse({}); // zod compiles a schema at its first use
   guard(app, new Access(options), options);
   for (const route of ROUTES) add(app, route, service);
   await app.listen({ host, port });
@@ -101,9 +109,10 @@ function add(app: FastifyInstance, route: AnyRoute, service: Service): void {
       const begin = performance.now();
       const { controller, end } = service.begin();
       const { signal } = controller;
+      let isOver = false;
       const gone = () => {
         if (reply.raw.writableFinished) return;
-        controller.abort();
+        if (!isOver) controller.abort();
         reply.raw.destroy();
       };
       reply.raw.once('close', gone);
@@ -138,6 +147,7 @@ function add(app: FastifyInstance, route: AnyRoute, service: Service): void {
         throw told;
       } finally {
         request.raw.socket.off('close', gone);
+        isOver = true;
         end();
       }
     },

@@ -1,6 +1,6 @@
 import { type MessagePort, SHARE_ENV, Worker } from 'node:worker_threads';
 import { FiddlerError } from '../errors.js';
-import type { Pace } from './pace.js';
+import type { Control } from './control.js';
 import { type CallKind, type CallRequest, type Calls, fromMessage, type Request, type Response } from './protocol.js';
 
 /** Bounds what short-lived objects take of RAM before they are collected; by default up to 48 MB. */
@@ -16,7 +16,7 @@ interface Pending {
 interface CallOptions<K extends CallKind> {
   onItem?: (item: Calls[K]['item']) => void;
   signal?: AbortSignal;
-  pace?: Pace;
+  control?: Control;
   /** Ports in the input, which move to the thread. */
   transfer?: readonly MessagePort[];
 }
@@ -29,7 +29,9 @@ interface CallOptions<K extends CallKind> {
 export class EngineThread {
   readonly #worker: Worker;
   readonly #exited: Promise<void>;
-  readonly #pending = new Map<number, Pending>();
+  /** By id. No Map: the tables that it outgrows would keep what went through them until a full garbage collection. */
+  readonly #pending: Record<number, Pending> = Object.create(null);
+  #calls = 0;
   #lastId = 0;
   /** Why no more calls are taken. */
   #ended: FiddlerError | undefined;
@@ -54,31 +56,32 @@ export class EngineThread {
   async call<K extends CallKind>(
     kind: K,
     input: Calls[K]['input'],
-    { onItem = () => {}, signal, pace, transfer }: CallOptions<K> = {},
+    { onItem = () => {}, signal, control, transfer }: CallOptions<K> = {},
   ): Promise<Calls[K]['result']> {
     if (this.#ended) throw this.#ended;
     const id = ++this.#lastId;
     const cancel = new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT);
-    const onAbort = () => {
+    const end = () => {
       raise(cancel);
       this.#post({ kind: 'wake' }); // it may rest
     };
-    pace?.bind((rests) => {
+    const rest = (rests: boolean) => {
       Atomics.store(new Int32Array(cancel), 1, rests ? 1 : 0);
       if (!rests) this.#post({ kind: 'wake' });
-    });
+    };
+    control?.bind({ end, rest });
     if (signal?.aborted) raise(cancel);
-    signal?.addEventListener('abort', onAbort);
+    signal?.addEventListener('abort', end);
     try {
       return await new Promise<Calls[K]['result']>((resolve, reject) => {
-        this.#pending.set(id, { resolve, reject, onItem, cancel } as Pending);
-        this.#worker.ref();
+        this.#pending[id] = { resolve, reject, onItem, cancel } as Pending;
+        if (++this.#calls === 1) this.#worker.ref();
         this.#post({ kind, id, input, cancel } satisfies CallRequest<K> as Request, transfer);
       });
     } finally {
-      signal?.removeEventListener('abort', onAbort);
-      this.#pending.delete(id);
-      if (this.#pending.size === 0 && !this.#ended) this.#worker.unref();
+      signal?.removeEventListener('abort', end);
+      delete this.#pending[id];
+      if (--this.#calls === 0 && !this.#ended) this.#worker.unref();
     }
   }
 
@@ -88,7 +91,7 @@ export class EngineThread {
    */
   async close(): Promise<void> {
     this.#ended ??= new FiddlerError('usage', 'the model is closed', 'load it again');
-    for (const { cancel } of this.#pending.values()) raise(cancel);
+    for (const { cancel } of Object.values(this.#pending)) raise(cancel);
     this.#worker.ref();
     this.#post({ kind: 'close' });
     await this.#exited;
@@ -104,7 +107,7 @@ export class EngineThread {
       this.#unclosed = fromMessage(response.error);
       return;
     }
-    const pending = this.#pending.get(response.id);
+    const pending = this.#pending[response.id];
     if (response.kind === 'items') pass(response.items, pending);
     else if (response.kind === 'result') pending?.resolve(response.result);
     else pending?.reject(fromMessage(response.error));
@@ -115,7 +118,7 @@ export class EngineThread {
     this.#ended ??= new FiddlerError('device', problem, 'load the model again; if it recurs, report it with --debug', {
       cause,
     });
-    for (const { reject } of this.#pending.values()) reject(this.#ended);
+    for (const { reject } of Object.values(this.#pending)) reject(this.#ended);
   }
 }
 

@@ -2,6 +2,7 @@ import { FiddlerError } from '../errors.js';
 import type { Channel, GeneratedToken, GenerateOptions, Report } from '../options.js';
 import type { ChatMessage, ChatTemplate } from '../text/template.js';
 import type { EngineThread } from './client.js';
+import type { Control } from './control.js';
 import { Generation } from './generation.js';
 import { checkGenerateOptions } from './validate.js';
 
@@ -73,15 +74,16 @@ export class Conversation {
     this.#answering = true;
     const signals = [signal, always].filter((given) => given !== undefined);
     return new Generation(
-      (onItem, ended) => this.#answer(text, { ...shared, ...own, signal: ended }, onItem),
+      (onItem, control) => this.#answer(text, { ...shared, ...own }, onItem, control),
       signals.length > 0 ? AbortSignal.any(signals) : undefined,
     );
   }
 
   async #answer(
     text: string,
-    { signal, ...options }: GenerateOptions,
+    options: GenerateOptions,
     onToken: (token: GeneratedToken) => void,
+    control: Control,
   ): Promise<Report> {
     try {
       const messages = [...this.#messages, { role: 'user', content: text }];
@@ -96,7 +98,7 @@ export class Conversation {
       const maxTokens = options.maxTokens ?? (this.#trained ? Number.POSITIVE_INFINITY : undefined);
       const limited = { ...options, maxTokens };
       const input = { prompt, options: limited, channels: true };
-      const report = await this.#thread.call('generate', input, { onItem, signal });
+      const report = await this.#thread.call('generate', input, { onItem, control });
       const content = textOf(generated, 'answer');
       if (content === '' && report.finish === 'aborted') return report;
       // The ids of tags and of a stop text are no part of the answer's text.

@@ -1,7 +1,7 @@
 import type { GeneratedToken, GenerateOptions, Report } from '../options.js';
 import type { Form } from '../text/grammar/outline.js';
 import type { Tool } from '../text/tools/format.js';
-import { Pace } from './pace.js';
+import { Control } from './control.js';
 import type { ScoredText } from './protocol.js';
 import { Stream } from './stream.js';
 
@@ -18,7 +18,7 @@ export interface AnswerOptions extends GenerateOptions, Form {
 }
 
 /** Starts a call and gives its report; `onItem` takes what it makes on the way. */
-type Start<T> = (onItem: (item: T) => void, signal: AbortSignal, pace: Pace) => Promise<Report>;
+type Start<T> = (onItem: (item: T) => void, control: Control) => Promise<Report>;
 
 /** A call that is running: its items as they come, and its report. It runs whether or not anyone reads the items, unless it was told how far it may be ahead. */
 class Running<T> {
@@ -28,14 +28,14 @@ class Running<T> {
 
   /** @param ahead items that may wait for their reader */
   constructor(start: Start<T>, signal?: AbortSignal, ahead = Number.POSITIVE_INFINITY) {
-    const left = new AbortController();
-    const pace = new Pace(ahead);
-    this.items = new Stream(
-      () => left.abort(),
-      (length) => pace.waiting(length),
+    const control = new Control(ahead);
+    const end = () => control.end();
+    this.items = new Stream(end, (length) => control.waiting(length));
+    if (signal?.aborted) end();
+    signal?.addEventListener('abort', end);
+    this.report = start((item) => this.items.push(item), control).finally(() =>
+      signal?.removeEventListener('abort', end),
     );
-    const ended = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
-    this.report = start((item) => this.items.push(item), ended, pace);
     // Handles the rejection too, so that a report nobody asks for cannot end the process.
     this.report.then(
       () => this.items.end(),

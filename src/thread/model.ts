@@ -112,7 +112,7 @@ export class Model {
     const { signal, ahead, ...plain } = checkGenerateOptions(options);
     const input = { prompt: checkPrompt(prompt), options: plain };
     return new Generation(
-      (onItem, ended, pace) => this.#thread.call('generate', input, { onItem, signal: ended, pace }),
+      (onItem, control) => this.#thread.call('generate', input, { onItem, control }),
       signal,
       ahead,
     );
@@ -146,7 +146,7 @@ export class Model {
   score(prompt: Prompt, options: { logprobs?: number; signal?: AbortSignal } = {}): Scoring {
     const { signal, logprobs = 0 } = checkScoreOptions(options);
     const input = { prompt: checkPrompt(prompt), logprobs };
-    return new Scoring((onItem, ended) => this.#thread.call('score', input, { onItem, signal: ended }), signal);
+    return new Scoring((onItem, control) => this.#thread.call('score', input, { onItem, control }), signal);
   }
 
   /**
@@ -209,7 +209,7 @@ export class Model {
     } = checkAnswerOptions(options);
     const checked = checkPrompt(prompt);
     return new Generation(
-      async (onItem, ended, pace) => {
+      async (onItem, control) => {
         const { template, trained } = await this.#chatTemplate();
         const format = given?.length ? callFormat(this.info.name, template.source) : undefined;
         const tools = format && { format: format.name, tools: given! };
@@ -220,8 +220,7 @@ export class Model {
         try {
           return await this.#thread.call('generate', input, {
             onItem,
-            signal: ended,
-            pace,
+            control,
             transfer: constraint && [constraint.port],
           });
         } finally {

@@ -125,10 +125,12 @@ const messages = z.object({ messages: z.array(message, 'must be a list').min(1, 
 
 const folder = z.object({ dir: z.string('must be the path of a folder').min(1, 'must be the path of a folder') });
 const isTokenId = (id: unknown) => Number.isSafeInteger(id) && (id as number) >= 0;
-const prompt = z.custom<Prompt>(
-  (value) => typeof value === 'string' || (Array.isArray(value) && value.every(isTokenId)),
-  'must be a text or a list of token ids',
-);
+const prompts = z.object({
+  prompt: z.custom<Prompt>(
+    (value) => typeof value === 'string' || (Array.isArray(value) && value.every(isTokenId)),
+    'must be a text or a list of token ids',
+  ),
+});
 
 /** Options and prompts as they come from outside; each throws a FiddlerError `usage` that names what is wrong. */
 export const checkLoadOptions = (value: LoadOptions & { signal?: AbortSignal }) => check(loadOptions, value);
@@ -139,7 +141,7 @@ export const checkScoreOptions = (value: { logprobs?: number; signal?: AbortSign
 export const checkChatOptions = (value: GenerateOptions & { system?: string }) => check(chatOptions, value);
 export const checkMessages = (value: readonly ChatMessage[]) => check(messages, { messages: value }).messages;
 export const checkFolder = (value: string) => check(folder, { dir: value }).dir;
-export const checkPrompt = (value: Prompt) => check(z.object({ prompt }), { prompt: value }).prompt;
+export const checkPrompt = (value: Prompt) => check(prompts, { prompt: value }).prompt;
 
 export function checkChoicesOptions(value: ChoicesOptions): ChoicesOptions {
   const { n = 1, bestOf = n } = check(choicesOptions, value);

@@ -11,6 +11,15 @@ async function started(...args: string[]) {
   return served;
 }
 
+/** Waits until so many answers are generated, and wait. */
+async function busy(url: string, running: number, waiting = 0): Promise<void> {
+  for (;;) {
+    const text = await (await fetch(`${url}/metrics`)).text();
+    if (text.includes(`fiddler_running ${running}\n`) && text.includes(`fiddler_waiting ${waiting}\n`)) return;
+    await setTimeout(5);
+  }
+}
+
 /** Waits until the server says that it ends. */
 async function ending(url: string): Promise<Response> {
   for (;;) {
@@ -24,9 +33,9 @@ describe('SIGTERM', () => {
   it('lets what runs finish, turns away what waits and what comes, and ends the process', async () => {
     const served = await started('--parallel', '1');
     const running = post(`${served.base}/completions`, { ...LONG, max_tokens: 400 });
-    await setTimeout(100);
+    await busy(served.url, 1);
     const waiting = post(`${served.base}/completions`, LONG);
-    await setTimeout(100);
+    await busy(served.url, 1, 1);
     served.child.kill('SIGTERM');
     const health = await ending(served.url);
     expect(await health.json()).toMatchObject({ error: { message: 'the server is ending' } });
@@ -58,7 +67,7 @@ describe('Ctrl-C', () => {
   it('pressed twice ends at once', async () => {
     const served = await started();
     const running = post(`${served.base}/completions`, LONG).catch(() => 'broken off');
-    await setTimeout(100);
+    await busy(served.url, 1);
     served.child.kill('SIGINT');
     await ending(served.url);
     served.child.kill('SIGINT');

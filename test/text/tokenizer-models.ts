@@ -88,7 +88,7 @@ export const PIECES: readonly string[] = [
 ];
 
 /** The bytes of byte-level models as characters (GPT-2, encoder.py). */
-function byteCharacters(): string[] {
+export function byteCharacters(): string[] {
   const plain = (b: number) => (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || (b >= 174 && b <= 255);
   let next = 256;
   return Array.from({ length: 256 }, (_, b) => String.fromCodePoint(plain(b) ? b : next++));

@@ -1,5 +1,5 @@
 import type { GeneratedToken, Report } from '../../index.js';
-import { event } from '../events.js';
+import { eventsWith } from '../events.js';
 import { newId, secondsNow } from '../ids.js';
 import { merge } from '../merge.js';
 import { type Part, Parts } from '../parts.js';
@@ -100,9 +100,10 @@ export async function wholeChat(answers: readonly Answer[], form: ChatForm): Pro
 
 /** All answers as events of their parts. */
 export async function* chatEvents(answers: readonly Answer[], form: ChatForm): AsyncGenerator<string> {
-  const every = { ...head('chat.completion.chunk', form), ...(form.includeUsage && { usage: null }) };
+  const event = eventsWith(head('chat.completion.chunk', form));
+  const usage = form.includeUsage ? null : undefined;
   const chunk = (index: number, delta: object, finish: string | null = null, logprobs: object | null = null) =>
-    event({ ...every, choices: [{ index, delta, logprobs, finish_reason: finish }] });
+    event({ choices: [{ index, delta, logprobs, finish_reason: finish }], usage });
   const choices = answers.map(() => new Choice(form));
   const reports: Report[] = [];
   let isFirst = true;
@@ -118,7 +119,7 @@ export async function* chatEvents(answers: readonly Answer[], form: ChatForm): A
       for (const [i, delta] of deltas.entries()) yield chunk(index, delta, null, i === 0 ? logprobs : null);
     }
   }
-  if (form.includeUsage) yield event({ ...every, choices: [], usage: usageOf(reports, choices) });
+  if (form.includeUsage) yield event({ choices: [], usage: usageOf(reports, choices) });
   yield 'data: [DONE]\n\n';
 }
 

@@ -1,5 +1,5 @@
 import type { GeneratedToken, Report } from '../../index.js';
-import { event } from '../events.js';
+import { eventsWith } from '../events.js';
 import { newId, secondsNow } from '../ids.js';
 import { merge } from '../merge.js';
 import type { Answer } from '../service.js';
@@ -44,9 +44,10 @@ export async function wholeCompletion(answers: readonly Answer[], form: Completi
 
 /** All answers as events of their parts. */
 export async function* completionEvents(answers: readonly Answer[], form: CompletionForm): AsyncGenerator<string> {
-  const every = { ...head(form), ...(form.includeUsage && { usage: null }) };
+  const event = eventsWith(head(form));
+  const usage = form.includeUsage ? null : undefined;
   const chunk = (index: number, text: string, finish: string | null, logprobs: object | null) =>
-    event({ ...every, choices: [{ index, text, logprobs, finish_reason: finish }] });
+    event({ choices: [{ index, text, logprobs, finish_reason: finish }], usage });
   const lengths = answers.map(() => 0);
   const reports: Report[] = [];
   for await (const part of merge(answers)) {
@@ -61,7 +62,7 @@ export async function* completionEvents(answers: readonly Answer[], form: Comple
     lengths[index]! += text.length;
     if (text !== '' || logprobs) yield chunk(index, text, null, logprobs);
   }
-  if (form.includeUsage) yield event({ ...every, choices: [], usage: usageOf(reports, form) });
+  if (form.includeUsage) yield event({ choices: [], usage: usageOf(reports, form) });
   yield 'data: [DONE]\n\n';
 }
 

@@ -5,6 +5,8 @@ const number = (min: number, max = Number.MAX_VALUE) => z.number().min(min).max(
 const integer = (min: number) => z.int().min(min).nullish();
 /** Texts at which an answer stops; more would be looked for in each token. */
 const MOST_STOPS = 16;
+/** Tokens with a bias, which are added to the logits of each token. */
+const MOST_BIASED = 10_000;
 
 /** How tokens are chosen: fields of OpenAI's API, and those that local servers have beside them. */
 export const samplingFields = {
@@ -16,14 +18,27 @@ export const samplingFields = {
   presence_penalty: number(-2, 2),
   frequency_penalty: number(-2, 2),
   repetition_penalty: z.number().gt(0).nullish(),
-  logit_bias: z
-    .record(z.string().regex(/^\d+$/, 'must have token ids as keys'), z.number().min(-100).max(100))
-    .nullish(),
+  logit_bias: z.custom<Record<number, number>>(isObject, 'expected an object').superRefine(checkBias).nullish(),
   seed: z.int().nullish(),
   stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(MOST_STOPS)]).nullish(),
   ignore_eos: z.boolean().nullish(),
   n: z.int().min(1).max(1024).nullish(),
 };
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** In one pass and not by a schema for each: there may be thousands. */
+function checkBias(bias: Record<number, number>, context: z.RefinementCtx): void {
+  const tokens = Object.keys(bias);
+  const wrong = tokens.find((token) => !/^\d+$/.test(token));
+  const far = tokens.find((token) => !(typeof bias[+token] === 'number' && Math.abs(bias[+token]!) <= 100));
+  const refuse = (message: string, path: string[] = []) => context.addIssue({ code: 'custom', message, path });
+  if (tokens.length > MOST_BIASED) refuse(`must have at most ${MOST_BIASED} tokens`);
+  else if (wrong !== undefined) refuse('must have token ids as keys', [wrong]);
+  else if (far !== undefined) refuse('must have numbers from -100 to 100', [far]);
+}
 
 type SamplingFields = z.infer<z.ZodObject<typeof samplingFields>>;
 

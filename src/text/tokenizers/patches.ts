@@ -32,6 +32,8 @@ interface HubModel {
     readonly continuing_subword_prefix?: string | null;
     readonly end_of_word_suffix?: string | null;
   };
+  /** Of words, the oldest first. */
+  readonly cache?: { readonly cache: ReadonlyMap<string, string[]>; get(word: string): string[] | undefined };
   tokenize?(text: string): string[];
   encode(tokens: readonly string[]): string[];
 }
@@ -70,6 +72,9 @@ export function patch(hub: HubTokenizer): void {
   patchDecoder(hub.decoder);
   if (hub.model.scores) patchUnigram(hub.model);
   else if (hub.model.config.type === 'BPE') patchBpe(hub.model);
+  const { cache } = hub.model;
+  // The library takes a word out of its Map and puts it in again, so that tables of it pile up as garbage.
+  if (cache) cache.get = (word) => cache.cache.get(word);
   const tokens = new Map([...hub.added_tokens_map].map(([text, token]) => [text, { ...token }] as const));
   for (const [text, token] of hub.added_tokens_map) {
     if (text !== token.content) hub.model.vocab[token.id] = text; // one that is found normalized is written so too
