@@ -1,6 +1,7 @@
 export { type ErrorCode, FiddlerError } from './errors.js';
 export type { Profile } from './experts/profile.js';
 export type {
+  Activity,
   BeamOptions,
   CacheReport,
   CallPiece,
@@ -12,6 +13,7 @@ export type {
   Figure,
   GeneratedToken,
   GenerateOptions,
+  LaneActivity,
   LaneReport,
   Limit,
   LoadOptions,

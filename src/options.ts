@@ -266,6 +266,19 @@ export interface Report {
   memory: ModelInfo['memory'] & { peakRss: number };
 }
 
+/** What a model does at the moment, and what it has done since it was loaded. */
+export interface Activity {
+  /** Tokens in the KV cache, of answers that run and of those that have ended. */
+  cachedTokens: number;
+  lanes: { resident: LaneActivity; streamed: LaneActivity; cpu: LaneActivity };
+  /** Executions of experts that found their weights on the accelerator. */
+  hits: number;
+  /** Resident experts that were exchanged for missing ones. */
+  exchanges: number;
+}
+
+export type LaneActivity = Omit<LaneReport, 'ms'>;
+
 /** Where a model's memory is, in bytes. */
 export interface MemoryReport {
   /** Taken on the accelerator. */

@@ -1,6 +1,6 @@
 import type { FiddlerError } from '../errors.js';
 import type { Profile } from '../experts/profile.js';
-import type { LoadOptions, ModelInfo, Report, ScoredToken } from '../options.js';
+import type { Activity, LoadOptions, ModelInfo, Report, ScoredToken } from '../options.js';
 import type { FoundAnswer } from '../sampling/beam-search.js';
 import type { BeamQuestion, Question } from './question.js';
 
@@ -51,6 +51,8 @@ export interface Engine {
     onProgress: (done: number, total: number) => void,
     cancelled: () => boolean,
   ): Profile | undefined;
+  /** What it does at the moment, and has done. */
+  readonly activity: Activity;
   /** Frees every native resource. */
   close(): void;
 }

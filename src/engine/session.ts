@@ -7,7 +7,7 @@ import type { TraceWriter } from '../experts/trace.js';
 import type { Layout } from '../loading/layout.js';
 import { typesLine } from '../loading/types.js';
 import { layersOf } from '../models/model.js';
-import type { GenerateOptions, ModelInfo, Report, ScoredToken } from '../options.js';
+import type { Activity, GenerateOptions, ModelInfo, Report, ScoredToken } from '../options.js';
 import { Expectation } from '../pace/expectation.js';
 import type { Rates } from '../pace/rates.js';
 import { warmUp } from '../pace/warm-up.js';
@@ -284,6 +284,11 @@ export class Session implements Engine {
       cache: Object.assign({}, statistics.cache),
       memory: { peakRss: processMemory().peak, ...memory },
     };
+  }
+
+  get activity(): Activity {
+    const cachedTokens = this.batching.sequences.all.reduce((sum, { length }) => sum + length, 0);
+    return { cachedTokens, ...this.parts.experts.statistics.total };
   }
 
   close(): void {

@@ -21,9 +21,20 @@ interface Counted extends LaneWork {
   timed: number;
 }
 
+/** What was done since loading. */
+export interface TotalWork {
+  lanes: Record<LaneName, Omit<LaneWork, 'ms'>>;
+  /** Executions that found their weights on the accelerator. */
+  hits: number;
+  /** Resident experts that were exchanged for missing ones. */
+  exchanges: number;
+}
+
 /** Counts what the lanes did since the last reset, and how often each expert was chosen. */
 export class Statistics {
   private counted = empty();
+  /** Before the last reset. */
+  private past = noTotal();
   cache = emptyCache();
   /** Resident experts that were exchanged for missing ones. */
   exchanges = 0;
@@ -44,6 +55,7 @@ export class Statistics {
   }
 
   reset(): void {
+    this.past = this.total;
     this.counted = empty();
     this.cache = emptyCache();
     this.exchanges = 0;
@@ -52,6 +64,7 @@ export class Statistics {
   /** As if nothing had been computed since loading. */
   forget(): void {
     this.reset();
+    this.past = noTotal();
     for (const counts of [...this.popularity, ...this.executions]) counts.fill(0);
   }
 
@@ -71,6 +84,20 @@ export class Statistics {
     return { resident: of(this.counted.resident), streamed: of(this.counted.streamed), cpu: of(this.counted.cpu) };
   }
 
+  /** Whatever was reset. */
+  get total(): TotalWork {
+    const { past, counted } = this;
+    const of = (lane: LaneName) => ({
+      experts: past.lanes[lane].experts + counted[lane].experts,
+      bytes: past.lanes[lane].bytes + counted[lane].bytes,
+    });
+    return {
+      lanes: { resident: of('resident'), streamed: of('streamed'), cpu: of('cpu') },
+      hits: past.hits + counted.resident.experts + this.cache.hits,
+      exchanges: past.exchanges + this.exchanges,
+    };
+  }
+
   /** Share of expert executions that found their weights on the accelerator. */
   get hitRate(): number {
     const all = LANES.reduce((sum, lane) => sum + this.counted[lane].experts, 0);
@@ -81,6 +108,11 @@ export class Statistics {
 function empty(): Record<LaneName, Counted> {
   const none = () => ({ experts: 0, bytes: 0, ms: 0, timed: 0 });
   return { resident: none(), streamed: none(), cpu: none() };
+}
+
+function noTotal(): TotalWork {
+  const none = () => ({ experts: 0, bytes: 0 });
+  return { lanes: { resident: none(), streamed: none(), cpu: none() }, hits: 0, exchanges: 0 };
 }
 
 function emptyCache(): CacheWork {

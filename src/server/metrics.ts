@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Report } from '../index.js';
+import type { Activity, ModelInfo, Report } from '../index.js';
 import type { Admission } from './admission.js';
 
 /** Seconds from some milliseconds to minutes. */
@@ -10,13 +10,16 @@ const LANES = ['resident', 'streamed', 'cpu'] as const;
 /** What Prometheus is told. */
 export class Metrics {
   readonly registry = new Registry();
+  /** When it was last told. */
+  #activity: Activity | undefined;
+  #info: ModelInfo | undefined;
   /** Of the newest answer that has ended. */
-  last: Report | undefined;
-  readonly #requests: Counter<'route' | 'status'>;
-  readonly #tokens: Counter<'kind'>;
+  #decodeRate = 0;
   readonly #lanes: Counter<'lane'>;
   readonly #experts: Counter<'lane'>;
   readonly #exchanges: Counter;
+  readonly #requests: Counter<'route' | 'status'>;
+  readonly #tokens: Counter<'kind'>;
   readonly #ttft: Histogram;
   readonly #between: Histogram;
 
@@ -38,39 +41,46 @@ export class Metrics {
       new Histogram({ name: `fiddler_${name}`, help, buckets, registers });
     this.#requests = counter('requests_total', 'Requests that have ended', ['route', 'status']);
     this.#tokens = counter('tokens_total', 'Tokens: of prompts, of these in the KV cache, and generated', ['kind']);
-    this.#lanes = counter('lane_bytes_total', 'Weight bytes that a lane read or copied', ['lane']);
-    this.#experts = counter('lane_experts_total', 'Experts that a lane computed', ['lane']);
-    this.#exchanges = counter('exchanges_total', 'Resident experts that were exchanged', []);
     this.#ttft = histogram('ttft_seconds', 'From a request to its first token', SECONDS);
     this.#between = histogram('inter_token_seconds', 'From a token to the next of its answer', BETWEEN);
     gauge('running', 'Answers that are being generated', () => admission.running);
     gauge('waiting', 'Answers that wait', () => admission.waiting);
-    const last = (value: (report: Report) => number) => () => (this.last ? value(this.last) : 0);
+    this.#lanes = counter('lane_bytes_total', 'Weight bytes that a lane read or copied', ['lane']);
+    this.#experts = counter('lane_experts_total', 'Experts that a lane computed', ['lane']);
+    this.#exchanges = counter('exchanges_total', 'Resident experts that were exchanged', []);
+    const active = (value: (activity: Activity) => number) => () => (this.#activity ? value(this.#activity) : 0);
+    const loaded = (value: (info: ModelInfo) => number) => () => (this.#info ? value(this.#info) : 0);
+    gauge('hit_ratio', 'Share of executions with experts on the accelerator', active(hitRatio));
     gauge(
-      'hit_ratio',
-      'Share of executions with resident experts, of the last answer',
-      last((of) => of.experts.hitRate),
+      'kv_rows',
+      'Tokens in the KV cache',
+      active(({ cachedTokens }) => cachedTokens),
     );
     gauge(
       'accelerator_bytes',
       'Memory taken on the accelerator',
-      last((of) => of.memory.accelerator),
+      loaded(({ memory }) => memory.accelerator),
     );
     gauge(
       'ram_bytes',
       'RAM that the model takes',
-      last((of) => of.memory.taken),
+      loaded(({ memory }) => memory.taken),
     );
-    gauge(
-      'kv_rows',
-      'Tokens in the KV cache, of the last answer',
-      last((of) => of.promptTokens + of.generatedTokens),
-    );
-    gauge(
-      'decode_tokens_per_second',
-      'Of the last answer',
-      last((of) => of.decodeRate),
-    );
+    gauge('decode_tokens_per_second', 'Of the last answer', () => this.#decodeRate);
+  }
+
+  /** What the model does and has done: before each look at the registry. */
+  update(activity: Activity, info: ModelInfo): void {
+    this.#activity = activity;
+    this.#info = info;
+    this.#exchanges.reset();
+    this.#exchanges.inc(activity.exchanges);
+    for (const lane of LANES) {
+      this.#lanes.remove({ lane });
+      this.#lanes.inc({ lane }, activity.lanes[lane].bytes);
+      this.#experts.remove({ lane });
+      this.#experts.inc({ lane }, activity.lanes[lane].experts);
+    }
   }
 
   request(route: string, status: number): void {
@@ -82,15 +92,16 @@ export class Metrics {
     (isFirst ? this.#ttft : this.#between).observe(before);
   }
 
-  answer(report: Report): void {
-    this.last = report;
-    this.#tokens.inc({ kind: 'prompt' }, report.promptTokens);
-    this.#tokens.inc({ kind: 'cached' }, report.cachedTokens);
-    this.#tokens.inc({ kind: 'generated' }, report.generatedTokens);
-    this.#exchanges.inc(report.experts.exchanged);
-    for (const lane of LANES) {
-      this.#lanes.inc({ lane }, report.lanes[lane].bytes);
-      this.#experts.inc({ lane }, report.lanes[lane].experts);
-    }
+  answer({ promptTokens, cachedTokens, generatedTokens, decodeRate }: Report): void {
+    this.#decodeRate = decodeRate;
+    this.#tokens.inc({ kind: 'prompt' }, promptTokens);
+    this.#tokens.inc({ kind: 'cached' }, cachedTokens);
+    this.#tokens.inc({ kind: 'generated' }, generatedTokens);
   }
+}
+
+/** Share of the executions of experts that found their weights on the accelerator. */
+export function hitRatio({ lanes, hits }: Pick<Activity, 'lanes' | 'hits'>): number {
+  const all = LANES.reduce((sum, lane) => sum + lanes[lane].experts, 0);
+  return all === 0 ? 0 : hits / all;
 }

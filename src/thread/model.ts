@@ -4,7 +4,15 @@ import { FiddlerError } from '../errors.js';
 import type { Profile } from '../experts/profile.js';
 import { localModel } from '../loading/named.js';
 import { leaveDeletedFolder } from '../native/os/working-folder.js';
-import type { BeamOptions, Choices, ChoicesOptions, GenerateOptions, LoadOptions, ModelInfo } from '../options.js';
+import type {
+  Activity,
+  BeamOptions,
+  Choices,
+  ChoicesOptions,
+  GenerateOptions,
+  LoadOptions,
+  ModelInfo,
+} from '../options.js';
 import { Grammars } from '../text/grammar/grammars.js';
 import { TemplateProcess } from '../text/jinja/process.js';
 import type { ChatMessage, ChatTemplate } from '../text/template.js';
@@ -268,6 +276,11 @@ export class Model {
   /** The text of token ids, control tokens in it. @throws FiddlerError `usage` without a tokenizer */
   decode(ids: readonly number[]): Promise<string> {
     return this.#thread.call('decode', { ids });
+  }
+
+  /** What the model does at the moment, and has done: told between two calls of it, while it generates too. */
+  activity(): Promise<Activity> {
+    return this.#thread.call('activity', {});
   }
 
   /** Ends what is running, frees all memory and ends the thread. */

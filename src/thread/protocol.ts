@@ -1,6 +1,7 @@
 import { type ErrorCode, FiddlerError } from '../errors.js';
 import type { Profile } from '../experts/profile.js';
 import type {
+  Activity,
   BeamOptions,
   Choices,
   GeneratedToken,
@@ -46,6 +47,7 @@ export interface Calls {
   encode: { input: { text: string; special: boolean; standIns?: boolean }; item: never; result: number[] };
   /** The text of token ids, control tokens in it. */
   decode: { input: { ids: readonly number[] }; item: never; result: string };
+  activity: { input: object; item: never; result: Activity };
   /** Tokens that a text is searched for first. */
   added: { input: object; item: never; result: readonly AddedToken[] };
 }

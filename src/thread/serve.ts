@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Engine, LoadEngine } from '../engine/engine.js';
 import { FiddlerError } from '../errors.js';
-import type { ModelInfo, ScoredToken, TokenLogprob } from '../options.js';
+import type { Activity, ModelInfo, ScoredToken, TokenLogprob } from '../options.js';
 import { StreamDecoder } from '../text/stream.js';
 import { type AddedToken, loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 import { AnswerReader } from './answer.js';
@@ -44,6 +44,7 @@ export function serve(port: MessagePort, loadEngine: LoadEngine): void {
     encode: at(({ input: { text, special, standIns } }) => model!.encode(text, special, standIns)),
     decode: at(({ input: { ids } }) => model!.decode(ids)),
     added: at(() => model!.added),
+    activity: at(() => model!.activity),
   };
   const post = (response: Response) => port.postMessage(response);
   let working = false;
@@ -141,6 +142,10 @@ class LoadedModel {
 
   get info(): ModelInfo {
     return { ...this.#engine.info, endTokens: [...this.#engine.endTokens] };
+  }
+
+  get activity(): Activity {
+    return this.#engine.activity;
   }
 
   /** Computes the next call of the model for what was asked. @returns whether there is more to do */

@@ -64,6 +64,10 @@ export async function scripted(format: string): Promise<{ server: Server; asked:
     encode: async (text: string) => TAGGED.encode(text),
     decode: async (ids: readonly number[]) => TAGGED.decode(ids, { skipSpecial: false }),
     chatTemplate: async () => '',
+    activity: async () => ({
+      ...{ cachedTokens: 0, hits: 0, exchanges: 0 },
+      lanes: { resident: lane, streamed: lane, cpu: lane },
+    }),
   } as unknown as Model;
   const server = await listen({
     ...{ host: '127.0.0.1', port: 0, parallel: 8, queue: 64, keys: [], origins: [], aliases: [] },

@@ -144,6 +144,35 @@ describe('answers', () => {
   });
 });
 
+describe('what is told of the model', () => {
+  /** The value of a metric. */
+  const metric = async (name: string) => {
+    const text = await (await fetch(`${served.url}/metrics`)).text();
+    const found = text.split('\n').find((line) => line.startsWith(`fiddler_${name} `));
+    return Number(found?.split(' ')[1]);
+  };
+
+  it('moves while an answer is generated', async () => {
+    const gone = new AbortController();
+    const bytes = 'lane_bytes_total{lane="cpu"}';
+    const before = await metric(bytes);
+    const placed = await fetch(`${served.base}/placement`, { signal: gone.signal });
+    const events = placed.body!.pipeThrough(new TextDecoderStream()).getReader();
+    const first = JSON.parse((await events.read()).value!.split('data: ')[1]!);
+    expect(first).toMatchObject({ lanes: { cpu: { experts: 0, bytes: 0 } }, experts: { hitRate: 0, exchanged: 0 } });
+    const long = { ...greedy, prompt: PROMPT, max_tokens: 2000, ignore_eos: true, stream: true };
+    const answer = await post(`${served.base}/completions`, long, { signal: gone.signal });
+    await answer.body!.getReader().read();
+    const { value } = await events.read(); // a second later
+    const second = JSON.parse(value!.split('data: ')[1]!);
+    expect(second.lanes.cpu.bytes).toBeGreaterThan(0);
+    expect(second.kvRows).toBeGreaterThan(first.kvRows);
+    expect(await metric(bytes)).toBeGreaterThan(before);
+    expect(await metric('kv_rows')).toBeGreaterThan(first.kvRows);
+    gone.abort();
+  });
+});
+
 describe('clients', () => {
   it('get errors that their libraries know', async () => {
     const asking = openai.chat.completions.create({ ...greedy, model: 'gpt-5', messages: [] });

@@ -218,6 +218,35 @@ describe("Anthropic's messages", () => {
   });
 });
 
+describe('an agent', () => {
+  it("is answered with all that it sends beside Anthropic's messages", async () => {
+    const cached = { cache_control: { type: 'ephemeral' } };
+    const response = await fetch(`${server.url}/v1/messages?beta=true`, {
+      method: 'POST',
+      headers: {
+        ...{ 'content-type': 'application/json', authorization: 'Bearer none' },
+        ...{ 'anthropic-version': '2023-06-01', 'anthropic-beta': 'interleaved-thinking-2025-05-14' },
+      },
+      body: JSON.stringify({
+        ...{ model: 'scripted', max_tokens: 32_000, stream: true, temperature: 1, metadata: { user_id: 'me' } },
+        system: [
+          { type: 'text', text: 'You are an agent.', ...cached },
+          { type: 'text', text: 'Be brief.' },
+        ],
+        messages: [{ role: 'user', content: [{ type: 'text', text: TWO, ...cached }] }],
+        tools: [{ name: weather.name, description: weather.description, input_schema: CITY, ...cached }],
+        thinking: { type: 'enabled', budget_tokens: 31_999 },
+        output_config: { effort: 'high' },
+        context_management: { edits: [] },
+      }),
+    });
+    expect(response.status).toBe(200);
+    const events = await response.text();
+    expect(events).toContain('"stop_reason":"tool_use"');
+    expect(events).toMatch(/event: message_stop\n.*\n\n$/);
+  });
+});
+
 describe('the AI SDK', () => {
   const provider = () => createOpenAICompatible({ name: 'fiddler', baseURL: `${server.url}/v1`, includeUsage: true });
   const tools = {

@@ -7,11 +7,8 @@ export const metrics: Route = {
   method: 'GET',
   path: '/metrics',
   errors: openaiErrors,
-  async answer({
-    service: {
-      metrics: { registry },
-    },
-  }) {
-    return new Text(await registry.metrics(), registry.contentType);
+  async answer({ service: { metrics: told, model } }) {
+    told.update(await model.activity(), model.info);
+    return new Text(await told.registry.metrics(), told.registry.contentType);
   },
 };
