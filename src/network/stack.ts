@@ -8,9 +8,9 @@ import { cacheRows } from './inputs.js';
 import { type Called, type LayerGraphParts, LayerGraphs } from './layer-graph.js';
 import { readRows } from './ring.js';
 
-/** Nodes and views of one layer's graph, at most, and those of each further group: a convolution may be 16 sums of products, of which a layer has two. */
-const LAYER_CAPACITY = 512;
-const GROUP_CAPACITY = 320;
+/** Nodes and views of one layer's graph, at most, and those of each further group: a convolution may be 16 sums of products, of which a layer has three. */
+const LAYER_CAPACITY = 768;
+const GROUP_CAPACITY = 512;
 
 export interface StackParts extends LayerGraphParts {
   /** Attention reads the KV cache in steps of at least so many rows. */
