@@ -58,7 +58,9 @@ export class TextWriter {
     this.#channel = channel;
     this.#release();
     const isTag = this.#parser !== undefined && channel === undefined;
-    const piece = isTag ? '' : (this.#marks.get(token) ?? this.#decoder.push(token));
+    const mark = this.#marks.get(token);
+    if (mark !== undefined) this.#decoder.flush(); // else a character that stayed incomplete would follow it
+    const piece = isTag ? '' : (mark ?? this.#decoder.push(token));
     const { text, stopped: spelled } =
       channel === 'reasoning' ? { text: piece, stopped: false } : this.#stops.push(piece);
     const stopped = spelled || (answers && this.#stopTokens.has(token));

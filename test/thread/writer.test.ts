@@ -55,6 +55,17 @@ describe('TextWriter', () => {
     expect([word!, end, word!, end].map((id) => writer.push(id))).toEqual([false, false, false, true]);
   });
 
+  it('leaves out a character that stayed incomplete before a control token that is a part of the text', () => {
+    const [letter] = tokenizer.encode('O', { addSpecial: false });
+    const [firstByte] = tokenizer.encode('é', { addSpecial: false });
+    const texts: string[] = [];
+    const onToken = ({ text }: GeneratedToken) => void texts.push(text);
+    const writer = new TextWriter({ tokenizer, prompt: [], stop: [], marks: ['</s>'], onToken });
+    for (const id of [letter!, firstByte!, tokenizer.id('</s>')!, letter!]) writer.push(id);
+    writer.finish();
+    expect(texts).toEqual(['O', '', '</s>', 'O']);
+  });
+
   it('gives text back that only began like a stop text, with the last token', () => {
     const { tokens, text } = write(tokenizer.encode('Once upon a', { addSpecial: false }), ['upon a time']);
     expect(text).toBe('Once upon a');

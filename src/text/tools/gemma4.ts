@@ -25,15 +25,15 @@ export const gemma4: ToolFormat = {
     if (!(yield* scanner.take('call:'))) throw new Malformed();
     sink.begin((yield* scanner.text('{')).text.trim());
     const parameters = new Parameters(sink);
-    for (const [key, value] of yield* members(scanner)) parameters.json(key, JSON.stringify(value));
+    for (const [key, value] of yield* members(scanner)) parameters.json(key, value);
     parameters.end();
     yield* scanner.text('<tool_call|>');
   },
 };
 
-/** What an object holds, behind its opening bracket. */
-function* members(scanner: Scanner): Reading<[string, unknown][]> {
-  const found: [string, unknown][] = [];
+/** What an object holds, behind its opening bracket: keys, and values as JSON. */
+function* members(scanner: Scanner): Reading<[string, string][]> {
+  const found: [string, string][] = [];
   for (;;) {
     yield* scanner.space();
     if (yield* scanner.take('}')) return found;
@@ -45,15 +45,19 @@ function* members(scanner: Scanner): Reading<[string, unknown][]> {
   }
 }
 
-function* value(scanner: Scanner): Reading<unknown> {
+/** A value as JSON; numbers as they are written, which may be larger than JavaScript's. */
+function* value(scanner: Scanner): Reading<string> {
   yield* scanner.space();
-  if (yield* scanner.take(QUOTE)) return (yield* scanner.text(QUOTE)).text;
-  if (yield* scanner.take('{')) return Object.fromEntries(yield* members(scanner));
+  if (yield* scanner.take(QUOTE)) return JSON.stringify((yield* scanner.text(QUOTE)).text);
+  if (yield* scanner.take('{')) {
+    const found = yield* members(scanner);
+    return `{${found.map(([key, json]) => `${JSON.stringify(key)}:${json}`).join(',')}}`;
+  }
   if (yield* scanner.take('[')) {
-    const items: unknown[] = [];
+    const items: string[] = [];
     for (;;) {
       yield* scanner.space();
-      if (yield* scanner.take(']')) return items;
+      if (yield* scanner.take(']')) return `[${items.join(',')}]`;
       if (!(yield* scanner.take(','))) items.push(yield* value(scanner));
     }
   }
@@ -61,11 +65,17 @@ function* value(scanner: Scanner): Reading<unknown> {
   for (let next = yield* scanner.peek(); next !== undefined && !/[,}\]]/.test(next); next = yield* scanner.peek()) {
     literal += yield* scanner.character();
   }
+  const json = literal.trim();
+  if (json === '') throw new Malformed();
+  return isJson(json) ? json : JSON.stringify(json);
+}
+
+function isJson(text: string): boolean {
   try {
-    return JSON.parse(literal);
+    JSON.parse(text);
+    return true;
   } catch {
-    if (literal.trim() === '') throw new Malformed();
-    return literal.trim();
+    return false;
   }
 }
 

@@ -157,6 +157,11 @@ describe('further ways to write calls', () => {
       '<｜DSML｜tool_calls><｜DSML｜invoke name="find"><｜DSML｜parameter name="n" string="false">1</｜DSML｜parameter></｜DSML｜invoke></｜DSML｜tool_calls>',
       [find],
     ],
+    [
+      'gemma4',
+      '<|tool_call>call:find{n:12345678901234567890,of:{x:1e999,y:[true, no]}}<tool_call|>',
+      [{ name: 'find', arguments: '{"n": 12345678901234567890, "of": {"x":1e999,"y":[true,"no"]}}' }],
+    ],
   ])('%s: %s', (format, text, calls) => {
     expect(read(format, [text], [])).toEqual({ text: '', calls });
   });
