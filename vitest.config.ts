@@ -22,6 +22,8 @@ const beside = {
 };
 
 const slow = ['test/**/*.slow.test.ts'];
+/** What leaves nothing behind in its process: files one after another in one, since starting it takes longer than most. */
+const light = ['test/{experts,sampling,text,weights}/**/*.test.ts'];
 /** What several threads compute together: one file at a time, on every core. */
 const together = ['test/native/*.test.ts', 'test/engine/golden.test.ts', 'test/weights/conversions/*.test.ts'];
 
@@ -44,7 +46,17 @@ export default defineConfig({
           ...beside,
           name: 'beside',
           include: ['test/**/*.test.ts'],
+          exclude: [...slow, ...together, ...light],
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          ...beside,
+          name: 'light',
+          include: light,
           exclude: [...slow, ...together],
+          isolate: false,
           sequence: { groupOrder: 1 },
         },
       },

@@ -161,7 +161,7 @@ describe('fiddler plan', () => {
 describe('fiddler simulate', () => {
   it('prints what was published beside what it predicts', async () => {
     const shape = ['--synthetic', 'mixtral-8x7b', '--experts-resident', '48.83%', '--prompts', '512'];
-    const { code, stdout } = await fiddler(['simulate', '--hardware', 'rtx-6000-ada', ...shape]);
+    const { code, stdout } = await fiddler(['simulate', '--hardware', 'rtx-6000-ada', '--policy', 'fiddler', ...shape]);
     expect(code).toBe(0);
     expect(stdout).toMatch(/decode, fiddler: 7\.31 tokens\/s, predicted [\d.]+ \([+−]\d+%\)/);
     expect(stdout).toMatch(/first token of 512, fiddler: 2\.11 s, predicted [\d.]+ \([+−]\d+%\)/);

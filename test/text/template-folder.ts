@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
+import { afterAll, beforeAll } from 'vitest';
 import { TemplateProcess } from '../../src/text/jinja/process.js';
 import { type ChatTemplate, loadChatTemplate } from '../../src/text/template.js';
 import { temporaryFolder } from '../support/folder.js';
@@ -14,8 +14,15 @@ export function folder(files: Record<string, unknown>): string {
   return dir;
 }
 
-export const templates = new TemplateProcess();
-afterAll(() => templates.close());
+export let templates: TemplateProcess;
+
+/** For the tests of a file, which calls this: several files may run in one process. */
+export function openTemplates(): void {
+  beforeAll(() => {
+    templates = new TemplateProcess();
+  });
+  afterAll(() => templates.close());
+}
 
 export const load = (dir: string) => loadChatTemplate(dir, templates, []);
 

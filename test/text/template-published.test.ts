@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { fiddlerRejection } from '../support/errors.js';
-import { assistant, system, template, turns, user } from './template-folder.js';
+import { assistant, openTemplates, system, template, turns, user } from './template-folder.js';
 import { CHATML, DEEPSEEK, DEEPSEEK_R1, GEMMA, GPT_OSS, MIXTRAL, QWEN3 } from './templates.js';
+
+openTemplates();
 
 describe('published templates', () => {
   it('Mixtral-Instruct', async () => {

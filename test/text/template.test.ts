@@ -3,8 +3,9 @@ import { TemplateProcess } from '../../src/text/jinja/process.js';
 import { StandIns } from '../../src/text/stand-ins.js';
 import { loadChatTemplate } from '../../src/text/template.js';
 import { fiddlerRejection } from '../support/errors.js';
+import { folder, load, openTemplates, template, templates, user } from './template-folder.js';
 
-import { folder, load, template, templates, user } from './template-folder.js';
+openTemplates();
 
 describe('where a template comes from', () => {
   const config = { chat_template: 'config', bos_token: '<s>' };

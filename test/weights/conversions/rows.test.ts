@@ -37,6 +37,8 @@ const conversions: fc.Arbitrary<(from: bigint) => Conversion> = fc.oneof(
   }),
 );
 
+const shown = (_: string, value: unknown) => (typeof value === 'bigint' ? `${value}` : value);
+
 it('rows are the same, whichever are made together', () => {
   const source = mapAnonymous('source', 1 << 20);
   new Uint8Array(view(source.address, source.bytes)).forEach((_, i, bytes) => {
@@ -54,7 +56,8 @@ it('rows are the same, whichever are made together', () => {
       ends.forEach((end, i) => {
         convertRows(conversion, parts.address, ends[i - 1] ?? 0, end);
       });
-      expect(Buffer.from(view(parts.address, parts.bytes))).toEqual(Buffer.from(view(whole.address, whole.bytes)));
+      const bytesOf = ({ address, bytes }: typeof whole) => Buffer.from(view(address, bytes));
+      expect(bytesOf(parts).equals(bytesOf(whole)), JSON.stringify(conversion, shown)).toBe(true);
       unmap(whole);
       unmap(parts);
     }),
