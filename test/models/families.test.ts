@@ -182,6 +182,32 @@ describe('a config that would be run wrongly', () => {
     expect(message).toMatch(named);
   });
 
+  const ofText: [model: string, key: string, value: unknown][] = [
+    ['gemma4', 'hidden_activation', 'silu'],
+    ['gemma4', 'enable_moe_block', false],
+    ['gemma4', 'attention_bias', true],
+    ['gemma4', 'num_kv_shared_layers', 2],
+    ['gemma4', 'hidden_size_per_layer_input', 256],
+    ['gemma4', 'use_double_wide_mlp', true],
+    ['gemma4', 'use_bidirectional_attention', 'all'],
+    ['gemma4', 'layer_types', ['sliding_attention']],
+    ['gemma4', 'rope_parameters', { full_attention: UNKNOWN_ROPE, sliding_attention: UNKNOWN_ROPE }],
+    ['qwen3_5_moe', 'hidden_act', 'gelu'],
+    ['qwen3_5_moe', 'attn_output_gate', false],
+    ['qwen3_5_moe', 'layer_types', ['linear_attention']],
+    ['qwen3_5_moe', 'linear_num_value_heads', 3],
+    ['qwen3_5_moe', 'rope_parameters', UNKNOWN_ROPE],
+    ['qwen3_vl_moe', 'hidden_act', 'gelu'],
+    ['qwen3_vl_moe', 'use_sliding_window', true],
+    ['qwen3_vl_moe', 'rope_parameters', UNKNOWN_ROPE],
+  ];
+
+  it.each(ofText)('is refused of the text of %s with %s %j', (model, key, value) => {
+    const { text_config, ...rest } = golden(model);
+    const config = { ...rest, text_config: { ...(text_config as JsonObject), [key]: value } };
+    expect(fiddlerError('unsupported', () => describeModel(config))).toMatch(key);
+  });
+
   it.each(models)('is an error of the file where a size of %s is missing or no number', (model) => {
     const { num_hidden_layers, ...rest } = golden(model);
     expect(fiddlerError('file', () => describeModel(rest))).toContain('num_hidden_layers');
