@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { load } from '#fiddler/index.js';
+import { writeModel } from './serving-model.js';
 import { percentile, startServer, streamed } from './serving-support.js';
 
 /** What clients saw. */
@@ -8,6 +10,8 @@ interface Seen {
   ttft: number[];
   between: number[];
   tokensPerSecond: number;
+  /** Milliseconds of CPU that whoever generates took for a token: what else the machine does takes none of it. */
+  cpu: number;
 }
 
 const TOPICS = ['old house', 'dark night', 'sea captain', 'letter', 'garden', 'railway', 'winter', 'market'];
@@ -21,19 +25,24 @@ const { values: flags, positionals } = parseArgs({
     rounds: { type: 'string', default: '3' },
     accelerator: { type: 'string', default: 'none' },
     threads: { type: 'string' },
+    write: { type: 'boolean' },
   },
 });
 const [model = 'models/mini-mixtral'] = positionals;
+if (flags.write) {
+  writeModel(model);
+  process.exit();
+}
 const [requests, tokens, rounds] = [flags.requests, flags.tokens, flags.rounds].map(Number) as [number, number, number];
 
 /**
  * Has each of several clients ask for texts, one after the other, and times their pieces.
  * @param ask gives the pieces of a text
  */
-async function measure(clients: number, ask: (prompt: string) => AsyncIterable<string>): Promise<Seen> {
-  const seen: Seen = { ttft: [], between: [], tokensPerSecond: 0 };
+async function measure(clients: number, ask: (prompt: string) => AsyncIterable<string>, pid: number): Promise<Seen> {
+  const seen: Seen = { ttft: [], between: [], tokensPerSecond: 0, cpu: 0 };
+  const before = cpuTime(pid);
   const begin = performance.now();
-  let pieces = 0;
   const client = async (number: number) => {
     for (let i = 0; i < requests; i++) {
       let last = performance.now();
@@ -42,13 +51,19 @@ async function measure(clients: number, ask: (prompt: string) => AsyncIterable<s
         const now = performance.now();
         (isFirst ? seen.ttft : seen.between).push((now - last) / 1000);
         [last, isFirst] = [now, false];
-        pieces++;
       }
     }
   };
   await Promise.all(Array.from({ length: clients }, (_, i) => client(i)));
-  seen.tokensPerSecond = (1000 * pieces) / (performance.now() - begin);
+  seen.cpu = (cpuTime(pid) - before) / (clients * requests * tokens);
+  seen.tokensPerSecond = (1000 * clients * requests * tokens) / (performance.now() - begin);
   return seen;
+}
+
+/** Milliseconds of CPU that a process has had, in steps of ten. */
+function cpuTime(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+  return 10 * (Number(fields[11]) + Number(fields[12]));
 }
 
 const ms = (values: readonly number[], share: number) => (1000 * percentile(values, share)).toFixed(1);
@@ -56,9 +71,12 @@ const ms = (values: readonly number[], share: number) => (1000 * percentile(valu
 function row(clients: number, who: string, seen: readonly Seen[]): string {
   const ttft = seen.flatMap((one) => one.ttft);
   const between = seen.flatMap((one) => one.between);
-  const rate = Math.max(...seen.map((one) => one.tokensPerSecond));
+  const rates = seen.map((one) => one.tokensPerSecond);
   const shares = [0.5, 0.9, 0.99];
-  return `| ${clients} | ${who} | ${rate.toFixed(0)} | ${shares.map((p) => ms(ttft, p)).join(' / ')} | ${shares.map((p) => ms(between, p)).join(' / ')} |`;
+  return `| ${clients} | ${who} | ${percentile(rates, 0.5).toFixed(1)} (${Math.max(...rates).toFixed(1)}) | ${percentile(
+    seen.map(({ cpu }) => cpu),
+    0.5,
+  ).toFixed(2)} | ${shares.map((p) => ms(ttft, p)).join(' / ')} | ${shares.map((p) => ms(between, p)).join(' / ')} |`;
 }
 
 const options = { temperature: 0, maxTokens: tokens, ignoreEnd: true };
@@ -67,20 +85,28 @@ const most = Math.max(...flags.clients.split(',').map(Number));
 const server = await startServer([model, '--accelerator', flags.accelerator, '--parallel', `${most}`, ...threads]);
 const library = await load(model, {
   accelerator: flags.accelerator as 'none',
+  sequences: most,
+  learn: false,
   ...(flags.threads && { threads: Number(flags.threads) }),
 });
 const body = { temperature: 0, max_tokens: tokens, ignore_eos: true };
 try {
-  console.log('| clients | by | pieces/s, best | TTFT p50 / p90 / p99, ms | between pieces p50 / p90 / p99, ms |');
-  console.log('| ---: | --- | ---: | --- | --- |');
+  console.log(
+    '| clients | by | tokens/s, median (best) | CPU of a token, ms | TTFT p50 / p90 / p99, ms | between pieces p50 / p90 / p99, ms |',
+  );
+  console.log('| ---: | --- | ---: | ---: | --- | --- |');
   for (const clients of flags.clients.split(',').map(Number)) {
     const [http, own]: [Seen[], Seen[]] = [[], []];
     for (let round = 0; round < rounds; round++) {
-      http.push(await measure(clients, (prompt) => streamed(server.url, { prompt, ...body })));
-      own.push(await measure(clients, (prompt) => library.generate(prompt, options)));
+      http.push(await measure(clients, (prompt) => streamed(server.url, { prompt, ...body }), server.child.pid!));
+      own.push(await measure(clients, (prompt) => library.generate(prompt, options), process.pid));
     }
     console.log(row(clients, 'HTTP', http));
     console.log(row(clients, 'library', own));
+    const more = (of: (seen: Seen) => number) =>
+      http.map((one, i) => 100 * (of(one) / of(own[i]!) - 1)).map((each) => `${each.toFixed(1)}%`);
+    const [rates, cpu] = [more(({ tokensPerSecond }) => tokensPerSecond), more((seen) => seen.cpu)];
+    console.log(`| ${clients} | HTTP beside the library, by rounds | ${rates.join(', ')} | ${cpu.join(', ')} | | |`);
   }
 } finally {
   await library.close();

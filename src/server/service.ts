@@ -165,7 +165,7 @@ export class Service {
       }
       const answers = places.map((place, index) => {
         const prompt = prompts[index]!;
-        const all = { ...options(index), signal, ahead: AHEAD };
+        const all = { signal, ahead: AHEAD, ...options(index) };
         const start = () => (tools ? model.answer(prompt, { ...all, tools }) : model.generate(prompt, all));
         return this.#generate(place, begin, start, ended);
       });

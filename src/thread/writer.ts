@@ -81,7 +81,7 @@ export class TextWriter {
 
   #spelled(token: number, top: readonly TokenLogprob[], logprob: number | undefined): Partial<GeneratedToken> {
     const spell = (id: number) => this.#tokenizer.decode([id], { skipSpecial: false });
-    return { top: top.map((one) => ({ ...one, text: spell(one.token) })), logprob, spelled: spell(token) };
+    return { top: top.map((one) => ({ text: spell(one.token), ...one })), logprob, spelled: spell(token) };
   }
 
   #release(): void {

@@ -24,7 +24,7 @@ async function rejection(promise: Promise<unknown>): Promise<unknown> {
 
 /** Threads end a moment after what waits for them. */
 async function expectFreed(before: ReturnType<typeof held>): Promise<void> {
-  for (let i = 0; i < 100 && held().threads > before.threads; i++) await sleep(20);
+  for (let i = 0; i < 1000 && held().threads > before.threads; i++) await sleep(20);
   expect(held()).toEqual(before);
 }
 

@@ -116,7 +116,7 @@ export async function* responseEvents(answer: Answer, form: ResponseForm): Async
         }
         const text = part.kind === 'call' ? part.arguments : part.text;
         const more = part.kind === 'text' ? { logprobs: [] } : {};
-        if (text !== '') yield named(`${STREAMED[part.kind]}.delta`, { ...place(at), delta: text, ...more });
+        if (text !== '') yield named(`${STREAMED[part.kind]}.delta`, { delta: text, ...place(at), ...more });
       }
     }
   } finally {
