@@ -26,12 +26,14 @@ export interface AcceleratorKind {
    * of fewer than 64 tokens: over thousands of tokens the sum loses digits, then overflows.
    */
   cacheType: Type;
+  /** Products with matrices by number take such as lie further apart than they are large; ggml's Vulkan kernels do not look. */
+  stridedMatrices: boolean;
 }
 
 /** What GPUs have in common: CUDA's and Vulkan's kernels for attention take so many rows at a time and sum in float32. */
-export const GPU = { gpu: true, cacheStep: 256, cacheType: Type.F16 } as const;
+export const GPU = { gpu: true, cacheStep: 256, cacheType: Type.F16, stridedMatrices: false } as const;
 /** The CPU's kernels divide the rows between threads: of twice as many as there are, half do nothing. */
-const CPU = { gpu: false, cacheStep: 64, cacheType: Type.F32 } as const;
+const CPU = { gpu: false, cacheStep: 64, cacheType: Type.F32, stridedMatrices: true } as const;
 
 /** Every accelerator, in the order in which `auto` tries those that are GPUs. */
 export const ACCELERATORS: readonly AcceleratorKind[] = [
@@ -42,6 +44,7 @@ export const ACCELERATORS: readonly AcceleratorKind[] = [
     capabilities: computeCapabilities,
     lack: lackOfCode,
     ...GPU,
+    stridedMatrices: true,
   },
   { name: 'vulkan', summary: 'a GPU of any make', library: 'vulkan', ...GPU },
   {

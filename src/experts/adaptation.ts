@@ -1,4 +1,4 @@
-import { behind, NO_COSTS } from './costs.js';
+import { behind, inCallOf, NO_COSTS } from './costs.js';
 import { type Costs, partOf, type Share } from './policy.js';
 
 /** Weight of the newest observation. */
@@ -41,7 +41,9 @@ export class Adaptation {
     const copied = seen.streamedMs / (seen.streamedExperts * copyMs);
     // Copies that ended unseen took at most as long as the CPU did.
     const copy = seen.streamedLast ? copied : Math.min(this.contention.copy, copied);
-    const towards = (old: number, found: number) => Math.min(8, Math.max(0.5, old + LEARNING * (found - old)));
+    // One call that met something else says little.
+    const towards = (old: number, found: number) =>
+      Math.min(8, Math.max(0.5, old + LEARNING * (Math.min(found, 2 * old) - old)));
     this.contention = { cpu: towards(this.contention.cpu, cpu), copy: towards(this.contention.copy, copy) };
   }
 }
@@ -81,7 +83,8 @@ export class LearntCosts {
   /** For a call of so many tokens. @param backlog milliseconds for which the link is still busy with earlier copies */
   for(tokens: number, backlog = 0): Costs {
     const learnt = this.adaptation(tokens);
-    return behind(learnt ? { ...this.measured, contention: learnt.current } : this.measured, backlog);
+    const measured = inCallOf(this.measured, tokens);
+    return behind(learnt ? { ...measured, contention: learnt.current } : measured, backlog);
   }
 
   /** Takes note of a call's plan, timed or not. */
@@ -100,10 +103,11 @@ export class LearntCosts {
     const copied = lanes.streamed.filter(({ cached }) => !cached);
     const sum = (shares: readonly Share[], cost: (share: Share) => number) =>
       shares.reduce((total, share) => total + partOf(share, width) * cost(share), 0);
-    const cpuAloneMs = this.measured.calls.cpu + sum(lanes.cpu, (share) => this.measured.cpu(share.tokens));
+    const { calls, cpu, copy } = inCallOf(this.measured, tokens);
+    const cpuAloneMs = calls.cpu + sum(lanes.cpu, (share) => cpu(share.tokens));
     const streamedExperts = sum(copied, () => 1);
     const seen = { cpuMs, cpuAloneMs, streamedMs, streamedExperts, streamedLast };
-    this.adaptation(tokens)?.observe(seen, this.measured.copy);
+    this.adaptation(tokens)?.observe(seen, copy);
   }
 }
 

@@ -1,4 +1,4 @@
-import { type Costs, LANES, type LaneName, partOf, type Share } from './policy.js';
+import { type Costs, LANES, type LaneName, partOf, type SeveralCosts, type Share } from './policy.js';
 
 /** For policies that do not ask. */
 export const NO_COSTS: Costs = {
@@ -25,11 +25,19 @@ export interface ExpertRates extends Pick<Costs, 'calls' | 'overlap' | 'contenti
   copy?: number;
   /** Half the distance between the quartiles of repeated measurements, relative to their median: the median of all these. */
   spread: number;
+  /** Missing where no call of several tokens was measured. */
+  several?: SeveralCosts;
 }
 
-export function costsOf({ cpu, accelerator, copy = 0, calls, overlap, contention }: ExpertRates): Costs {
+export function costsOf({ cpu, accelerator, copy = 0, calls, several, overlap, contention }: ExpertRates): Costs {
   const of = (samples: Sample[]) => (samples.length > 0 ? interpolate(samples) : () => 0);
-  return { cpu: of(cpu), accelerator: of(accelerator), copy, calls, overlap, contention };
+  return { cpu: of(cpu), accelerator: of(accelerator), copy, calls, several, overlap, contention };
+}
+
+/** The costs in a call of so many tokens. */
+export function inCallOf(costs: Costs, tokens: number): Costs {
+  const { several, copy } = costs;
+  return tokens === 1 || !several ? costs : { ...costs, calls: several.calls, copy: several.copy ?? copy };
 }
 
 /** The same while the link is still busy with earlier copies for so many milliseconds. */

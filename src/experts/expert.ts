@@ -74,7 +74,7 @@ function biasesOf(
   activation: ActivationName,
   range?: RowRange,
 ): { [name in MatrixName]?: Tensor } {
-  if (!expert.biases || hasFactors(expert, activation)) return {};
+  if (!expert.biases || hasFactors(expert.biases?.tensor, activation)) return {};
   const { tensor, index = 0 } = expert.biases;
   const hidden = expert.down.tensor.ne[1];
   const width = (tensor.ne[0] - hidden) / innerMatrices(activation).length;
@@ -88,13 +88,13 @@ function biasesOf(
 }
 
 /** Whether its vector holds a factor for each matrix. */
-function hasFactors({ biases }: PlacedExpert, activation: ActivationName): boolean {
-  return biases?.tensor.ne[0] === innerMatrices(activation).length + 1;
+export function hasFactors(biases: Tensor | undefined, activation: ActivationName): boolean {
+  return biases?.ne[0] === innerMatrices(activation).length + 1;
 }
 
 /** The factor of what a matrix gives [1], where it has one. */
 function factorOf(g: Graph, expert: PlacedExpert, activation: ActivationName, name: MatrixName): Tensor | undefined {
-  if (!expert.biases || !hasFactors(expert, activation)) return undefined;
+  if (!expert.biases || !hasFactors(expert.biases?.tensor, activation)) return undefined;
   const { tensor, index = 0 } = expert.biases;
   const at = [...innerMatrices(activation), 'down'].indexOf(name);
   return g.view(tensor, [1, 1, 1, 1], index * tensor.strides[1] + at * 4, [4, 4, 4, 4]);

@@ -132,6 +132,7 @@ export class Experts {
 
   /** Runs a plan for routes, for measurements: without one, each expert where its weights are. @returns what was run */
   measure(routes: Routes, plan?: readonly Share[]): readonly Share[] {
+    this.lanes.stream?.begin(routes.tokens);
     const demand = this.demand(routes);
     const run = plan ?? inPlace(demand);
     this.execute(routes, run);
@@ -172,7 +173,7 @@ export class Experts {
       this.costs.learn(division, this.width(layer), tokens, { ...times.timed, streamed });
     }
     // Behind the CPU's sums, which the next layer begins with: copies to the accelerator take turns.
-    if (backlog !== undefined) this.lanes.stream?.copyAhead(routes, division.streamed, this.costs.measured.copy);
+    if (backlog !== undefined) this.lanes.stream?.copyAhead(routes, division.streamed, this.costs.for(tokens).copy);
     this.count(layer, division, times);
   }
 

@@ -1,7 +1,7 @@
 import type { Routes } from './assignments.js';
 import { type ExpertRates, NO_COSTS, type Sample } from './costs.js';
 import type { Experts } from './experts.js';
-import type { Costs, LaneName, Share } from './policy.js';
+import type { Costs, LaneName, SeveralCosts, Share } from './policy.js';
 import type { ExpertsSpec } from './spec.js';
 
 /** How long to measure. */
@@ -90,22 +90,32 @@ export function measureExperts(
   const resident = residents ? meter.lane('resident', residents, sizes.chunk) : afterCopy(streamed);
   const { overlaps: overlap } = experts;
   const calls = { resident: resident.call, streamed: streamed.call, cpu: cpu.call };
-  const first = streamed.samples[0]?.ms;
   // Where nothing overlaps, computing the expert came on top of its copy.
-  const copy = first === undefined ? undefined : Math.max(0, first - (overlap ? 0 : (resident.samples[0]?.ms ?? 0)));
+  const copyOf = (i: number) => {
+    const { ms } = streamed.samples[i] ?? {};
+    return ms === undefined ? undefined : Math.max(0, ms - (overlap ? 0 : (resident.samples[i]?.ms ?? 0)));
+  };
+  const copy = copyOf(0);
+  const several: SeveralCosts = { calls: callsOfSeveral({ resident, streamed, cpu }), copy: copyOf(1) };
   const both = overlap && missing && copy !== undefined;
   const contention = both ? meter.contention(missing, cpu, copy) : NO_COSTS.contention;
   const accelerator = resident.samples;
-  return { cpu: cpu.samples, accelerator, copy, calls, overlap, contention, spread: meter.spread };
+  return { cpu: cpu.samples, accelerator, copy, calls, several, overlap, contention, spread: meter.spread };
 }
 
 interface LaneSamples {
-  /** What a call takes beside its experts. */
+  /** What a call of one token takes beside its experts, and one of several. */
   call: number;
+  callOfSeveral?: number;
   samples: Sample[];
 }
 
 const NOTHING: LaneSamples = { call: 0, samples: [] };
+
+function callsOfSeveral({ resident, streamed, cpu }: Record<LaneName, LaneSamples>): SeveralCosts['calls'] {
+  const of = ({ call, callOfSeveral = call }: LaneSamples) => callOfSeveral;
+  return { resident: of(resident), streamed: of(streamed), cpu: of(cpu) };
+}
 
 /** What the accelerator takes for an expert, by calls in which it was copied first. */
 function afterCopy({ samples }: LaneSamples): LaneSamples {
@@ -157,20 +167,24 @@ class Meter {
     return Math.min(...groups.map(({ layer, ids }) => Math.min(this.layers[layer]!.chosen, ids.length)));
   }
 
-  /** One expert's milliseconds in a lane for growing numbers of tokens, until one call exceeds the limit. */
+  /** One expert's milliseconds in a lane for growing numbers of tokens, until one call exceeds the limit; and its calls'. */
   lane(lane: LaneName, groups: readonly Group[], chunk: number): LaneSamples {
-    const alone: Sample[] = [];
-    for (const tokens of this.patience.tokens.filter((n) => n <= chunk)) {
-      const ms = this.time(lane, groups, 1, tokens);
-      alone.push({ tokens, ms });
-      if (ms > this.patience.limit) break;
-    }
-    const first = alone[0]!.ms;
     const several = this.severalOf(groups);
-    const together = several > 1 ? this.time(lane, groups, several, 1) : first;
-    // t(k) = call + k · expert
-    const call = several > 1 ? Math.min(first, Math.max(0, (several * first - together) / (several - 1))) : 0;
-    return { call, samples: alone.map(({ tokens, ms }) => ({ tokens, ms: Math.max(0, ms - call) })) };
+    const samples: Sample[] = [];
+    const calls: number[] = [];
+    for (const tokens of this.patience.tokens.filter((n) => n <= chunk)) {
+      const alone = this.time(lane, groups, 1, tokens);
+      // t(k) = call + k · expert
+      const tooLong = several * alone > this.patience.limit && tokens > 1;
+      const together = several > 1 && !tooLong ? this.time(lane, groups, several, tokens) : undefined;
+      const beside = together === undefined ? (calls.at(-1) ?? 0) : (several * alone - together) / (several - 1);
+      const call = Math.min(alone, Math.max(0, beside));
+      calls.push(call);
+      samples.push({ tokens, ms: Math.max(0, alone - call) });
+      if (alone > this.patience.limit) break;
+    }
+    const ofSeveral = calls.slice(1).sort((a, b) => a - b);
+    return { call: calls[0]!, callOfSeveral: ofSeveral[ofSeveral.length >> 1], samples };
   }
 
   private run(lane: LaneName, groups: readonly Group[], count: number, tokens: number): void {

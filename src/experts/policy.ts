@@ -43,6 +43,12 @@ export function partOf({ range }: Share, width: number): number {
   return range ? (range.to - range.from) / width : 1;
 }
 
+/** What differs in calls of several tokens, whose graphs are built for each and whose experts are copied in batches. */
+export interface SeveralCosts {
+  calls: Record<LaneName, number>;
+  copy?: number;
+}
+
 /** What one expert costs on this machine, in milliseconds. */
 export interface Costs {
   /** What a lane takes in a call beside its experts. */
@@ -53,6 +59,8 @@ export interface Costs {
   copy: number;
   /** Computing it on the accelerator for n tokens. */
   accelerator(tokens: number): number;
+  /** In a call of several tokens, where that differs: what a lane takes beside its experts, and copying one. */
+  several?: SeveralCosts;
   /** Copies run while the CPU computes. */
   overlap: boolean;
   /** How many times longer the CPU and a copy take while both run: they share the memory bus. */

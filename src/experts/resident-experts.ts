@@ -104,7 +104,17 @@ export class ResidentExperts {
   }
 
   expert(layer: number, expert: number): PlacedExpert {
-    return inSlab(this.slabs[layer]!, this.slots[layer]!.get(expert)!);
+    return inSlab(this.slabs[layer]!, this.slotOf(layer, expert));
+  }
+
+  /** Where a layer's experts lie; there must be some. */
+  slabOf(layer: number): Slab {
+    return this.slabs[layer]!;
+  }
+
+  /** Number of a resident expert in its layer's slab. */
+  slotOf(layer: number, expert: number): number {
+    return this.slots[layer]!.get(expert)!;
   }
 
   /** Copies every expert's weights over and lets their pages in RAM go. */

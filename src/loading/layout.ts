@@ -141,7 +141,8 @@ function build(
   const sized = { chunk, calls, context, sequences, rows, hostMemory, cacheStep };
   const network = new Network({ cpu, accelerator, spec, declarations, embedding, tables, mapped, ...sized });
   const host = new HostExperts(checkpoint, cpu, expertLayers, expertTypes, hostMemory.type);
-  const slots = sizes.streams ? new StreamSlots(accelerator, expertLayers, expertTypes, sizes.slots) : undefined;
+  const room = { count: sizes.slots, strided: machine.kind.stridedMatrices };
+  const slots = sizes.streams ? new StreamSlots(accelerator, expertLayers, expertTypes, room) : undefined;
   const pool = nativePool(machine, expertLayers, expertTypes, cpuKernels);
   const { input, hostInput } = network.expertInput;
   const experts = new Experts({

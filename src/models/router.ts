@@ -52,11 +52,13 @@ export function sumInto(target: Float32Array, a: Float32Array, b: Float32Array):
 export function topK(values: Float32Array, ids: Int32Array): void {
   const k = ids.length;
   let found = 0;
+  let least = Number.NaN; // of those found, once there are k
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!;
-    if (found === k && !(value > values[ids[k - 1]!]!)) continue;
+    if (found === k && !(value > least)) continue;
     let at = found < k ? found++ : k - 1;
     for (; at > 0 && value > values[ids[at - 1]!]!; at--) ids[at] = ids[at - 1]!;
     ids[at] = i;
+    if (found === k) least = values[ids[k - 1]!]!;
   }
 }

@@ -112,19 +112,24 @@ function covers({ experts }: Rates, { blueprint, placement, sizes, machine }: La
 
 /** New rates, with the lanes that only the old ones have. */
 function completed(measured: Rates['experts'], old: Rates['experts']): Rates['experts'] {
-  const { cpu, accelerator, copy = old.copy } = measured;
+  const { cpu, accelerator, copy = old.copy, several = old.several } = measured;
   const longer = <T>(a: T[], b: T[]) => (a.length > 0 ? a : b);
-  const calls = { ...measured.calls };
-  if (cpu.length === 0) calls.cpu = old.calls.cpu;
-  if (accelerator.length === 0) calls.resident = old.calls.resident;
-  if (measured.copy === undefined) calls.streamed = old.calls.streamed;
+  const callsOf = (now: Rates['experts']['calls'], before = now) => ({
+    cpu: (cpu.length > 0 ? now : before).cpu,
+    resident: (accelerator.length > 0 ? now : before).resident,
+    streamed: (measured.copy === undefined ? before : now).streamed,
+  });
   const contention = measured.copy === undefined ? old.contention : measured.contention;
   return {
     ...measured,
     cpu: longer(cpu, old.cpu),
     accelerator: longer(accelerator, old.accelerator),
     copy,
-    calls,
+    calls: callsOf(measured.calls, old.calls),
+    several: several && {
+      calls: callsOf(several.calls, old.several?.calls),
+      copy: several.copy ?? old.several?.copy,
+    },
     contention,
   };
 }

@@ -15,6 +15,7 @@ const lanes = z.object({ resident: time, streamed: time, cpu: time });
 export const ratesSchema = z.object({
   experts: z.object({
     calls: lanes,
+    several: z.object({ calls: lanes, copy: time.optional() }).optional(),
     cpu: samples,
     accelerator: samples,
     copy: time.optional(),

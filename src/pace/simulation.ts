@@ -1,4 +1,4 @@
-import { behind, laneTimes, makespan } from '../experts/costs.js';
+import { behind, inCallOf, laneTimes, makespan } from '../experts/costs.js';
 import { copiedAhead, surelyNeeded } from '../experts/lanes/ahead.js';
 import { STREAM_SLOTS, StreamCache } from '../experts/lanes/stream-cache.js';
 import type { Placement } from '../experts/placement.js';
@@ -96,7 +96,7 @@ export class Simulation {
     let routed = this.traffic.draw(from, tokens);
     for (let layer = from; layer < to; layer++) {
       const next = layer + 1 < to ? this.traffic.draw(layer + 1, tokens) : undefined;
-      const { spent, streamed } = this.layer(layer, routed);
+      const { spent, streamed } = this.layer(layer, routed, tokens);
       let late = 0;
       if (prefetch && next && tokens === 1) {
         spent.ms += this.ahead(layer + 1, next);
@@ -118,16 +118,16 @@ export class Simulation {
   }
 
   /** @returns what it takes, and the experts that were streamed whole */
-  private layer(layer: number, routed: Float64Array): { spent: Spent; streamed: number } {
+  private layer(layer: number, routed: Float64Array, tokens: number): { spent: Spent; streamed: number } {
     const { inPlace, policy, pace } = this.scenario;
     const { width } = this.scenario.layers[layer]!;
     const demand: Demand[] = [];
-    routed.forEach((tokens, expert) => {
-      if (tokens === 0) return;
+    routed.forEach((assigned, expert) => {
+      if (assigned === 0) return;
       const cached = this.cache?.has(this.key(layer, expert)) === true;
-      demand.push({ expert, tokens, resident: this.resident[layer]!.has(expert), cached });
+      demand.push({ expert, tokens: assigned, resident: this.resident[layer]!.has(expert), cached });
     });
-    const costs = behind(pace.costs, this.backlog);
+    const costs = behind(inCallOf(pace.costs, tokens), this.backlog);
     const plan = inPlace ? demand.map(onCpu) : policy.decide(demand, costs, width);
     const hits = plan.filter((share) => share.lane === 'resident' || share.cached).length;
     const { streamed } = byLane(plan);
@@ -150,7 +150,7 @@ export class Simulation {
     const needed = surelyNeeded(layers[layer]!, tokens, popularity?.[layer], missing);
     const wanted = copiedAhead(needed, streamed, cache.size);
     const copied = wanted.filter((expert) => cache.need(this.key(layer, expert)) !== undefined);
-    return copied.length * pace.costs.copy;
+    return copied.length * inCallOf(pace.costs, tokens).copy;
   }
 
   /** Copies what the next layer will probably choose. @returns milliseconds where copies do not run beside other work */

@@ -154,7 +154,7 @@ describe.each(kinds)('an expert: $name', ({ activation, biased }) => {
     const expert = expertOf(spec, type);
     const whole = run(cpu, activation, expert);
     expectClose(sum(PARTS.map((range) => run(cpu, activation, expert, range))), whole);
-    const slots = new StreamSlots(host, [spec], [uniformTypes(spec, type)], 2);
+    const slots = new StreamSlots(host, [spec], [uniformTypes(spec, type)], { count: 2, strided: true });
     const streamed = (range?: RowRange) => {
       let result: Float32Array = new Float32Array();
       slots.run({ key: 0, layer: 0, source: expert, range }, (copied) => {

@@ -10,8 +10,10 @@ import type { ResidentExperts } from '../resident-experts.js';
 import type { OnSpan, SpanLane } from '../spans.js';
 import type { ExpertsSpec } from '../spec.js';
 import type { Statistics } from '../statistics.js';
+import { batchesOf } from './batches.js';
 import { ExpertCompute } from './compute.js';
 import { type CpuExperts, GgmlExperts } from './cpu.js';
+import { ExpertGroups, type GroupPlace } from './groups.js';
 import { NativeExperts, type NativePool } from './native.js';
 import type { StreamSlots } from './slots.js';
 import { StreamLane } from './stream.js';
@@ -62,6 +64,8 @@ export class Lanes {
   private readonly forAccelerator: RoutingInputs;
   private readonly sums?: CpuSums;
   private readonly onAccelerator: ExpertCompute;
+  /** Whole experts, on an accelerator. */
+  private readonly groups?: ExpertGroups;
   private readonly onCpu: CpuExperts;
   /** Where ggml's kernels compute the CPU lane. */
   private readonly cpuGraphs?: ExpertCompute;
@@ -82,7 +86,10 @@ export class Lanes {
     this.forCpu = inputsOf(cpu);
     this.forAccelerator = accelerator === cpu ? this.forCpu : inputsOf(accelerator);
     this.overlaps = accelerator.copies !== accelerator.compute;
-    if (accelerator !== cpu) this.sums = new CpuSums(accelerator, output, hostMemory);
+    if (accelerator !== cpu) {
+      this.sums = new CpuSums(accelerator, output, hostMemory);
+      this.groups = new ExpertGroups(accelerator, { layers, chunk, input, output, hostMemory });
+    }
     const io = ({ rows, weights }: RoutingInputs) => ({ rows, weights });
     this.onAccelerator = new ExpertCompute(accelerator, { input, output, ...io(this.forAccelerator) });
     const onHost = this.sums?.host ?? output;
@@ -92,16 +99,17 @@ export class Lanes {
       this.cpuGraphs = new ExpertCompute(cpu, { input: hostInput, output: onHost, ...io(this.forCpu) });
       this.onCpu = new GgmlExperts(this.cpuGraphs, host, layers);
     }
-    if (!slots) return;
-    const { onAccelerator: compute, streamedPlaces: firstPlace, overlaps, assignments } = this;
+    if (!slots || !this.groups) return;
+    const { groups, onAccelerator: compute, streamedPlaces: firstPlace, overlaps, assignments } = this;
     const isResident = (layer: number, expert: number) => this.resident.has(layer, expert);
-    const shared = { layers, host, slots, cached, compute, firstPlace, assignments, statistics, overlaps, isResident };
-    this.stream = new StreamLane(shared);
+    const shared = { layers, host, slots, cached, compute, groups, firstPlace, assignments, statistics, overlaps };
+    this.stream = new StreamLane({ ...shared, isResident });
   }
 
   /** Makes room on the devices for an expert's graph with as many tokens as a call can have. */
   reserve(): void {
     const { layers, host, chunk } = this.parts;
+    this.groups?.reserve(host.expert(0, 0), layers[0]!.activation);
     for (const compute of [this.onAccelerator, this.cpuGraphs]) {
       compute?.device.reserve(EXPERT_GRAPH_CAPACITY, (g) =>
         buildForRows(g, host.expert(0, 0), layers[0]!.activation, compute.io, 0, chunk),
@@ -116,18 +124,17 @@ export class Lanes {
   run({ layer, tokens, next }: Routes, division: Division, timed: boolean): CallTimes {
     const { resident, streamed, cpu } = division;
     this.onAccelerator.release();
-    const single = tokens === 1;
-    this.send(division, single);
+    this.groups?.begin();
+    this.send(layer, division, tokens);
     const begin = performance.now();
     if (cpu.length > 0) this.startCpu(layer, cpu, tokens);
     const cpuStarted = performance.now();
     // What lies in slots is computed first: copies wait for them. While residents are computed the first copies arrive.
-    const cached = streamed.filter((share) => share.cached).length;
-    for (let i = 0; i < cached; i++) this.stream!.run(layer, streamed[i]!, single, i);
-    const cachedIssued = performance.now();
-    for (const share of resident) this.runResident(layer, share, single);
+    const finishStream = this.stream?.start(layer, streamed, tokens);
+    const streamStarted = performance.now();
+    this.runResidents(layer, resident, tokens);
     const residentIssued = performance.now();
-    for (let i = cached; i < streamed.length; i++) this.stream!.run(layer, streamed[i]!, single, i);
+    finishStream?.();
     this.stream?.settle();
     const streamedIssued = performance.now();
     if (next) this.stream?.prefetch(layer + 1, next);
@@ -139,8 +146,8 @@ export class Lanes {
       return { lanes: times, timed: times };
     }
     if (this.overlaps) return { lanes: { resident: undefined, streamed: undefined, cpu: end - begin } };
-    const streamedMs = cachedIssued - cpuStarted + streamedIssued - residentIssued;
-    return { lanes: { resident: residentIssued - cachedIssued, streamed: streamedMs, cpu: end - prefetched } };
+    const streamedMs = streamStarted - cpuStarted + streamedIssued - residentIssued;
+    return { lanes: { resident: residentIssued - streamStarted, streamed: streamedMs, cpu: end - prefetched } };
   }
 
   /**
@@ -150,7 +157,8 @@ export class Lanes {
   record({ layer, tokens }: Routes, division: Division, onSpan: OnSpan): void {
     const { resident, streamed, cpu } = division;
     const single = tokens === 1;
-    this.send(division, single);
+    this.sendTo(this.forAccelerator, division, single);
+    if (this.cpuGraphs) this.sendTo(this.forCpu, division, single);
     this.wait();
     let from = performance.now();
     const ended = (lane: SpanLane) => {
@@ -173,14 +181,19 @@ export class Lanes {
     ended('cpu');
   }
 
-  /** Sends the assignments to the devices that need them. */
-  private send({ resident, streamed, cpu }: Division, single: boolean): void {
-    const targets: RoutingInputs[] = [];
-    if (resident.length + streamed.length > 0) targets.push(this.forAccelerator);
+  /** Sends the assignments of what may be computed alone to the devices that do so. */
+  private send(layer: number, division: Division, tokens: number): void {
+    const { resident, streamed, cpu } = division;
+    const aloneResident = resident.length > 0 && (tokens > 1 || !this.groupsResidents(layer));
+    const aloneStreamed = streamed.some((share) => tokens > 1 || !this.stream!.isGrouped(layer, share, tokens));
+    if (aloneResident || aloneStreamed) this.sendTo(this.forAccelerator, division, tokens === 1);
     // The native kernels read them where they are.
-    if (cpu.length > 0 && this.cpuGraphs) targets.push(this.forCpu);
+    if (cpu.length > 0 && this.cpuGraphs) this.sendTo(this.forCpu, division, tokens === 1);
+  }
+
+  private sendTo(inputs: RoutingInputs, { resident, streamed, cpu }: Division, single: boolean): void {
     if (!single) {
-      for (const inputs of targets) inputs.send(this.assignments, this.assignments.total);
+      inputs.send(this.assignments, this.assignments.total);
       return;
     }
     const placed: [place: number, weight: number][] = [];
@@ -188,7 +201,35 @@ export class Lanes {
     streamed.forEach(({ expert }, i) => {
       placed.push([this.streamedPlaces + i, this.assignments.weight(expert)]);
     });
-    for (const inputs of targets) inputs.sendPlaced(placed);
+    inputs.sendPlaced(placed);
+  }
+
+  /** Resident experts of a layer are computed together. */
+  private groupsResidents(layer: number): boolean {
+    return this.groups?.computes(this.residentPlace(layer)) === true;
+  }
+
+  private residentPlace(layer: number): GroupPlace {
+    const { activation } = this.parts.layers[layer]!;
+    return { key: `${layer}`, slab: this.resident.slabOf(layer), activation, place: 0 };
+  }
+
+  private runResidents(layer: number, shares: readonly Share[], tokens: number): void {
+    if (shares.length === 0) return;
+    if (!this.groupsResidents(layer)) {
+      for (const share of shares) this.runResident(layer, share, tokens === 1);
+      return;
+    }
+    const place = this.residentPlace(layer);
+    const batches = tokens === 1 ? [shares] : batchesOf(shares, this.groups!.most);
+    for (const batch of batches) {
+      if (tokens > 1 && batch.length === 1) {
+        this.runResident(layer, batch[0]!, false);
+        continue;
+      }
+      const members = batch.map(({ expert }) => ({ expert, slot: this.resident.slotOf(layer, expert) }));
+      this.groups!.run(place, members, this.assignments, tokens);
+    }
   }
 
   private runResident(layer: number, share: Share, single: boolean): void {
@@ -261,6 +302,7 @@ export class Lanes {
     this.wait();
     for (const device of [this.parts.cpu, this.parts.accelerator]) device.dropGraphs();
     this.onAccelerator.dropGraphs();
+    this.groups?.dropGraphs();
     this.cpuGraphs?.dropGraphs();
     this.sums?.drop();
     this.stream?.forget();

@@ -1,11 +1,11 @@
 import type { Device } from '../../devices/device.js';
 import { api } from '../../native/ggml/api.js';
 import type { Backend, Buffer } from '../../native/ggml/backend.js';
-import { blockElements, rowBytes, type Tensor, TensorContext, Type } from '../../native/ggml/tensor.js';
+import { blockBytes, blockElements, rowBytes, Tensor, TensorContext, Type } from '../../native/ggml/tensor.js';
 import { type Mapping, mapAnonymous } from '../../native/os/memory.js';
 import { MATRICES, type MatrixName, mapMatrices, matrixEntries } from '../activations.js';
 import { type PlacedExpert, vectorSize } from '../expert.js';
-import { inSlab, SLAB_TENSORS, slab } from '../resident-experts.js';
+import { inSlab, SLAB_TENSORS, type Slab, slab } from '../resident-experts.js';
 import { type ExpertsSpec, type MatrixTypes, matrixShape } from '../spec.js';
 
 /** Matrices begin at multiples of this many bytes, which suits every device. */
@@ -15,6 +15,7 @@ const ALIGNMENT = 256;
 interface Region {
   tensor: Tensor;
   bytes: number;
+  buffer: Buffer;
 }
 
 /** Experts of one shape and one set of types. */
@@ -30,6 +31,8 @@ export class SlotMemory {
   /** By form and slot. */
   private readonly places: PlacedExpert[][];
   private readonly regions = new Map<MatrixName | 'biases', Region>();
+  /** By form: all slots as one slab, where they can be that. */
+  private readonly slabs: (Slab | undefined)[];
   /** Bytes behind a matrix that the device's kernels may read; what lies there must be numbers. */
   private padding = 0;
   private zeros?: Mapping;
@@ -39,10 +42,22 @@ export class SlotMemory {
     layers: readonly ExpertsSpec[],
     types: readonly MatrixTypes[],
     count: number,
+    /** Whether the device takes experts by number that lie further apart than they are large. */
+    strided: boolean,
   ) {
     this.formOf = layers.map((spec, l) => this.formNumber(spec, types[l]!));
     const [form, ...others] = this.forms;
-    this.places = others.length === 0 ? [this.oneForm(form!, count)] : this.severalForms(count);
+    if (others.length > 0) {
+      this.places = this.severalForms(count);
+      this.slabs = this.forms.map((each) => (strided ? this.stridedSlab(each, count) : undefined));
+    } else {
+      const context = new TensorContext(SLAB_TENSORS);
+      const slots = slab(context, form!.spec, form!.types, count);
+      const buffer = accelerator.allocate(context, 'streaming slots').markWeights();
+      if (!accelerator.countsOnly) buffer.clear(); // kernels may read behind a row, where nothing was copied yet
+      this.slabs = [slots];
+      this.places = [Array.from({ length: count }, (_, slot) => inSlab(slots, slot))];
+    }
   }
 
   private formNumber(spec: ExpertsSpec, types: MatrixTypes): number {
@@ -52,13 +67,6 @@ export class SlotMemory {
     };
     const found = this.forms.findIndex((form) => key(form) === key({ spec, types }));
     return found >= 0 ? found : this.forms.push({ spec, types }) - 1;
-  }
-
-  private oneForm({ spec, types }: Form, count: number): PlacedExpert[] {
-    const context = new TensorContext(SLAB_TENSORS);
-    const slots = slab(context, spec, types, count);
-    this.accelerator.allocate(context, 'streaming slots');
-    return Array.from({ length: count }, (_, slot) => inSlab(slots, slot));
   }
 
   private severalForms(count: number): PlacedExpert[][] {
@@ -75,6 +83,24 @@ export class SlotMemory {
     return made;
   }
 
+  /** All slots as one slab of experts of that form, which lie further apart than they are large. */
+  private stridedSlab({ spec, types }: Form, count: number): Slab {
+    const context = new TensorContext(SLAB_TENSORS);
+    const contiguous = slab(context, spec, types, count);
+    const apart = (tensor: Tensor, name: MatrixName | 'biases') => {
+      const { tensor: region, bytes, buffer } = this.regions.get(name)!;
+      buffer.place(tensor, region.address);
+      const [element, row, matrix] = tensor.strides;
+      const strides =
+        name === 'biases'
+          ? ([element, bytes, matrix, matrix] as const)
+          : ([element, row, bytes, bytes * count] as const);
+      return new Tensor(tensor.pointer, tensor.type, tensor.ne, strides);
+    };
+    const { biases } = contiguous;
+    return { ...mapMatrices<Tensor, Tensor>(contiguous, apart), biases: biases && apart(biases, 'biases') };
+  }
+
   /** Tensors of one slot for experts of that form, without memory. */
   private tensors({ spec, types }: Form): PlacedExpert {
     const context = new TensorContext(SLAB_TENSORS);
@@ -89,14 +115,15 @@ export class SlotMemory {
   /** One buffer for a part of all slots; tensors of every form lie over each other in it. @param tensors by form and slot */
   private allocate(name: MatrixName | 'biases', tensors: readonly Tensor[][], count: number): void {
     const largest = Math.max(...tensors.flat().map((tensor) => this.allocated(tensor)));
-    const bytes = Math.ceil(largest / ALIGNMENT) * ALIGNMENT;
+    const unit = tensors.flat().reduce((sum, { type }) => leastCommonMultiple(sum, blockBytes(type)), ALIGNMENT);
+    const bytes = Math.ceil(largest / unit) * unit;
     const context = new TensorContext(1);
     const tensor = context.tensor(Type.F32, bytes / 4, count);
     const buffer: Buffer = this.accelerator.allocate(context, 'streaming slots');
     for (const slots of tensors) {
       for (const [slot, each] of slots.entries()) buffer.place(each, tensor.address + BigInt(slot * bytes));
     }
-    this.regions.set(name, { tensor, bytes });
+    this.regions.set(name, { tensor, bytes, buffer });
   }
 
   /** Bytes that the device sets aside for a tensor. */
@@ -116,6 +143,13 @@ export class SlotMemory {
     return this.places[this.formOf[layer]!]![slot]!;
   }
 
+  /** All slots as a slab for that layer's experts, and its name; undefined where the device does not take them as one. */
+  slabFor(layer: number): { slab: Slab; name: string } | undefined {
+    const form = this.formOf[layer]!;
+    const slab = this.slabs[form];
+    return slab && { slab, name: `slots ${form}` };
+  }
+
   /** Names what lies in a slot: experts of one form in it are the same tensors. */
   name(layer: number, slot: number): string {
     return `${slot}/${this.formOf[layer]!}`;
@@ -127,4 +161,9 @@ export class SlotMemory {
     const { tensor, bytes } = this.regions.get(matrix)!;
     on.write(tensor, this.zeros.address, slot * bytes + end, Math.min(this.padding, bytes - end));
   }
+}
+
+function leastCommonMultiple(a: number, b: number): number {
+  const divisor = (m: number, n: number): number => (n === 0 ? m : divisor(n, m % n));
+  return (a / divisor(a, b)) * b;
 }

@@ -3,7 +3,7 @@ import type { Event } from '../../native/ggml/backend.js';
 import { rowBytes } from '../../native/ggml/tensor.js';
 import { mapMatrices, matrixEntries } from '../activations.js';
 import type { PlacedExpert, RowRange } from '../expert.js';
-import { sendBiases, sendExpert } from '../resident-experts.js';
+import { type Slab, sendBiases, sendExpert } from '../resident-experts.js';
 import type { ExpertsSpec, MatrixTypes } from '../spec.js';
 import { SlotMemory } from './slot-memory.js';
 import { type Found, StreamCache } from './stream-cache.js';
@@ -20,14 +20,21 @@ export interface StreamedExpert {
   cached?: true;
 }
 
-/** What orders the use of one slot by the two streams. */
+/** What orders the use of one slot by the two streams; slots that are used together share one's events. */
 interface SlotEvents {
   filled: Event | undefined;
   emptied: Event | undefined;
-  /** A copy into it was queued that no computing waits for yet. */
-  filling: boolean;
-  /** Computing with it was queued that no copy waits for yet. */
-  computing: boolean;
+  /** Of a copy into it that no computing waits for yet. */
+  filling?: Event;
+  /** Of computing with it that no copy waits for yet. */
+  computing?: Event;
+}
+
+/** Experts in slots that are in use until they are computed. */
+export interface Filled {
+  /** Slot of each. */
+  slots: readonly number[];
+  found: readonly Found[];
 }
 
 /**
@@ -39,21 +46,19 @@ export class StreamSlots {
   private readonly events: SlotEvents[];
   private readonly cache: StreamCache;
 
-  /** @param count slots, at least {@link STREAM_SLOTS} */
+  readonly count: number;
+
+  /** @param count slots, at least {@link STREAM_SLOTS}; `strided`: see SlotMemory */
   constructor(
     private readonly accelerator: Device,
     private readonly layers: readonly ExpertsSpec[],
     types: readonly MatrixTypes[],
-    readonly count: number,
+    { count, strided }: { count: number; strided: boolean },
   ) {
-    this.memory = new SlotMemory(accelerator, layers, types, count);
+    this.count = count;
+    this.memory = new SlotMemory(accelerator, layers, types, count, strided);
     this.cache = new StreamCache(count);
-    this.events = Array.from({ length: count }, () => ({
-      filled: accelerator.event(),
-      emptied: accelerator.event(),
-      filling: false,
-      computing: false,
-    }));
+    this.events = Array.from({ length: count }, () => ({ filled: accelerator.event(), emptied: accelerator.event() }));
   }
 
   /** Uses so many of the slots from now on, at least {@link STREAM_SLOTS}, and forgets what lies in them unless that is what it did. */
@@ -65,8 +70,8 @@ export class StreamSlots {
   forget(): void {
     this.cache.forget();
     for (const events of this.events) {
-      events.filling = false;
-      events.computing = false;
+      events.filling = undefined;
+      events.computing = undefined;
     }
   }
 
@@ -75,24 +80,69 @@ export class StreamSlots {
     return this.cache.size;
   }
 
+  /** Slots that are not in use. */
+  get free(): number {
+    return this.cache.free;
+  }
+
   /** The whole expert lies in a slot, or is on its way there. */
   has(key: number): boolean {
     return this.cache.has(key);
   }
 
   /**
-   * Queues `compute` with an expert, behind its copy into a slot unless the cache serves. The copy waits until the slot's
-   * last expert was computed.
+   * Queues `compute` with an expert or a part of one, behind its copy into a slot unless the cache serves. The copy waits
+   * until the slot's last expert was computed.
    */
   run(
     { key, layer, source, range, cached }: StreamedExpert,
     compute: (expert: PlacedExpert, slot: string) => void,
   ): Found {
     const { slot, found } = this.cache.serve(key, { range, cached });
-    const placed = found === 'copied' ? this.fill(layer, slot, source, range) : this.memory.at(layer, slot);
-    this.use(slot, () => compute(placed, this.memory.name(layer, slot)));
-    this.cache.release(slot);
+    const copied = found === 'copied';
+    const placed = copied ? this.copy(layer, slot, source, range) : this.memory.at(layer, slot);
+    if (copied) this.copied([slot]);
+    this.compute({ slots: [slot], found: [found] }, () => compute(placed, this.memory.name(layer, slot)));
     return found;
+  }
+
+  /** Queues the copies of whole experts that are computed together, unless the cache serves; there must be slots for them. */
+  fill(experts: readonly StreamedExpert[]): Filled {
+    const served = experts.map(({ key, cached }) => this.cache.serve(key, { cached }));
+    const copied = experts.flatMap(({ layer, source }, i) => {
+      const { slot, found } = served[i]!;
+      if (found !== 'copied') return [];
+      this.copy(layer, slot, source);
+      return [slot];
+    });
+    if (copied.length > 0) this.copied(copied);
+    return { slots: served.map(({ slot }) => slot), found: served.map(({ found }) => found) };
+  }
+
+  /** Queues computing with what was filled, and gives up its slots. */
+  compute({ slots }: Filled, queue: () => void): void {
+    const { copies, compute } = this.accelerator;
+    const events = slots.map((slot) => this.events[slot]!);
+    for (const filled of new Set(events.map(({ filling }) => filling))) filled?.wait(compute);
+    queue();
+    const { emptied } = events[0]!;
+    if (emptied) emptied.record(compute);
+    else if (copies !== compute) compute.synchronize();
+    for (const each of events) {
+      each.filling = undefined;
+      each.computing = emptied;
+    }
+    for (const slot of slots) this.cache.release(slot);
+  }
+
+  /** The expert of that layer that lies in a slot. */
+  at(layer: number, slot: number): PlacedExpert {
+    return this.memory.at(layer, slot);
+  }
+
+  /** The slots as a slab for experts of that layer, and its name; undefined where the device does not take them as one. */
+  slabFor(layer: number): { slab: Slab; name: string } | undefined {
+    return this.memory.slabFor(layer);
   }
 
   /**
@@ -109,8 +159,10 @@ export class StreamSlots {
   }
 
   private fillAhead(slot: number | undefined, layer: number, source: PlacedExpert): boolean {
-    if (slot !== undefined) this.fill(layer, slot, source);
-    return slot !== undefined;
+    if (slot === undefined) return false;
+    this.copy(layer, slot, source);
+    this.copied([slot]);
+    return true;
   }
 
   /** Gives up what was copied ahead and not needed: it stays in the cache. @returns how many experts that are */
@@ -118,27 +170,21 @@ export class StreamSlots {
     return this.cache.settle();
   }
 
-  private fill(layer: number, slot: number, source: PlacedExpert, range?: RowRange): PlacedExpert {
-    const { copies, compute } = this.accelerator;
+  /** Queues the copy of an expert, or a part of one, to its slot; `copied` must follow. */
+  private copy(layer: number, slot: number, source: PlacedExpert, range?: RowRange): PlacedExpert {
     const events = this.events[slot]!;
-    if (events.computing) events.emptied?.wait(copies);
-    events.computing = false;
-    const placed = range ? this.copyPart(layer, slot, source, range) : this.copyWhole(layer, slot, source);
-    if (events.filled) events.filled.record(copies);
-    else if (copies !== compute) copies.synchronize();
-    events.filling = true;
-    return placed;
+    events.computing?.wait(this.accelerator.copies);
+    events.computing = undefined;
+    return range ? this.copyPart(layer, slot, source, range) : this.copyWhole(layer, slot, source);
   }
 
-  private use(slot: number, queue: () => void): void {
+  /** Copies to these slots were queued: computing with them waits for the last. */
+  private copied(slots: readonly number[]): void {
     const { copies, compute } = this.accelerator;
-    const events = this.events[slot]!;
-    if (events.filling) events.filled?.wait(compute);
-    events.filling = false;
-    queue();
-    if (events.emptied) events.emptied.record(compute);
-    else if (copies !== compute) compute.synchronize();
-    events.computing = true;
+    const { filled } = this.events[slots.at(-1)!]!;
+    if (filled) filled.record(copies);
+    else if (copies !== compute) copies.synchronize();
+    for (const slot of slots) this.events[slot]!.filling = filled;
   }
 
   private copyWhole(layer: number, slot: number, source: PlacedExpert): PlacedExpert {

@@ -26,6 +26,11 @@ export class StreamCache {
     return this.slots.size;
   }
 
+  /** Slots that are not in use. */
+  get free(): number {
+    return this.slots.free;
+  }
+
   /** The whole expert lies in a slot, or is on its way there. */
   has(key: number): boolean {
     return this.slots.has(key);

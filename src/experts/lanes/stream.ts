@@ -4,9 +4,15 @@ import type { Share } from '../policy.js';
 import type { ExpertsSpec } from '../spec.js';
 import type { Statistics } from '../statistics.js';
 import { copiedAhead, surelyNeeded } from './ahead.js';
+import { batchesOf, halving } from './batches.js';
 import type { ExpertCompute } from './compute.js';
-import type { StreamSlots } from './slots.js';
-import { STREAM_SLOTS } from './stream-cache.js';
+import type { Member } from './group-order.js';
+import type { ExpertGroups, GroupPlace } from './groups.js';
+import type { Filled, StreamedExpert, StreamSlots } from './slots.js';
+import { type Found, STREAM_SLOTS } from './stream-cache.js';
+
+/** Place of what lies in slots among the groups of a call of one token: resident experts have the first. */
+const SLOTS_PLACE = 1;
 
 export interface StreamParts {
   layers: readonly ExpertsSpec[];
@@ -16,6 +22,7 @@ export interface StreamParts {
   cached: number;
   /** On the accelerator. */
   compute: ExpertCompute;
+  groups: ExpertGroups;
   /** In a call of one token, the place of the first streamed expert's weight. */
   firstPlace: number;
   assignments: Assignments;
@@ -78,28 +85,87 @@ export class StreamLane {
   }
 
   /**
+   * Queues computing what lies in slots, and the first copies: they run while resident experts are computed.
+   * @returns queues the rest
+   */
+  start(layer: number, shares: readonly Share[], tokens: number): () => void {
+    const { slots, groups } = this.parts;
+    const together = shares.filter((share) => this.isGrouped(layer, share, tokens));
+    const alone = [...shares.keys()].filter((i) => !together.includes(shares[i]!));
+    const there = together.filter(({ cached }) => cached);
+    const copied = together.filter(({ cached }) => !cached);
+    const compute = (batch: readonly Share[], filled: Filled) => this.compute(layer, batch, filled, tokens);
+    const alreadyThere = tokens === 1 ? [there].filter(({ length }) => length > 0) : batchesOf(there, groups.most);
+    for (const batch of alreadyThere) compute(batch, this.fill(layer, batch));
+    const batches = batchesOf(copied, groups.most, halving(slots.free));
+    let filled = batches[0] && this.fill(layer, batches[0]);
+    return () => {
+      batches.forEach((batch, i) => {
+        const following = batches[i + 1];
+        const next = following && this.fill(layer, following);
+        compute(batch, filled!);
+        filled = next;
+      });
+      for (const i of alone) this.run(layer, shares[i]!, tokens === 1, i);
+    };
+  }
+
+  /** Whether it is computed together with others; in a call of one token copies are few, and each begins as soon as it can. */
+  isGrouped(layer: number, { range, cached }: Share, tokens: number): boolean {
+    if (range || (tokens === 1 && !cached)) return false;
+    const place = this.placeOf(layer);
+    return place !== undefined && this.parts.groups.computes(place);
+  }
+
+  private placeOf(layer: number): GroupPlace | undefined {
+    const { slots, layers } = this.parts;
+    const found = slots.slabFor(layer);
+    return found && { key: found.name, slab: found.slab, activation: layers[layer]!.activation, place: SLOTS_PLACE };
+  }
+
+  private fill(layer: number, batch: readonly Share[]): Filled {
+    return this.parts.slots.fill(batch.map((share) => this.streamed(layer, share)));
+  }
+
+  private streamed(layer: number, { expert, range, cached }: Share): StreamedExpert {
+    return { key: this.key(layer, expert), layer, source: this.parts.host.expert(layer, expert), range, cached };
+  }
+
+  private compute(layer: number, batch: readonly Share[], filled: Filled, tokens: number): void {
+    const { slots, layers, groups, compute: each, assignments } = this.parts;
+    const members = batch.map(({ expert }, i) => ({ expert, slot: filled.slots[i]! }));
+    const [{ expert, slot }] = members as [Member];
+    slots.compute(filled, () => {
+      if (tokens > 1 && batch.length === 1) {
+        each.forRows(slots.at(layer, slot), layers[layer]!.activation, assignments, expert);
+      } else groups.run(this.placeOf(layer)!, members, assignments, tokens);
+    });
+    filled.found.forEach((found) => {
+      this.count(found);
+    });
+  }
+
+  /**
    * Queues an expert's copy, unless it is there, and computing it.
    * @param single in a call of one token
    * @param order of the streamed experts of its layer
    * @param onCopied the copy was queued
    */
-  run(
-    layer: number,
-    { expert, range, cached }: Share,
-    single: boolean,
-    order: number,
-    onCopied: () => void = () => {},
-  ): void {
-    const { host, slots, layers, compute, firstPlace, assignments, statistics } = this.parts;
+  run(layer: number, share: Share, single: boolean, order: number, onCopied: () => void = () => {}): void {
+    const { slots, layers, compute, firstPlace, assignments } = this.parts;
     const { activation } = layers[layer]!;
-    const streamed = { key: this.key(layer, expert), layer, source: host.expert(layer, expert), range, cached };
-    const found = slots.run(streamed, (placed, slot) => {
+    const { expert, range } = share;
+    const found = slots.run(this.streamed(layer, share), (placed, slot) => {
       onCopied();
       const rows = range ? `${range.from}-${range.to}` : 'all';
       if (single) compute.forOne(`slot ${slot}.${order} ${rows}`, placed, activation, firstPlace + order);
       else compute.forRows(placed, activation, assignments, expert);
     });
-    const { cache } = statistics;
+    this.count(found);
+  }
+
+  private count(found: Found): void {
+    const { cache } = this.parts.statistics;
     if (found !== 'copied') cache.hits++;
     if (found === 'prefetched') cache.usefulPrefetches++;
   }

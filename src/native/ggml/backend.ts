@@ -114,6 +114,12 @@ export class Backend {
   supports(operation: Tensor): boolean {
     return api().supportsOp(this.pointer, operation.pointer);
   }
+
+  /** Whether it has every operation of the graph. */
+  supportsAll({ pointer }: Graph): boolean {
+    const nodes = Array.from({ length: api().graphNodes(pointer) }, (_, i) => api().graphNode(pointer, i));
+    return nodes.every((node) => api().supportsOp(this.pointer, node));
+  }
 }
 
 function newInstance(device: Pointer): Pointer {

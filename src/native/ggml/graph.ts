@@ -271,6 +271,18 @@ export class Graph {
     return this.wrap(pointer, x, [weight.ne[1], x.ne[1], x.ne[2], x.ne[3]]);
   }
 
+  /** Each row by a matrix of its own: matrices [in, out, count], x [in, k, n] or [in, 1, n], ids I32 [k, n] → [out, k, n]. */
+  matmulById(matrices: Tensor, x: Tensor, ids: Tensor): Tensor {
+    const pointer = this.ggml.mulMatId(this.context.pointer, matrices.pointer, x.pointer, ids.pointer);
+    this.ggml.accumulateIn(pointer, PREC_F32);
+    return this.wrap(pointer, x, [matrices.ne[1], ids.ne[0], ids.ne[1], 1]);
+  }
+
+  /** a [d, k, n] + those rows of `b` [d, rows] that ids I32 [k, n] name. */
+  addById(a: Tensor, b: Tensor, ids: Tensor): Tensor {
+    return this.wrap(this.ggml.addId(this.context.pointer, a.pointer, b.pointer, ids.pointer), a);
+  }
+
   /** Rows of `a` by number: [d, rows, b, c] and I32 [n, b, c] → F32 [d, n, b, c]. */
   getRows(a: Tensor, numbers: Tensor): Tensor {
     const pointer = this.ggml.getRows(this.context.pointer, a.pointer, numbers.pointer);

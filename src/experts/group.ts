@@ -1,0 +1,131 @@
+import type { Graph } from '../native/ggml/graph.js';
+import { contiguousStrides, type Tensor } from '../native/ggml/tensor.js';
+import {
+  ACTIVATIONS,
+  type ActivationName,
+  type InnerName,
+  innerMatrices,
+  type MatrixName,
+  mapMatrices,
+} from './activations.js';
+import { biasLayout, hasFactors } from './expert.js';
+import type { Slab } from './resident-experts.js';
+
+/** Nodes and views of a group's graph, at most; and those of each further expert of a token. */
+const GROUP_CAPACITY = 48;
+const CHOICE_CAPACITY = 8;
+
+export function groupCapacity(choices: number): number {
+  return GROUP_CAPACITY + choices * CHOICE_CAPACITY;
+}
+
+/** A slab's matrix as ggml sees it, which knows no other distances than those without gaps. */
+function matrices(g: Graph, tensor: Tensor): Tensor {
+  const { type, ne, strides } = tensor;
+  return strides[2] === contiguousStrides(type, ne)[2] ? tensor : g.compute(g.view(tensor, ne, 0, strides));
+}
+
+/**
+ * Experts of a slab, each row by one of them: x [hidden, k, n] or [hidden, 1, n], ids I32 [k, n], numbers in the slab → [hidden, k, n]
+ * (ggml's order). As {@link buildExpert} computes each.
+ */
+export function buildGroup(g: Graph, slab: Slab, activation: ActivationName, x: Tensor, ids: Tensor): Tensor {
+  const placed = mapMatrices(slab, (tensor) => matrices(g, tensor));
+  const behind = vectors(g, slab, activation, ids);
+  const multiply = (name: MatrixName, input: Tensor) => behind(name, g.matmulById(placed[name]!, input, ids));
+  const inner = (name: InnerName) => [name, multiply(name, x)];
+  const products = Object.fromEntries(innerMatrices(activation).map(inner)) as Record<InnerName, Tensor>;
+  return multiply('down', ACTIVATIONS[activation].build(g, products));
+}
+
+/** What follows the product of a matrix: its bias, its factor, or nothing. */
+function vectors(g: Graph, { biases, down }: Slab, activation: ActivationName, ids: Tensor) {
+  if (!biases) return (_: MatrixName, product: Tensor) => product;
+  const [size, count] = [biases.ne[0], biases.ne[1]];
+  const rows = (from: number, length: number) => g.view(biases, [length, count, 1, 1], from * 4);
+  if (hasFactors(biases, activation)) {
+    const names = [...innerMatrices(activation), 'down'];
+    const flat = g.reshape(ids, ids.ne[0] * ids.ne[1]);
+    return (name: MatrixName, product: Tensor) => {
+      const factors = g.getRows(rows(names.indexOf(name), 1), flat);
+      return g.multiply(product, g.reshape(factors, 1, ids.ne[0], ids.ne[1]));
+    };
+  }
+  const hidden = down.ne[1];
+  const width = (size - hidden) / innerMatrices(activation).length;
+  const before = biasLayout({ hidden, width, activation });
+  return (name: MatrixName, product: Tensor) =>
+    g.addById(product, rows(before[name]!, name === 'down' ? hidden : width), ids);
+}
+
+/** What a group's graph reads and writes. */
+export interface GroupIo {
+  /** Normalised hidden states [hidden, chunk]. */
+  input: Tensor;
+  /** What every expert's weighted result is added to [hidden, chunk]. */
+  output: Tensor;
+  /** I32: numbers of experts in the slab, and what else is told in whole numbers. */
+  numbers: Tensor;
+  /** F32: routing weights. */
+  weights: Tensor;
+}
+
+/** Where a group's assignments lie in `numbers` and `weights`. */
+export interface GroupRange {
+  ids: number;
+  weights: number;
+  count: number;
+}
+
+/**
+ * Assignments of a group in a call of several tokens: `count` of them, `abreast` in each row, all of different experts; the
+ * last may have no token and the weight 0.
+ */
+export interface GroupRows extends GroupRange {
+  abreast: number;
+  /** Where the token of each lies. */
+  tokens: number;
+  /**
+   * Where the assignments of tokens are named again, each token's first, then each token's second, and so on, so that no row
+   * of the output is written twice at once; and where these tokens lie.
+   */
+  order: number;
+  targets: number;
+  /** How many tokens have a first, a second, … */
+  columns: readonly number[];
+}
+
+/** output += Σ weights · expert(input), for a call of one token. */
+export function buildGroupForOne(g: Graph, slab: Slab, activation: ActivationName, io: GroupIo, at: GroupRange): void {
+  const { count } = at;
+  const ids = g.reshape(g.slice(io.numbers, at.ids, count), count, 1);
+  const results = buildGroup(g, slab, activation, g.rows(io.input, 0, 1), ids);
+  const weighted = g.multiply(results, g.reshape(g.slice(io.weights, at.weights, count), 1, count));
+  let sum = g.rows(weighted, 0, 1);
+  for (let i = 1; i < count; i++) sum = g.add(sum, g.rows(weighted, i, 1));
+  g.compute(g.addTo(g.rows(io.output, 0, 1), sum));
+}
+
+/** output[tokens] += Σ weights · expert(input[tokens]). */
+export function buildGroupForRows(
+  g: Graph,
+  slab: Slab,
+  activation: ActivationName,
+  io: GroupIo,
+  { ids: first, weights, tokens, order, targets, count, abreast, columns }: GroupRows,
+): void {
+  const hidden = io.input.ne[0];
+  const rows = count / abreast;
+  const x = g.reshape(g.getRows(io.input, g.slice(io.numbers, tokens, count)), hidden, abreast, rows);
+  const ids = g.reshape(g.slice(io.numbers, first, count), abreast, rows);
+  const results = g.reshape(buildGroup(g, slab, activation, x, ids), hidden, count);
+  const weighted = g.multiply(results, g.reshape(g.slice(io.weights, weights, count), 1, count));
+  let output = io.output;
+  let at = 0;
+  for (const size of columns) {
+    const target = g.slice(io.numbers, targets + at, size);
+    const added = g.getRows(weighted, g.slice(io.numbers, order + at, size));
+    output = g.compute(g.setRows(output, g.add(g.getRows(output, target), added), target));
+    at += size;
+  }
+}

@@ -1,0 +1,44 @@
+import type { Share } from '../policy.js';
+
+/**
+ * Divides shares into those that are computed together, in order. An expert with more tokens than all others of its batch is
+ * computed alone: of what lies in one row of a product by number no two are of one expert.
+ * @param rows most tokens of all experts of a batch; one expert alone may have more
+ * @param size most experts of the next batch, of so many that are left
+ */
+export function batchesOf(
+  shares: readonly Share[],
+  rows: number,
+  size: (left: number) => number = () => Infinity,
+): Share[][] {
+  const batches: Share[][] = [];
+  let room = { rows: 0, experts: 0 };
+  shares.forEach((share, i) => {
+    if (room.experts < 1 || room.rows < share.tokens) {
+      room = { rows, experts: Math.max(1, size(shares.length - i)) };
+      batches.push([]);
+    }
+    batches.at(-1)!.push(share);
+    room = { rows: room.rows - share.tokens, experts: room.experts - 1 };
+  });
+  return batches.flatMap(withoutLargest);
+}
+
+function withoutLargest(batch: Share[]): Share[][] {
+  const largest = batch.reduce((a, b) => (b.tokens > a.tokens ? b : a));
+  const others = batch.filter((share) => share !== largest);
+  const total = others.reduce((sum, { tokens }) => sum + tokens, 0);
+  return others.length === 0 || largest.tokens <= total ? [batch] : [[largest], ...withoutLargest(others)];
+}
+
+/**
+ * Sizes of batches that are copied while the one before is computed: half of what is left, so that little is computed behind
+ * the last copy.
+ * @param free slots for two batches at a time
+ */
+export function halving(free: number): (left: number) => number {
+  return (left) => Math.min(Math.floor(free / 2), left > LAST ? Math.ceil(left / 2) : left);
+}
+
+/** So few are not divided further: a graph costs more. */
+const LAST = 4;

@@ -1,0 +1,170 @@
+import { type Device, floats, type HostMemory, HostTensors, integers } from '../../devices/device.js';
+import { Graph } from '../../native/ggml/graph.js';
+import { type Tensor, TensorContext, Type } from '../../native/ggml/tensor.js';
+import { type ActivationName, matrixEntries } from '../activations.js';
+import type { Assignments } from '../assignments.js';
+import type { PlacedExpert } from '../expert.js';
+import { buildGroupForOne, buildGroupForRows, type GroupIo, groupCapacity } from '../group.js';
+import type { Slab } from '../resident-experts.js';
+import type { ExpertsSpec } from '../spec.js';
+import { APART, aligned, GroupOrder, LISTS, type Member } from './group-order.js';
+
+/** Intermediate values of a group's graph take about so much, unless one expert's take more. */
+const GRAPH_BYTES = 64 * 2 ** 20;
+
+/** Where the weights of a group lie. */
+export interface GroupPlace {
+  /** Names the slab, which must be the same at every call. */
+  key: string;
+  slab: Slab;
+  activation: ActivationName;
+  /** Groups of one call of one token have different numbers, below {@link PLACES}. */
+  place: number;
+}
+
+/** Groups of a call of one token. */
+const PLACES = 2;
+
+export interface GroupsParts {
+  layers: readonly ExpertsSpec[];
+  /** Most tokens of a call. */
+  chunk: number;
+  input: Tensor;
+  output: Tensor;
+  hostMemory: HostMemory;
+}
+
+/**
+ * Computes experts that lie in one slab of an accelerator together: one product a matrix, whichever experts they are, by
+ * their numbers in the slab. Graphs for calls of one token are kept by slab and number of experts.
+ */
+export class ExpertGroups {
+  /** Most assignments of a group. */
+  readonly most: number;
+  private readonly io: GroupIo;
+  private readonly host: Record<'numbers' | 'weights', Tensor>;
+  private readonly numbers: Int32Array;
+  private readonly weights: Float32Array;
+  /** Most experts of a token. */
+  private readonly chosen: number;
+  private readonly order: GroupOrder;
+  private readonly kept = new Map<string, Graph>();
+  private used: Graph[] = [];
+  /** Assignments that were sent for this call. */
+  private sent = 0;
+  /** See Device. */
+  private moves = 0;
+  private readonly computable = new Map<string, boolean>();
+
+  constructor(
+    private readonly device: Device,
+    { layers, chunk, input, output, hostMemory }: GroupsParts,
+  ) {
+    this.chosen = Math.max(...layers.map((l) => l.chosen));
+    const perRow = Math.max(...layers.map(({ hidden, width }) => 4 * (2 * hidden + 3 * width)));
+    this.most = Math.min(chunk * this.chosen, Math.max(chunk, Math.floor(GRAPH_BYTES / perRow)));
+    const groups = Math.max(PLACES, ...layers.map((l) => l.count));
+    const assignments = chunk * this.chosen + groups * 2 * APART; // rows are filled up, and lists lie apart
+    const made = (make: (type: Type, size: number) => Tensor) => ({
+      numbers: make(Type.I32, LISTS * assignments),
+      weights: make(Type.F32, assignments),
+    });
+    const memory = new HostTensors(2);
+    this.host = made((type, size) => memory.tensor(type, size));
+    memory.allocate(hostMemory);
+    this.numbers = integers(this.host.numbers);
+    this.weights = floats(this.host.weights);
+    const context = new TensorContext(2);
+    this.io = { input, output, ...made((type, size) => context.tensor(type, size)) };
+    device.allocate(context, 'routing weights');
+    this.order = new GroupOrder(this.numbers, this.weights, chunk, this.chosen);
+  }
+
+  /** Makes room on the device for the largest graph. @param experts of the first layer, for their shapes */
+  reserve(expert: PlacedExpert, activation: ActivationName): void {
+    const { chosen } = this;
+    const count = this.most + APART;
+    const columns = Array.from({ length: chosen }, (_, i) => (i === 0 ? count - chosen + 1 : 1));
+    const rows = { ids: 0, weights: 0, tokens: 0, order: 0, targets: 0, count, abreast: 1, columns };
+    const tensors = matrixEntries(expert).map(([name, { tensor }]) => [name, tensor]);
+    const one: Slab = { ...Object.fromEntries(tensors), biases: expert.biases?.tensor };
+    this.device.reserve(groupCapacity(chosen), (g) => buildGroupForRows(g, one, activation, this.io, rows));
+  }
+
+  /** Whether the device has the operations that such a slab takes. */
+  computes({ key, slab, activation }: GroupPlace): boolean {
+    const known = this.computable.get(key);
+    if (known !== undefined) return known;
+    const graph = new Graph(groupCapacity(1));
+    buildGroupForOne(graph, slab, activation, this.io, { ids: 0, weights: 0, count: 1 });
+    const answer = this.device.compute.supportsAll(graph);
+    graph.free();
+    this.computable.set(key, answer);
+    return answer;
+  }
+
+  /** A layer's call begins: what was queued for the one before was computed. */
+  begin(): void {
+    for (const graph of this.used) graph.free();
+    this.used = [];
+    this.sent = 0;
+  }
+
+  /** Queues output += Σ weights · expert(input) over the group's members, at most `most` assignments. */
+  run(place: GroupPlace, members: readonly Member[], assignments: Assignments, tokens: number): void {
+    if (tokens === 1) this.forOne(place, members, assignments);
+    else this.forRows(place, members, assignments, tokens);
+  }
+
+  private forOne({ key, slab, activation, place }: GroupPlace, members: readonly Member[], of: Assignments): void {
+    const from = place * aligned(this.chosen);
+    members.forEach(({ expert, slot }, i) => {
+      this.numbers[from + i] = slot;
+      this.weights[from + i] = of.weight(expert);
+    });
+    const count = members.length;
+    this.send('numbers', from, count);
+    this.send('weights', from, count);
+    if (this.moves !== this.device.moves) this.freeKept();
+    const name = `${key} ${count}`;
+    let graph = this.kept.get(name);
+    if (!graph) {
+      graph = this.device.graph(groupCapacity(count), (g) =>
+        buildGroupForOne(g, slab, activation, this.io, { ids: from, weights: from, count }),
+      );
+      this.kept.set(name, graph);
+    }
+    this.device.compute.computeAsync(graph);
+  }
+
+  private freeKept(): void {
+    for (const graph of this.kept.values()) graph.free();
+    this.kept.clear();
+    this.moves = this.device.moves;
+  }
+
+  private forRows({ slab, activation }: GroupPlace, members: readonly Member[], of: Assignments, tokens: number): void {
+    const from = this.sent;
+    const rows = this.order.write(from, members, of, tokens);
+    const size = aligned(rows.count);
+    this.sent += size;
+    this.send('numbers', rows.ids, LISTS * size);
+    this.send('weights', from, rows.count);
+    const graph = this.device.graph(groupCapacity(rows.columns.length), (g) =>
+      buildGroupForRows(g, slab, activation, this.io, rows),
+    );
+    this.device.compute.computeAsync(graph);
+    this.used.push(graph);
+  }
+
+  private send(what: 'numbers' | 'weights', from: number, count: number): void {
+    const source = this.host[what];
+    this.device.compute.write(this.io[what], source.address + BigInt(from * 4), from * 4, count * 4);
+  }
+
+  /** All graphs of the device were freed. */
+  dropGraphs(): void {
+    this.used = [];
+    this.kept.clear();
+  }
+}

@@ -1,0 +1,104 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { Assignments } from '../../src/experts/assignments.js';
+import { batchesOf, halving } from '../../src/experts/lanes/batches.js';
+import { aligned, GroupOrder, LISTS } from '../../src/experts/lanes/group-order.js';
+
+const EXPERTS = 40;
+const CHOSEN = 6;
+
+/** Each token's experts, all different. */
+const routes = fc.array(fc.uniqueArray(fc.nat(EXPERTS - 1), { minLength: CHOSEN, maxLength: CHOSEN }), {
+  minLength: 1,
+  maxLength: 90,
+});
+
+function grouped(chosen: readonly number[][]) {
+  const assignments = new Assignments(EXPERTS, chosen.length * CHOSEN);
+  const experts = Int32Array.from(chosen.flat());
+  const weights = Float32Array.from(experts, (_, i) => 1 + i);
+  const routed = { layer: 0, tokens: chosen.length, chosen: CHOSEN, experts, weights };
+  const demand = assignments.group(routed, () => false);
+  return {
+    assignments,
+    demand,
+    weightOf: (token: number, expert: number) => 1 + token * CHOSEN + chosen[token]!.indexOf(expert),
+  };
+}
+
+it('orders a group so that no row has an expert twice, and adds every assignment once', () => {
+  fc.assert(
+    fc.property(routes, fc.integer({ min: 1, max: EXPERTS }), fc.nat(3), (chosen, taken, before) => {
+      const { assignments, demand, weightOf } = grouped(chosen);
+      const members = demand.slice(0, taken).map(({ expert }) => ({ expert, slot: EXPERTS - expert }));
+      const from = before * aligned(1);
+      const size = from + aligned(chosen.length * CHOSEN) + 2 * aligned(1);
+      const [numbers, weights] = [new Int32Array(LISTS * size), new Float32Array(size)];
+      const order = new GroupOrder(numbers, weights, chosen.length, CHOSEN);
+      const {
+        ids,
+        tokens,
+        order: again,
+        targets,
+        count,
+        abreast,
+        columns,
+        weights: at,
+      } = order.write(from, members, assignments, chosen.length);
+      const total = members.reduce((sum, { expert }) => sum + assignments.count(expert), 0);
+      expect(count % abreast).toBe(0);
+      expect(count - total).toBeLessThan(abreast);
+      for (let row = 0; row < count; row += abreast) {
+        const inRow = numbers.subarray(ids + row, ids + row + abreast);
+        expect(new Set(inRow).size).toBe(abreast);
+      }
+      expect(columns.reduce((sum, n) => sum + n, 0)).toBe(total);
+      const added = new Set<string>();
+      let first = 0;
+      for (const column of columns) {
+        const written = numbers.subarray(targets + first, targets + first + column);
+        expect(new Set(written).size).toBe(column);
+        for (let i = first; i < first + column; i++) {
+          const place = numbers[again + i]!;
+          const token = numbers[targets + i]!;
+          const expert = EXPERTS - numbers[ids + place]!;
+          expect(numbers[tokens + place]).toBe(token);
+          expect(weights[at + place]).toBe(weightOf(token, expert));
+          added.add(`${token} ${expert}`);
+        }
+        first += column;
+      }
+      expect(added.size).toBe(total);
+      const named = new Set(numbers.subarray(again, again + total));
+      for (let place = 0; place < count; place++) if (!named.has(place)) expect(weights[at + place]).toBe(0);
+    }),
+  );
+});
+
+it('divides shares into batches that keep their bounds, each share once', () => {
+  const share = fc.record({
+    expert: fc.nat(),
+    tokens: fc.integer({ min: 1, max: 300 }),
+    lane: fc.constant('resident' as const),
+  });
+  fc.assert(
+    fc.property(
+      fc.array(share, { maxLength: 60 }),
+      fc.integer({ min: 1, max: 2000 }),
+      fc.integer({ min: 2, max: 40 }),
+      (shares, rows, free) => {
+        const batches = batchesOf(shares, rows, halving(free));
+        expect(new Set(batches.flat())).toEqual(new Set(shares));
+        expect(batches.flat()).toHaveLength(shares.length);
+        for (const batch of batches) {
+          const tokens = batch.map((each) => each.tokens);
+          const total = tokens.reduce((sum, n) => sum + n, 0);
+          expect(batch.length).toBeLessThanOrEqual(Math.max(1, Math.floor(free / 2)));
+          if (batch.length === 1) continue;
+          expect(total).toBeLessThanOrEqual(rows);
+          expect(2 * Math.max(...tokens)).toBeLessThanOrEqual(total);
+        }
+      },
+    ),
+  );
+});
