@@ -1,5 +1,5 @@
 import { behind, inCallOf, NO_COSTS } from './costs.js';
-import { type Costs, partOf, type Share } from './policy.js';
+import { type Costs, type Division, partOf, type Share } from './policy.js';
 
 /** Weight of the newest observation. */
 const LEARNING = 0.15;
@@ -19,33 +19,71 @@ export interface Observation {
   streamedLast: boolean;
 }
 
+/** One call in which the accelerator computed experts; milliseconds since it began. */
+export interface Computing {
+  /** What they would cost, by the measured costs. */
+  expectedMs: number;
+  /** Until they were computed, and until the last copy had arrived. */
+  computedMs: number;
+  copiedMs: number;
+}
+
+/** What is corrected: factors of measured costs. */
+interface Factors {
+  cpu: number;
+  copy: number;
+  accelerator: number;
+}
+
 /**
- * Corrects how much CPU and copies slow each other down, from the calls themselves: what a short measurement at load
- * says of it is off by the share that each lane happens to have.
+ * Corrects how much CPU and copies slow each other down, and what computing on the accelerator takes, from the calls
+ * themselves: what a short measurement at load says is off by the share that each lane happens to have, and by what a
+ * process does slowly at first.
  */
 export class Adaptation {
-  constructor(private contention: Costs['contention']) {}
+  private factors: Factors;
 
-  get current(): Costs['contention'] {
-    return this.contention;
+  constructor(contention: Costs['contention']) {
+    this.factors = { ...contention, accelerator: 1 };
   }
 
-  /** A call in which the two did not run together. */
+  get current(): Readonly<Factors> {
+    return this.factors;
+  }
+
+  /** A call in which CPU and copies did not run together. */
   forget(): void {
-    const { cpu, copy } = this.contention;
-    this.contention = { cpu: cpu - FORGETTING * (cpu - 1), copy: copy - FORGETTING * (copy - 1) };
+    const less = (factor: number) => factor - FORGETTING * (factor - 1);
+    const { cpu, copy, accelerator } = this.factors;
+    this.factors = { cpu: less(cpu), copy: less(copy), accelerator: Math.min(accelerator, less(accelerator)) };
   }
 
   observe(seen: Observation, copyMs: number): void {
     const cpu = seen.cpuMs / seen.cpuAloneMs;
     const copied = seen.streamedMs / (seen.streamedExperts * copyMs);
     // Copies that ended unseen took at most as long as the CPU did.
-    const copy = seen.streamedLast ? copied : Math.min(this.contention.copy, copied);
-    // One call that met something else says little.
-    const towards = (old: number, found: number) =>
-      Math.min(8, Math.max(0.5, old + LEARNING * (Math.min(found, 2 * old) - old)));
-    this.contention = { cpu: towards(this.contention.cpu, cpu), copy: towards(this.contention.copy, copy) };
+    const copy = seen.streamedLast ? copied : Math.min(this.factors.copy, copied);
+    const { factors } = this;
+    this.factors = { ...factors, cpu: towards(factors.cpu, cpu), copy: towards(factors.copy, copy) };
   }
+
+  observeComputing({ expectedMs, computedMs, copiedMs }: Computing): void {
+    const { accelerator } = this.factors;
+    const found = computedMs / expectedMs;
+    // What waited for copies took less.
+    const waited = copiedMs > MOSTLY * computedMs;
+    const factor = towards(accelerator, waited ? Math.min(accelerator, found) : found, LEAST_COMPUTING);
+    this.factors = { ...this.factors, accelerator: factor };
+  }
+}
+
+const MOSTLY = 0.8;
+/** Measured costs of an accelerator hold what JavaScript takes before it is compiled. */
+const LEAST_COMPUTING = 0.1;
+
+/** One call that met something else says little. */
+function towards(old: number, found: number, least = 0.5): number {
+  return Math.min(8, Math.max(least, old + LEARNING * (Math.min(found, 2 * old) - old)));
 }
 
 /** What a timed call showed, in milliseconds since it began. */
@@ -56,6 +94,8 @@ export interface LaneTimes {
   resident: number;
   /** Copies were under way when the CPU was done. */
   streamedLast: boolean;
+  /** The accelerator was waited for before the CPU, so that its times are its own and the CPU's is not. */
+  acceleratorFirst: boolean;
 }
 
 /** The costs by which policies decide: measured when the model is loaded, contention corrected while running. */
@@ -84,34 +124,40 @@ export class LearntCosts {
   for(tokens: number, backlog = 0): Costs {
     const learnt = this.adaptation(tokens);
     const measured = inCallOf(this.measured, tokens);
-    return behind(learnt ? { ...measured, contention: learnt.current } : measured, backlog);
+    return behind(learnt ? corrected(measured, learnt.current) : measured, backlog);
   }
 
   /** Takes note of a call's plan, timed or not. */
-  planned(lanes: { cpu: readonly Share[]; streamed: readonly Share[] }, tokens: number): void {
+  planned(lanes: Pick<Division, 'cpu' | 'streamed'>, tokens: number): void {
     if (!together(lanes)) this.adaptation(tokens)?.forget();
   }
 
   /** Learns from a timed call. @param width inner rows of an expert */
-  learn(
-    lanes: { cpu: readonly Share[]; streamed: readonly Share[] },
-    width: number,
-    tokens: number,
-    { cpu: cpuMs, streamed: streamedMs, streamedLast }: LaneTimes,
-  ): void {
-    if (!together(lanes)) return;
-    const copied = lanes.streamed.filter(({ cached }) => !cached);
+  learn({ cpu, streamed, resident }: Division, width: number, tokens: number, times: LaneTimes): void {
+    const learnt = this.adaptation(tokens);
+    if (!learnt) return;
+    const costs = inCallOf(this.measured, tokens);
+    const copied = streamed.filter(({ cached }) => !cached);
     const sum = (shares: readonly Share[], cost: (share: Share) => number) =>
       shares.reduce((total, share) => total + partOf(share, width) * cost(share), 0);
-    const { calls, cpu, copy } = inCallOf(this.measured, tokens);
-    const cpuAloneMs = calls.cpu + sum(lanes.cpu, (share) => cpu(share.tokens));
-    const streamedExperts = sum(copied, () => 1);
-    const seen = { cpuMs, cpuAloneMs, streamedMs, streamedExperts, streamedLast };
-    this.adaptation(tokens)?.observe(seen, copy);
+    if (times.acceleratorFirst) {
+      const expectedMs = sum([...resident, ...streamed], (share) => costs.accelerator(share.tokens));
+      const { resident: computedMs, streamed: copiedMs } = times;
+      if (expectedMs > 0) learnt.observeComputing({ expectedMs, computedMs, copiedMs });
+      return;
+    }
+    if (copied.length === 0 || cpu.length === 0) return;
+    const cpuAloneMs = costs.calls.cpu + sum(cpu, (share) => costs.cpu(share.tokens));
+    const { cpu: cpuMs, streamed: streamedMs, streamedLast } = times;
+    learnt.observe({ cpuMs, cpuAloneMs, streamedMs, streamedExperts: sum(copied, () => 1), streamedLast }, costs.copy);
   }
 }
 
+function corrected(costs: Costs, { cpu, copy, accelerator }: Factors): Costs {
+  return { ...costs, contention: { cpu, copy }, accelerator: (tokens) => accelerator * costs.accelerator(tokens) };
+}
+
 /** Whether the CPU computes while something is copied. */
-function together({ cpu, streamed }: { cpu: readonly Share[]; streamed: readonly Share[] }): boolean {
+function together({ cpu, streamed }: Pick<Division, 'cpu' | 'streamed'>): boolean {
   return cpu.length > 0 && streamed.some(({ cached }) => !cached);
 }

@@ -165,8 +165,7 @@ export class Experts {
     this.last = { routes, plan };
     const { layer, tokens } = routes;
     const division = byLane(plan);
-    const timed = this.overlaps && this.calls++ % TIMED_CALLS === 0;
-    const times = this.lanes.run(routes, division, timed);
+    const times = this.lanes.run(routes, division, this.timed());
     this.costs.planned(division, tokens);
     if (times.timed) {
       const streamed = times.timed.streamed - (backlog ?? 0);
@@ -175,6 +174,13 @@ export class Experts {
     // Behind the CPU's sums, which the next layer begins with: copies to the accelerator take turns.
     if (backlog !== undefined) this.lanes.stream?.copyAhead(routes, division.streamed, this.costs.for(tokens).copy);
     this.count(layer, division, times);
+  }
+
+  /** What the call at hand is timed for, if it is. */
+  private timed(): 'cpu' | 'accelerator' | undefined {
+    const call = this.calls++;
+    if (!this.overlaps || call % TIMED_CALLS !== 0) return undefined;
+    return (call / TIMED_CALLS) % 2 === 0 ? 'cpu' : 'accelerator';
   }
 
   private count(layer: number, division: Division, times: CallTimes): void {

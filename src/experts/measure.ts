@@ -82,11 +82,12 @@ export function measureExperts(
 ): ExpertRates {
   const meter = new Meter(experts, layers, patience, attend, onDelay);
   const missing = meter.groups((layer) => experts.resident.missing(layer));
-  if (missing) meter.warmUp(missing);
+  if (missing) meter.warmUp('cpu', missing, 1);
   const cpu = missing ? meter.lane('cpu', missing, sizes.chunk) : NOTHING;
   const streamed =
     missing && sizes.streams && experts.offloads ? meter.lane('streamed', missing, sizes.chunk) : NOTHING;
   const residents = experts.offloads ? meter.groups((layer) => experts.resident.of(layer)) : undefined;
+  if (residents) meter.warmUp('resident', residents, Math.min(sizes.chunk, patience.tokens.at(-1)!));
   const resident = residents ? meter.lane('resident', residents, sizes.chunk) : afterCopy(streamed);
   const { overlaps: overlap } = experts;
   const calls = { resident: resident.call, streamed: streamed.call, cpu: cpu.call };
@@ -143,10 +144,11 @@ class Meter {
     private readonly onDelay: (times: number) => void,
   ) {}
 
-  /** Cores, memory and threads that were idle take a while to run at full speed. */
-  warmUp(groups: readonly Group[]): void {
+  /** Cores, memory and threads that were idle take a while to run at full speed, and JavaScript to be compiled. */
+  warmUp(lane: LaneName, groups: readonly Group[], tokens: number): void {
     const begin = performance.now();
-    while (performance.now() - begin < this.patience.limit) this.run('cpu', groups, 1, 1);
+    while (performance.now() - begin < this.patience.limit)
+      this.prepare(lane, groups, this.severalOf(groups), tokens)();
   }
 
   /** The first layers that have such experts, each with all of them: more than caches hold, where there are as many. */
@@ -187,21 +189,28 @@ class Meter {
     return { call: calls[0]!, callOfSeveral: ofSeveral[ofSeveral.length >> 1], samples };
   }
 
-  private run(lane: LaneName, groups: readonly Group[], count: number, tokens: number): void {
+  /** A call that is ready to be made. */
+  private prepare(lane: LaneName, groups: readonly Group[], count: number, tokens: number): () => void {
     const group = this.nextGroup(groups);
     const ids = Array.from({ length: count }, () => this.next(group));
     const plan = ids.map((expert): Share => ({ expert, tokens, lane }));
-    this.experts.measure(this.routes(group.layer, ids, tokens), plan);
-    this.experts.wait();
+    const routes = this.routes(group.layer, ids, tokens);
+    return () => {
+      this.experts.measure(routes, plan);
+      this.experts.wait();
+    };
   }
 
   /** Milliseconds of calls with so many experts, each with all of the tokens. */
   private time(lane: LaneName, groups: readonly Group[], count: number, tokens: number): number {
+    const prepare = () => this.prepare(lane, groups, count, tokens);
+    let call = prepare();
     const between = () => {
+      call = prepare();
       this.attend();
       this.experts.wait();
     };
-    const times = repeat(this.patience, () => this.run(lane, groups, count, tokens), between);
+    const times = repeat(this.patience, () => call(), between);
     this.onDelay(delay(times));
     const median = times[times.length >> 1]!;
     const quarter = times.length >> 2;

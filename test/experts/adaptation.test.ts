@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LearntCosts } from '../../src/experts/adaptation.js';
-import { makespan, NO_COSTS } from '../../src/experts/costs.js';
+import { laneTimes, makespan, NO_COSTS } from '../../src/experts/costs.js';
 import { lanesPolicy } from '../../src/experts/policies/lanes.js';
-import type { Costs, Share } from '../../src/experts/policy.js';
+import { byLane, type Costs, type Share } from '../../src/experts/policy.js';
 
 const WIDTH = 4096;
 const alone = { cpuMs: 3, copyMs: 6.5 };
@@ -24,7 +24,8 @@ function times(plan: readonly Share[], contention: Costs['contention']) {
       .reduce((sum, s) => sum + (s.range ? (s.range.to - s.range.from) / WIDTH : 1), 0);
   const cpu = part('cpu') * alone.cpuMs * contention.cpu;
   const copies = part('streamed') * alone.copyMs * contention.copy;
-  return { cpu, streamed: Math.max(cpu, copies), resident: Math.max(cpu, copies), streamedLast: copies > cpu };
+  const end = Math.max(cpu, copies);
+  return { cpu, streamed: end, resident: end, streamedLast: copies > cpu, acceleratorFirst: false };
 }
 
 describe('costs that are corrected while running', () => {
@@ -38,10 +39,7 @@ describe('costs that are corrected while running', () => {
         let plan: Share[] = [];
         for (let call = 0; call < 150; call++) {
           plan = lanesPolicy.decide(demand, costs.for(1), WIDTH);
-          const lanes = {
-            cpu: plan.filter((s) => s.lane === 'cpu'),
-            streamed: plan.filter((s) => s.lane === 'streamed'),
-          };
+          const lanes = byLane(plan);
           costs.learn(lanes, WIDTH, 1, times(plan, contention));
         }
         const truth = { ...measured, contention };
@@ -55,7 +53,7 @@ describe('costs that are corrected while running', () => {
     const costs = new LearntCosts();
     costs.set(measured, true);
     const plan = lanesPolicy.decide(demand, costs.for(1), WIDTH);
-    const lanes = { cpu: plan.filter((s) => s.lane === 'cpu'), streamed: plan.filter((s) => s.lane === 'streamed') };
+    const lanes = byLane(plan);
     costs.learn(lanes, WIDTH, 1, times(plan, { cpu: 2, copy: 1 }));
     expect(costs.for(1).contention.cpu).toBeGreaterThan(1.1);
     expect(costs.for(8).contention.cpu).toBe(1);
@@ -65,7 +63,7 @@ describe('costs that are corrected while running', () => {
     const costs = new LearntCosts();
     costs.set(measured, false);
     const plan = lanesPolicy.decide(demand, costs.for(1), WIDTH);
-    const lanes = { cpu: plan.filter((s) => s.lane === 'cpu'), streamed: plan.filter((s) => s.lane === 'streamed') };
+    const lanes = byLane(plan);
     costs.learn(lanes, WIDTH, 1, times(plan, { cpu: 2, copy: 2 }));
     expect(costs.for(1)).toBe(measured);
   });
@@ -77,14 +75,32 @@ describe('costs that are corrected while running', () => {
     let both = 0;
     for (let call = 0; call < 8000; call++) {
       const plan = lanesPolicy.decide(demand, costs.for(1), WIDTH);
-      const lanes = {
-        cpu: plan.filter((s) => s.lane === 'cpu'),
-        streamed: plan.filter((s) => s.lane === 'streamed'),
-      };
+      const lanes = byLane(plan);
       costs.planned(lanes, 1);
       if (call % 8 === 0) costs.learn(lanes, WIDTH, 1, times(plan, real));
       if (call >= 7000 && lanes.cpu.length > 0 && lanes.streamed.length > 0) both++;
     }
     expect(both).toBeGreaterThan(950);
+  });
+
+  it('give the accelerator what it has time for, where its costs were measured too high', () => {
+    const slow: Costs = { ...measured, cpu: () => 3, copy: 0.5, accelerator: () => 4 };
+    const truth = { ...slow, accelerator: () => 0.4 };
+    const many = Array.from({ length: 12 }, (_, expert) => ({ expert, tokens: 64, resident: false, cached: false }));
+    const costs = new LearntCosts();
+    costs.set(slow, true);
+    let plan: Share[] = [];
+    for (let call = 0; call < 150; call++) {
+      plan = lanesPolicy.decide(many, costs.for(64), WIDTH);
+      const { cpu, streamed, copies } = laneTimes(plan, truth, WIDTH);
+      const acceleratorFirst = call % 2 === 0;
+      const copied = acceleratorFirst ? copies : Math.max(cpu, copies);
+      const resident = Math.max(copied, streamed);
+      const seen = { cpu: Math.max(cpu, acceleratorFirst ? resident : 0), streamed: copied, resident };
+      costs.learn(byLane(plan), WIDTH, 64, { ...seen, streamedLast: copies > cpu, acceleratorFirst });
+    }
+    const best = makespan(lanesPolicy.decide(many, truth, WIDTH), truth, WIDTH);
+    expect(makespan(lanesPolicy.decide(many, slow, WIDTH), truth, WIDTH)).toBeGreaterThan(best * 1.5);
+    expect(makespan(plan, truth, WIDTH)).toBeLessThanOrEqual(best * 1.1);
   });
 });

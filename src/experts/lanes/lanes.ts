@@ -120,8 +120,9 @@ export class Lanes {
   /**
    * Adds the shares' results to the output, but for what `arrived` then gives. The accelerator may still be
    * computing when this returns, unless the call is timed.
+   * @param timed the lane that is waited for first, so that its time is its own
    */
-  run({ layer, tokens, next }: Routes, division: Division, timed: boolean): CallTimes {
+  run({ layer, tokens, next }: Routes, division: Division, timed?: 'cpu' | 'accelerator'): CallTimes {
     const { resident, streamed, cpu } = division;
     this.onAccelerator.release();
     this.groups?.begin();
@@ -139,10 +140,14 @@ export class Lanes {
     const streamedIssued = performance.now();
     if (next) this.stream?.prefetch(layer + 1, next);
     const prefetched = performance.now();
-    if (cpu.length > 0) this.finishCpu(tokens);
+    const acceleratorFirst = timed === 'accelerator';
+    const before = acceleratorFirst ? this.timeAccelerator(begin) : undefined;
+    if (cpu.length > 0) this.onCpu.finish();
     const end = performance.now();
-    if (timed) {
-      const times = { ...this.timeAccelerator(begin), cpu: end - begin };
+    const accelerator = before ?? (timed ? this.timeAccelerator(begin) : undefined);
+    if (cpu.length > 0) this.sums?.send(tokens);
+    if (accelerator) {
+      const times = { ...accelerator, cpu: end - begin, acceleratorFirst };
       return { lanes: times, timed: times };
     }
     if (this.overlaps) return { lanes: { resident: undefined, streamed: undefined, cpu: end - begin } };
@@ -248,7 +253,7 @@ export class Lanes {
   }
 
   /** Waits until each lane of the accelerator is done, and gives their milliseconds since `begin`. */
-  private timeAccelerator(begin: number): Omit<LaneTimes, 'cpu'> {
+  private timeAccelerator(begin: number): Omit<LaneTimes, 'cpu' | 'acceleratorFirst'> {
     const { accelerator } = this.parts;
     const before = performance.now();
     accelerator.copies.synchronize();
