@@ -1,7 +1,7 @@
 import type { Share } from '../policy.js';
 
 /**
- * Divides shares into those that are computed together, in order. An expert with more tokens than all others of its batch is
+ * Divides shares into those that are computed together, those with most tokens first. An expert with more tokens than all others of its batch is
  * computed alone: of what lies in one row of a product by number no two are of one expert.
  * @param rows most tokens of all experts of a batch; one expert alone may have more
  * @param size most experts of the next batch, of so many that are left
@@ -13,7 +13,8 @@ export function batchesOf(
 ): Share[][] {
   const batches: Share[][] = [];
   let room = { rows: 0, experts: 0 };
-  shares.forEach((share, i) => {
+  const sorted = [...shares].sort((a, b) => b.tokens - a.tokens); // of equals none has more than the others
+  sorted.forEach((share, i) => {
     if (room.experts < 1 || room.rows < share.tokens) {
       room = { rows, experts: Math.max(1, size(shares.length - i)) };
       batches.push([]);
