@@ -26,14 +26,26 @@ export interface AcceleratorKind {
    * of fewer than 64 tokens: over thousands of tokens the sum loses digits, then overflows.
    */
   cacheType: Type;
-  /** Products with matrices by number take such as lie further apart than they are large; ggml's Vulkan kernels do not look. */
-  stridedMatrices: boolean;
+  byNumber: ByNumber;
+}
+
+/** What products with matrices by number (`ggml_mul_mat_id`) can do on a device. */
+export interface ByNumber {
+  /** They take matrices that lie further apart than they are large; ggml's Vulkan kernels do not look. */
+  strided: boolean;
+  /** In float32 they are exact; ggml's CUDA kernels round to TF32, whatever the environment says. */
+  exact: boolean;
 }
 
 /** What GPUs have in common: CUDA's and Vulkan's kernels for attention take so many rows at a time and sum in float32. */
-export const GPU = { gpu: true, cacheStep: 256, cacheType: Type.F16, stridedMatrices: false } as const;
+export const GPU = {
+  gpu: true,
+  cacheStep: 256,
+  cacheType: Type.F16,
+  byNumber: { strided: false, exact: true },
+} as const;
 /** The CPU's kernels divide the rows between threads: of twice as many as there are, half do nothing. */
-const CPU = { gpu: false, cacheStep: 64, cacheType: Type.F32, stridedMatrices: true } as const;
+const CPU = { gpu: false, cacheStep: 64, cacheType: Type.F32, byNumber: { strided: true, exact: true } } as const;
 
 /** Every accelerator, in the order in which `auto` tries those that are GPUs. */
 export const ACCELERATORS: readonly AcceleratorKind[] = [
@@ -44,7 +56,7 @@ export const ACCELERATORS: readonly AcceleratorKind[] = [
     capabilities: computeCapabilities,
     lack: lackOfCode,
     ...GPU,
-    stridedMatrices: true,
+    byNumber: { strided: true, exact: false },
   },
   { name: 'vulkan', summary: 'a GPU of any make', library: 'vulkan', ...GPU },
   {

@@ -141,7 +141,7 @@ function build(
   const sized = { chunk, calls, context, sequences, rows, hostMemory, cacheStep };
   const network = new Network({ cpu, accelerator, spec, declarations, embedding, tables, mapped, ...sized });
   const host = new HostExperts(checkpoint, cpu, expertLayers, expertTypes, hostMemory.type);
-  const room = { count: sizes.slots, strided: machine.kind.stridedMatrices };
+  const room = { count: sizes.slots, strided: machine.kind.byNumber.strided };
   const slots = sizes.streams ? new StreamSlots(accelerator, expertLayers, expertTypes, room) : undefined;
   const pool = nativePool(machine, expertLayers, expertTypes, cpuKernels);
   const { input, hostInput } = network.expertInput;
@@ -160,6 +160,7 @@ function build(
     pool,
     policy,
     hostMemory,
+    exactByNumber: machine.kind.byNumber.exact,
   });
   network.reserve();
   experts.reserve();

@@ -32,6 +32,8 @@ export interface GroupsParts {
   input: Tensor;
   output: Tensor;
   hostMemory: HostMemory;
+  /** Products with matrices by number are exact in float32. */
+  exact: boolean;
 }
 
 /**
@@ -54,12 +56,14 @@ export class ExpertGroups {
   private sent = 0;
   /** See Device. */
   private moves = 0;
+  private readonly exact: boolean;
   private readonly computable = new Map<string, boolean>();
 
   constructor(
     private readonly device: Device,
-    { layers, chunk, input, output, hostMemory }: GroupsParts,
+    { layers, chunk, input, output, hostMemory, exact }: GroupsParts,
   ) {
+    this.exact = exact;
     this.chosen = Math.max(...layers.map((l) => l.chosen));
     const perRow = Math.max(...layers.map(({ hidden, width }) => 4 * (2 * hidden + 3 * width)));
     this.most = Math.min(chunk * this.chosen, Math.max(chunk, Math.floor(GRAPH_BYTES / perRow)));
@@ -91,10 +95,12 @@ export class ExpertGroups {
     this.device.reserve(groupCapacity(chosen), (g) => buildGroupForRows(g, one, activation, this.io, rows));
   }
 
-  /** Whether the device has the operations that such a slab takes. */
+  /** Whether the device has the operations that such a slab takes, as exact as its type. */
   computes({ key, slab, activation }: GroupPlace): boolean {
     const known = this.computable.get(key);
     if (known !== undefined) return known;
+    const lossy = !this.exact && matrixEntries(slab).some(([, { type }]) => type === Type.F32);
+    if (lossy) return false;
     const graph = new Graph(groupCapacity(1));
     buildGroupForOne(graph, slab, activation, this.io, { ids: 0, weights: 0, count: 1 });
     const answer = this.device.compute.supportsAll(graph);

@@ -42,6 +42,8 @@ export interface LanesParts {
   pool?: NativePool;
   /** The host's memory that the accelerator copies from and to. */
   hostMemory: HostMemory;
+  /** The accelerator's products with matrices by number are exact in float32. */
+  exactByNumber: boolean;
 }
 
 /** Milliseconds of a call's lanes, undefined where a lane was not waited for; all of them where it was timed. */
@@ -77,6 +79,7 @@ export class Lanes {
     statistics: Statistics,
   ) {
     const { cpu, accelerator, layers, chunk, output, input, hostInput, hostMemory, host, pool, slots, cached } = parts;
+    const { exactByNumber: exact } = parts;
     const chosen = Math.max(...layers.map((l) => l.chosen));
     const count = Math.max(...layers.map((l) => l.count));
     const capacity = chunk * chosen;
@@ -88,7 +91,7 @@ export class Lanes {
     this.overlaps = accelerator.copies !== accelerator.compute;
     if (accelerator !== cpu) {
       this.sums = new CpuSums(accelerator, output, hostMemory);
-      this.groups = new ExpertGroups(accelerator, { layers, chunk, input, output, hostMemory });
+      this.groups = new ExpertGroups(accelerator, { layers, chunk, input, output, hostMemory, exact });
     }
     const io = ({ rows, weights }: RoutingInputs) => ({ rows, weights });
     this.onAccelerator = new ExpertCompute(accelerator, { input, output, ...io(this.forAccelerator) });
