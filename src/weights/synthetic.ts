@@ -25,7 +25,7 @@ export interface SyntheticTensor {
 
 /**
  * A checkpoint without files: matrices hold random numbers of deviation 0.02, vectors hold ones. Blocks until every
- * page is written, by `threads` threads at once; with 0 nothing is written.
+ * page is written, by `threads` threads at once; with 0 only whole numbers are written.
  */
 export function openSynthetic(name: string, tensors: readonly SyntheticTensor[], threads: number): Checkpoint {
   const { offsets, regions, total } = place(tensors);
@@ -39,9 +39,9 @@ export function openSynthetic(name: string, tensors: readonly SyntheticTensor[],
     const address = mapping.address + BigInt(offsets.get(tensor.name)!);
     const { shape, dtype, byte, integers, blank, like } = tensor;
     const bytes = bytesOf(tensor);
-    if (threads > 0 && like === undefined && !blank) {
-      if (integers) new BigInt64Array(view(address, bytes)).set(integers);
-      else if (byte !== undefined) new Uint8Array(view(address, bytes)).fill(byte);
+    if (integers) new BigInt64Array(view(address, bytes)).set(integers);
+    else if (threads > 0 && like === undefined && !blank) {
+      if (byte !== undefined) new Uint8Array(view(address, bytes)).fill(byte);
       else if (shape.length === 1) new Uint16Array(view(address, bytes)).fill(ONE);
     }
     stored.set(tensor.name, { name: tensor.name, shape, dtype, address, bytes, file: name });
