@@ -102,7 +102,7 @@ export class Stack {
       groups,
       extended: batch[0]!.extended,
       guesses: guesses && count === 1,
-      kept: count === batch.length,
+      kept: count === batch.length && !this.onChosen, // who observes indexers sees each call
     };
   }
 
