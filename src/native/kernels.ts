@@ -47,6 +47,16 @@ function check(status: number, call: string): void {
   throw new FiddlerError(status === -2 ? 'memory' : 'device', problem, 'use --cpu-kernels ggml');
 }
 
+/** What encodeLayer and encodeExperts gave, routes, and x and y, [tokens, hidden] f32 each. */
+type ExpertCall = [
+  layer: Uint8Array,
+  experts: Uint8Array,
+  routes: ExpertRoutes,
+  x: NativeMemory,
+  y: NativeMemory,
+  tokens: number,
+];
+
 /** A pinned thread pool of the native kernels: the calling thread and `threads - 1` workers. One caller at a time. */
 export class ExpertPool {
   readonly threads: number;
@@ -79,30 +89,15 @@ export class ExpertPool {
 
   /**
    * y[token] += weight · expert(x[token]) for every route of every expert, from zero where the layer overwrites y.
-   * `layer` and `experts` are what encodeLayer and encodeExperts gave; x and y are [tokens, hidden] f32.
    * @throws FiddlerError `device` where the arguments make no sense, `memory` where scratch cannot be had.
    */
-  run(
-    layer: Uint8Array,
-    experts: Uint8Array,
-    routes: ExpertRoutes,
-    x: NativeMemory,
-    y: NativeMemory,
-    tokens: number,
-  ): void {
-    check(this.api.run(...this.arguments(layer, experts, routes, x, y, tokens)), 'run');
+  run(...call: ExpertCall): void {
+    check(this.api.run(...this.arguments(...call)), 'run');
   }
 
   /** As run, but returns while the workers compute; nothing passed may change or be freed until `wait`. */
-  start(
-    layer: Uint8Array,
-    experts: Uint8Array,
-    routes: ExpertRoutes,
-    x: NativeMemory,
-    y: NativeMemory,
-    tokens: number,
-  ): void {
-    const pending = this.arguments(layer, experts, routes, x, y, tokens);
+  start(...call: ExpertCall): void {
+    const pending = this.arguments(...call);
     check(this.api.start(...pending), 'start');
     this.pending = pending;
   }
@@ -128,14 +123,7 @@ export class ExpertPool {
     this.api.poisonScratch(this.pool, byte);
   }
 
-  private arguments(
-    layer: Uint8Array,
-    experts: Uint8Array,
-    routes: ExpertRoutes,
-    x: NativeMemory,
-    y: NativeMemory,
-    tokens: number,
-  ): unknown[] {
+  private arguments(...[layer, experts, routes, x, y, tokens]: ExpertCall): unknown[] {
     const count = Math.floor(experts.byteLength / EXPERT_BYTES);
     return [this.pool, layer, experts, count, routes.tokens, routes.weights, routes.tokens.length, x, y, tokens];
   }

@@ -128,10 +128,8 @@ export class Stack {
     const guess = shape.guesses ? this.graphs.following[l]?.moe : undefined;
     const { onChosen } = this;
     const scored: Parameters<NonNullable<Shape['onScored']>>[] = [];
-    const called =
-      onChosen && !shape.kept
-        ? { ...shape, onScored: (...of: (typeof scored)[number]) => void scored.push(of) }
-        : shape;
+    const onScored = onChosen && ((...of: (typeof scored)[number]) => void scored.push(of));
+    const called = onScored ? { ...shape, onScored } : shape;
     const graph = shape.kept ? this.keptLayer(l, shape, arrived) : this.layerGraph(l, called, arrived);
     accelerator.compute.computeAsync(graph);
     if (layer.moe && !accelerator.unified) routes.read(layer.moe, shape.tokens, guess);

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { loadEngine } from '../../src/engine/load.js';
 import type { LoadOptions } from '../../src/options.js';
 import { numbersFrom } from '../support/numbers.js';
 import { sameAsAlone } from './batching.js';
+import { largest, logitsOf } from './evaluated.js';
 
 /** Families of which some layers have a sliding window; of 16 tokens in their golden models. */
 const FAMILIES = ['afmoe', 'cohere2_moe', 'exaone_moe', 'gemma4', 'gpt_oss', 'laguna', 'mimo_v2_flash'];
@@ -10,42 +10,21 @@ const folder = (name: string) => `test/golden/${name}`;
 /** All tokens in a call: every layer keeps rows for all of them. */
 const PLAIN: LoadOptions = { ctx: 256, chunk: 256 };
 
-/** Logits [vocabulary] after each of the tokens. */
-function logitsOf(name: string, tokens: readonly number[], options: LoadOptions): Float32Array[] {
-  const session = loadEngine(folder(name), { dtype: 'f32', threads: 1, profile: false, ...options });
-  const all: Float32Array[] = [];
-  try {
-    session.evaluate(
-      tokens,
-      () => false,
-      (position, logits) => {
-        all[position] = logits.slice();
-      },
-    );
-  } finally {
-    session.close();
-  }
-  return all;
-}
-
 describe('a text that is longer than the rings of the KV cache', () => {
   const next = numbersFrom(1);
   const tokens = Array.from({ length: 200 }, () => 3 + Math.floor(next() * 250));
 
   it.each(FAMILIES)('gives the same in calls of 1, 7 and 64 tokens as in one: %s', (name) => {
-    const expected = logitsOf(name, tokens, { ...PLAIN, accelerator: 'none' });
+    const expected = logitsOf(folder(name), tokens, { ...PLAIN, accelerator: 'none' });
     for (const [accelerator, chunk] of [
       ['none', 1],
       ['none', 7],
       ['host', 7],
       ['none', 64],
     ] as const) {
-      const found = logitsOf(name, tokens, { ctx: 256, accelerator, chunk });
+      const found = logitsOf(folder(name), tokens, { ctx: 256, accelerator, chunk });
       expect(found).toHaveLength(tokens.length);
-      const differences = found.map((logits, t) =>
-        logits.reduce((most, v, i) => Math.max(most, Math.abs(v - expected[t]![i]!)), 0),
-      );
-      expect(Math.max(...differences)).toBeLessThan(1e-3);
+      expect(Math.max(...largest(found, expected))).toBeLessThan(1e-3);
     }
   });
 });

@@ -2,9 +2,9 @@ import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readGolden } from '../../bench/golden-data.js';
-import { loadEngine } from '../../src/engine/load.js';
 import { temporaryFolder } from '../support/folder.js';
 import { sameAsAlone } from './batching.js';
+import { largest, logitsOf } from './evaluated.js';
 
 /** Golden models whose attention an indexer limits, and how many positions it keeps there. */
 const INDEXED = [
@@ -27,27 +27,8 @@ function withBudget(name: string, key: string, budget: number): string {
 }
 
 /** Logits after each token of a prompt that is computed in chunks. */
-function logitsOf(dir: string, tokens: readonly number[], chunk: number): Float32Array[] {
-  const options = { dtype: 'f32', accelerator: 'none', ctx: 256, threads: 1, profile: false } as const;
-  const session = loadEngine(dir, { ...options, chunk });
-  const all: Float32Array[] = [];
-  try {
-    session.evaluate(
-      tokens,
-      () => false,
-      (position, logits) => {
-        all[position] = logits.slice();
-      },
-    );
-  } finally {
-    session.close();
-  }
-  return all;
-}
-
-function largest(a: readonly Float32Array[], b: readonly Float32Array[]): number[] {
-  return a.map((row, t) => row.reduce((most, value, i) => Math.max(most, Math.abs(value - b[t]![i]!)), 0));
-}
+const inCallsOf = (chunk: number, dir: string, tokens: readonly number[]) =>
+  logitsOf(dir, tokens, { accelerator: 'none', ctx: 256, chunk });
 
 describe.each(INDEXED)('attention to what an indexer chooses: %s', (name, key, published) => {
   const { tokens } = readGolden('test/golden', 'models', name).cases[0]!;
@@ -55,16 +36,16 @@ describe.each(INDEXED)('attention to what an indexer chooses: %s', (name, key, p
   it.each([1, 100])(
     'is dense where it may choose all, and the same as choosing all, in calls of %d tokens',
     (chunk) => {
-      const dense = logitsOf(withBudget(name, key, 256), tokens, chunk);
-      const chosen = logitsOf(withBudget(name, key, tokens.length), tokens, chunk);
+      const dense = inCallsOf(chunk, withBudget(name, key, 256), tokens);
+      const chosen = inCallsOf(chunk, withBudget(name, key, tokens.length), tokens);
       expect(dense).toHaveLength(tokens.length);
       expect(Math.max(...largest(dense, chosen))).toBeLessThan(1e-4);
     },
   );
 
   it.each([1, 7, 64])('is the same in calls of %d tokens as in one', (chunk) => {
-    const whole = logitsOf(`test/golden/${name}`, tokens, 256);
-    expect(Math.max(...largest(whole, logitsOf(`test/golden/${name}`, tokens, chunk)))).toBeLessThan(1e-4);
+    const whole = inCallsOf(256, `test/golden/${name}`, tokens);
+    expect(Math.max(...largest(whole, inCallsOf(chunk, `test/golden/${name}`, tokens)))).toBeLessThan(1e-4);
   });
 
   it.each(['none', 'host'] as const)('gives each of several sequences what it gives alone on %s', (accelerator) => {
@@ -72,8 +53,8 @@ describe.each(INDEXED)('attention to what an indexer chooses: %s', (name, key, p
   });
 
   it('differs from attention to all as soon as there is more than it keeps', () => {
-    const dense = logitsOf(withBudget(name, key, 256), tokens, 64);
-    const differences = largest(dense, logitsOf(withBudget(name, key, published), tokens, 64));
+    const dense = inCallsOf(64, withBudget(name, key, 256), tokens);
+    const differences = largest(dense, inCallsOf(64, withBudget(name, key, published), tokens));
     expect(Math.max(...differences.slice(0, published))).toBeLessThan(1e-4);
     expect(Math.max(...differences.slice(published))).toBeGreaterThan(1e-3);
   });

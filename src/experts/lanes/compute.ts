@@ -1,5 +1,4 @@
 import type { Device } from '../../devices/device.js';
-import type { Graph } from '../../native/ggml/graph.js';
 import type { ActivationName } from '../activations.js';
 import type { Assignments } from '../assignments.js';
 import {
@@ -11,18 +10,18 @@ import {
   type RowRange,
 } from '../expert.js';
 import type { Share } from '../policy.js';
+import { ExpertGraphs } from './graphs.js';
 
-/** Computes experts on one device; graphs for calls of one token are built once and kept. */
+/** Computes experts one by one on a device. */
 export class ExpertCompute {
-  private readonly kept = new Map<string, Graph>();
-  private used: Graph[] = [];
-  /** See Device. */
-  private moves = 0;
+  private readonly graphs: ExpertGraphs;
 
   constructor(
     readonly device: Device,
     readonly io: ExpertIo,
-  ) {}
+  ) {
+    this.graphs = new ExpertGraphs(device);
+  }
 
   /**
    * Queues output += weight · expert(input) for a call of one token.
@@ -30,21 +29,7 @@ export class ExpertCompute {
    * @param place where its weight lies
    */
   forOne(key: string, expert: PlacedExpert, activation: ActivationName, place: number, range?: RowRange): void {
-    if (this.moves !== this.device.moves) this.freeKept();
-    let graph = this.kept.get(key);
-    if (!graph) {
-      graph = this.device.graph(EXPERT_GRAPH_CAPACITY, (g) =>
-        buildForOne(g, expert, activation, this.io, place, range),
-      );
-      this.kept.set(key, graph);
-    }
-    this.device.compute.computeAsync(graph);
-  }
-
-  private freeKept(): void {
-    for (const graph of this.kept.values()) graph.free();
-    this.kept.clear();
-    this.moves = this.device.moves;
+    this.graphs.runKept(key, EXPERT_GRAPH_CAPACITY, (g) => buildForOne(g, expert, activation, this.io, place, range));
   }
 
   /** Queues the expert for all tokens assigned to it. */
@@ -56,11 +41,7 @@ export class ExpertCompute {
     range?: RowRange,
   ): void {
     const [start, count] = [assignments.start(id), assignments.count(id)];
-    const graph = this.device.graph(EXPERT_GRAPH_CAPACITY, (g) =>
-      buildForRows(g, expert, activation, this.io, start, count, range),
-    );
-    this.device.compute.computeAsync(graph);
-    this.used.push(graph);
+    this.graphs.run(EXPERT_GRAPH_CAPACITY, (g) => buildForRows(g, expert, activation, this.io, start, count, range));
   }
 
   /** Queues a share of an expert that stays where it is. */
@@ -78,22 +59,16 @@ export class ExpertCompute {
 
   /** Drops what was kept for an expert that lies elsewhere from now on; only once the device has computed it. */
   forget(layer: number, expert: number): void {
-    for (const [key, graph] of this.kept) {
-      if (!key.startsWith(`${layer}.${expert} `)) continue;
-      graph.free();
-      this.kept.delete(key);
-    }
+    this.graphs.forget(`${layer}.${expert} `);
   }
 
   /** Frees the graphs of `forRows`; only once the device has computed them. */
   release(): void {
-    for (const graph of this.used) graph.free();
-    this.used = [];
+    this.graphs.release();
   }
 
   /** All graphs of the device were freed. */
   dropGraphs(): void {
-    this.used = [];
-    this.kept.clear();
+    this.graphs.drop();
   }
 }

@@ -7,6 +7,7 @@ import type { PlacedExpert } from '../expert.js';
 import { buildGroupForOne, buildGroupForRows, type GroupIo, groupCapacity } from '../group.js';
 import type { Slab } from '../resident-experts.js';
 import type { ExpertsSpec } from '../spec.js';
+import { ExpertGraphs } from './graphs.js';
 import { APART, aligned, GroupOrder, LISTS, type Member } from './group-order.js';
 
 /** Intermediate values of a group's graph take about so much, unless one expert's take more. */
@@ -50,12 +51,9 @@ export class ExpertGroups {
   /** Most experts of a token. */
   private readonly chosen: number;
   private readonly order: GroupOrder;
-  private readonly kept = new Map<string, Graph>();
-  private used: Graph[] = [];
+  private readonly graphs: ExpertGraphs;
   /** Assignments that were sent for this call. */
   private sent = 0;
-  /** See Device. */
-  private moves = 0;
   private readonly exact: boolean;
   private readonly computable = new Map<string, boolean>();
 
@@ -64,6 +62,7 @@ export class ExpertGroups {
     { layers, chunk, input, output, hostMemory, exact }: GroupsParts,
   ) {
     this.exact = exact;
+    this.graphs = new ExpertGraphs(device);
     this.chosen = Math.max(...layers.map((l) => l.chosen));
     const perRow = Math.max(...layers.map(({ hidden, width }) => 4 * (2 * hidden + 3 * width)));
     this.most = Math.min(chunk * this.chosen, Math.max(chunk, Math.floor(GRAPH_BYTES / perRow)));
@@ -100,19 +99,22 @@ export class ExpertGroups {
     const known = this.computable.get(key);
     if (known !== undefined) return known;
     const lossy = !this.exact && matrixEntries(slab).some(([, { type }]) => type === Type.F32);
-    if (lossy) return false;
+    const answer = !lossy && this.supports(slab, activation);
+    this.computable.set(key, answer);
+    return answer;
+  }
+
+  private supports(slab: Slab, activation: ActivationName): boolean {
     const graph = new Graph(groupCapacity(1));
     buildGroupForOne(graph, slab, activation, this.io, { ids: 0, weights: 0, count: 1 });
     const answer = this.device.compute.supportsAll(graph);
     graph.free();
-    this.computable.set(key, answer);
     return answer;
   }
 
   /** A layer's call begins: what was queued for the one before was computed. */
   begin(): void {
-    for (const graph of this.used) graph.free();
-    this.used = [];
+    this.graphs.release();
     this.sent = 0;
   }
 
@@ -131,22 +133,9 @@ export class ExpertGroups {
     const count = members.length;
     this.send('numbers', from, count);
     this.send('weights', from, count);
-    if (this.moves !== this.device.moves) this.freeKept();
-    const name = `${key} ${count}`;
-    let graph = this.kept.get(name);
-    if (!graph) {
-      graph = this.device.graph(groupCapacity(count), (g) =>
-        buildGroupForOne(g, slab, activation, this.io, { ids: from, weights: from, count }),
-      );
-      this.kept.set(name, graph);
-    }
-    this.device.compute.computeAsync(graph);
-  }
-
-  private freeKept(): void {
-    for (const graph of this.kept.values()) graph.free();
-    this.kept.clear();
-    this.moves = this.device.moves;
+    this.graphs.runKept(`${key} ${count}`, groupCapacity(count), (g) =>
+      buildGroupForOne(g, slab, activation, this.io, { ids: from, weights: from, count }),
+    );
   }
 
   private forRows({ slab, activation }: GroupPlace, members: readonly Member[], of: Assignments, tokens: number): void {
@@ -156,11 +145,7 @@ export class ExpertGroups {
     this.sent += size;
     this.send('numbers', rows.ids, LISTS * size);
     this.send('weights', from, rows.count);
-    const graph = this.device.graph(groupCapacity(rows.columns.length), (g) =>
-      buildGroupForRows(g, slab, activation, this.io, rows),
-    );
-    this.device.compute.computeAsync(graph);
-    this.used.push(graph);
+    this.graphs.run(groupCapacity(rows.columns.length), (g) => buildGroupForRows(g, slab, activation, this.io, rows));
   }
 
   private send(what: 'numbers' | 'weights', from: number, count: number): void {
@@ -170,7 +155,6 @@ export class ExpertGroups {
 
   /** All graphs of the device were freed. */
   dropGraphs(): void {
-    this.used = [];
-    this.kept.clear();
+    this.graphs.drop();
   }
 }

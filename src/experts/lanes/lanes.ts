@@ -184,7 +184,8 @@ export class Lanes {
     }
     if (cpu.length === 0) return;
     this.startCpu(layer, cpu, tokens);
-    this.finishCpu(tokens);
+    this.onCpu.finish();
+    this.sums?.send(tokens);
     this.settle();
     ended('cpu');
   }
@@ -229,8 +230,7 @@ export class Lanes {
       return;
     }
     const place = this.residentPlace(layer);
-    const batches = tokens === 1 ? [shares] : batchesOf(shares, this.groups!.most);
-    for (const batch of batches) {
+    for (const batch of batchesOf(shares, this.groups!.most)) {
       if (tokens > 1 && batch.length === 1) {
         this.runResident(layer, batch[0]!, false);
         continue;
@@ -248,11 +248,6 @@ export class Lanes {
   private startCpu(layer: number, shares: readonly Share[], tokens: number): void {
     if (!this.onCpu.overwrites) this.sums?.clear(tokens);
     this.onCpu.start({ layer, shares, assignments: this.assignments, tokens });
-  }
-
-  private finishCpu(tokens: number): void {
-    this.onCpu.finish();
-    this.sums?.send(tokens);
   }
 
   /** Waits until each lane of the accelerator is done, and gives their milliseconds since `begin`. */

@@ -102,7 +102,7 @@ export class StreamSlots {
     const copied = found === 'copied';
     const placed = copied ? this.copy(layer, slot, source, range) : this.memory.at(layer, slot);
     if (copied) this.copied([slot]);
-    this.compute({ slots: [slot], found: [found] }, () => compute(placed, this.memory.name(layer, slot)));
+    this.compute({ slots: [slot] }, () => compute(placed, this.memory.name(layer, slot)));
     return found;
   }
 
@@ -120,7 +120,7 @@ export class StreamSlots {
   }
 
   /** Queues computing with what was filled, and gives up its slots. */
-  compute({ slots }: Filled, queue: () => void): void {
+  compute({ slots }: Pick<Filled, 'slots'>, queue: () => void): void {
     const { copies, compute } = this.accelerator;
     const events = slots.map((slot) => this.events[slot]!);
     for (const filled of new Set(events.map(({ filling }) => filling))) filled?.wait(compute);

@@ -90,13 +90,13 @@ export class StreamLane {
    */
   start(layer: number, shares: readonly Share[], tokens: number): () => void {
     const { slots, groups } = this.parts;
-    const together = shares.filter((share) => this.isGrouped(layer, share, tokens));
-    const alone = [...shares.keys()].filter((i) => !together.includes(shares[i]!));
+    const grouped = shares.map((share) => this.isGrouped(layer, share, tokens));
+    const together = shares.filter((_, i) => grouped[i]);
+    const alone = [...shares.keys()].filter((i) => !grouped[i]);
     const there = together.filter(({ cached }) => cached);
     const copied = together.filter(({ cached }) => !cached);
     const compute = (batch: readonly Share[], filled: Filled) => this.compute(layer, batch, filled, tokens);
-    const alreadyThere = tokens === 1 ? [there].filter(({ length }) => length > 0) : batchesOf(there, groups.most);
-    for (const batch of alreadyThere) compute(batch, this.fill(layer, batch));
+    for (const batch of batchesOf(there, groups.most)) compute(batch, this.fill(layer, batch));
     const batches = batchesOf(copied, groups.most, halving(slots.free));
     let filled = batches[0] && this.fill(layer, batches[0]);
     return () => {
