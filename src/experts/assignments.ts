@@ -1,3 +1,4 @@
+import { KEPT_ROWS } from '../devices/kept-graphs.js';
 import type { Demand } from './policy.js';
 
 /** A router's answer for one call: for each token its experts and their weights, [tokens, chosen] each. */
@@ -19,17 +20,25 @@ export class Assignments {
   readonly rows: Int32Array;
   readonly weights: Float32Array;
   private readonly starts: Int32Array;
-  private readonly next: Int32Array;
+  private readonly counts: Int32Array;
+  /** Of the arrays, what the call has. */
+  end = 0;
 
-  /** @param capacity most tokens × chosen of a call */
+  /** @param most tokens × chosen of a call */
   constructor(
     private readonly experts: number,
-    capacity: number,
+    most: number,
   ) {
+    const capacity = Assignments.capacity(experts, most);
     this.rows = new Int32Array(capacity);
     this.weights = new Float32Array(capacity);
-    this.starts = new Int32Array(experts + 1);
-    this.next = new Int32Array(experts);
+    this.starts = new Int32Array(experts);
+    this.counts = new Int32Array(experts);
+  }
+
+  /** Places for a call's assignments. */
+  static capacity(experts: number, most: number): number {
+    return Math.max(most, experts * KEPT_ROWS);
   }
 
   start(expert: number): number {
@@ -37,7 +46,7 @@ export class Assignments {
   }
 
   count(expert: number): number {
-    return this.starts[expert + 1]! - this.starts[expert]!;
+    return this.counts[expert]!;
   }
 
   /** Weight of the first token assigned to an expert. */
@@ -45,12 +54,10 @@ export class Assignments {
     return this.weights[this.starts[expert]!]!;
   }
 
-  /** Assignments of the call. */
-  get total(): number {
-    return this.starts[this.experts]!;
-  }
-
-  /** Sorts the routes by expert, tokens in order; gives the experts that have any. */
+  /**
+   * Sorts the routes by expert, tokens in order; gives the experts that have any. In calls of few tokens the assignments of
+   * each expert begin at a place of its own, so that graphs which read them can be kept.
+   */
   group(
     routes: Routes,
     resident: (expert: number) => boolean,
@@ -58,13 +65,13 @@ export class Assignments {
   ): Demand[] {
     const { experts: ids, tokens, chosen } = routes;
     const total = tokens * chosen;
-    this.starts.fill(0);
-    for (let i = 0; i < total; i++) if (ids[i]! >= 0) this.starts[ids[i]! + 1]!++;
-    for (let e = 0; e < this.experts; e++) this.starts[e + 1]! += this.starts[e]!;
-    this.next.set(this.starts.subarray(0, this.experts));
+    this.counts.fill(0);
+    for (let i = 0; i < total; i++) if (ids[i]! >= 0) this.counts[ids[i]!]!++;
+    this.place(tokens);
+    this.counts.fill(0);
     for (let i = 0; i < total; i++) {
       if (ids[i]! < 0) continue;
-      const at = this.next[ids[i]!]!++;
+      const at = this.starts[ids[i]!]! + this.counts[ids[i]!]!++;
       this.rows[at] = Math.floor(i / chosen);
       this.weights[at] = routes.weights[i]!;
     }
@@ -74,5 +81,17 @@ export class Assignments {
       if (count > 0) demand.push({ expert: e, tokens: count, resident: resident(e), cached: cached(e) });
     }
     return demand;
+  }
+
+  private place(tokens: number): void {
+    const few = tokens > 1 && tokens <= KEPT_ROWS && this.counts.every((count) => count <= KEPT_ROWS);
+    const apart = few ? KEPT_ROWS : 0;
+    let next = 0;
+    this.end = 0;
+    for (let e = 0; e < this.experts; e++) {
+      this.starts[e] = next;
+      next += apart || this.counts[e]!;
+      if (this.counts[e]! > 0) this.end = this.starts[e]! + this.counts[e]!;
+    }
   }
 }

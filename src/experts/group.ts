@@ -95,6 +95,24 @@ export interface GroupRows extends GroupRange {
   columns: readonly number[];
 }
 
+/**
+ * Assignments of a group in a call of few tokens, so that as few numbers as can be say how its graph looks: `count` of them,
+ * `abreast` in each row, all of different experts; the last may be of no use.
+ */
+export interface GroupFew extends Omit<GroupRange, 'weights'> {
+  abreast: number;
+  /** Where the token of each lies. */
+  tokens: number;
+  /**
+   * Where the first of each of `n` tokens is named, then the second of each, and so on in `columns`; and where their weights
+   * lie, 0 where a token has no more.
+   */
+  order: number;
+  weights: number;
+  n: number;
+  columns: number;
+}
+
 /** output += Σ weights · expert(input), for a call of one token. */
 export function buildGroupForOne(g: Graph, slab: Slab, activation: ActivationName, io: GroupIo, at: GroupRange): void {
   const { count } = at;
@@ -106,19 +124,43 @@ export function buildGroupForOne(g: Graph, slab: Slab, activation: ActivationNam
   g.compute(g.addTo(g.rows(io.output, 0, 1), sum));
 }
 
+/** What each of a group's assignments gives [hidden, count]. */
+function buildAssigned(
+  g: Graph,
+  slab: Slab,
+  activation: ActivationName,
+  { input, numbers }: GroupIo,
+  { ids: first, tokens, count, abreast }: Pick<GroupFew, 'ids' | 'tokens' | 'count' | 'abreast'>,
+): Tensor {
+  const hidden = input.ne[0];
+  const rows = count / abreast;
+  const x = g.reshape(g.getRows(input, g.slice(numbers, tokens, count)), hidden, abreast, rows);
+  const ids = g.reshape(g.slice(numbers, first, count), abreast, rows);
+  return g.reshape(buildGroup(g, slab, activation, x, ids), hidden, count);
+}
+
+/** output[first n] += Σ weights · expert(input[first n]). */
+export function buildGroupForFew(g: Graph, slab: Slab, activation: ActivationName, io: GroupIo, few: GroupFew): void {
+  const { order, weights, n, columns } = few;
+  const all = n * columns;
+  const results = buildAssigned(g, slab, activation, io, few);
+  const each = g.getRows(results, g.slice(io.numbers, order, all));
+  const weighted = g.multiply(each, g.reshape(g.slice(io.weights, weights, all), 1, all));
+  let sum = g.rows(weighted, 0, n);
+  for (let column = 1; column < columns; column++) sum = g.add(sum, g.rows(weighted, column * n, n));
+  g.compute(g.addTo(g.rows(io.output, 0, n), sum));
+}
+
 /** output[tokens] += Σ weights · expert(input[tokens]). */
 export function buildGroupForRows(
   g: Graph,
   slab: Slab,
   activation: ActivationName,
   io: GroupIo,
-  { ids: first, weights, tokens, order, targets, count, abreast, columns }: GroupRows,
+  rows: GroupRows,
 ): void {
-  const hidden = io.input.ne[0];
-  const rows = count / abreast;
-  const x = g.reshape(g.getRows(io.input, g.slice(io.numbers, tokens, count)), hidden, abreast, rows);
-  const ids = g.reshape(g.slice(io.numbers, first, count), abreast, rows);
-  const results = g.reshape(buildGroup(g, slab, activation, x, ids), hidden, count);
+  const { weights, order, targets, count, columns } = rows;
+  const results = buildAssigned(g, slab, activation, io, rows);
   const weighted = g.multiply(results, g.reshape(g.slice(io.weights, weights, count), 1, count));
   let output = io.output;
   let at = 0;

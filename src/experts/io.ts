@@ -15,7 +15,7 @@ export class RoutingInputs {
   readonly weights: Tensor;
 
   /**
-   * @param capacity most assignments of a call
+   * @param capacity places for a call's assignments
    * @param places weights that a call of one token may need: one an expert and one a streaming slot
    */
   constructor(
@@ -43,11 +43,11 @@ export class RoutingInputs {
   }
 
   /** Sends all assignments of a call of several tokens. */
-  send(assignments: Assignments, count: number): void {
-    this.rowNumbers.set(assignments.rows.subarray(0, count));
-    this.weightValues.set(assignments.weights.subarray(0, count));
-    this.write(this.rows, this.hostRows, count);
-    this.write(this.weights, this.hostWeights, count);
+  send({ rows, weights, end }: Assignments): void {
+    this.rowNumbers.set(rows.subarray(0, end));
+    this.weightValues.set(weights.subarray(0, end));
+    this.write(this.rows, this.hostRows, end);
+    this.write(this.weights, this.hostWeights, end);
   }
 
   /** Sends the weights of a call of one token, each to its place. */

@@ -139,6 +139,8 @@ export class Carried {
 
 /** The largest models have some thousands, their experts not counted. */
 const MOST_DECLARED = 100_000;
+/** Numbers of a vector on the host: one an expert, or by head and distance, some thousands. */
+const LARGEST_HOST_VECTOR = 2 ** 22;
 
 /** Collects what a model's blocks need while a family describes it. @throws FiddlerError `unsupported`: without end */
 export class Declarations {
@@ -209,6 +211,10 @@ export class Declarations {
 
   /** A vector that a router reads on the host. @param shape as stored, where that has more dimensions */
   hostVector(name: string, size: number, shape: readonly number[] = [size]): HostVector {
+    if (size > LARGEST_HOST_VECTOR) {
+      const problem = `config.json describes ${name} with ${size} numbers, more than ${LARGEST_HOST_VECTOR}`;
+      throw new FiddlerError('unsupported', problem, 'check its numbers of heads and experts');
+    }
     return this.add(this.hostVectors, new HostVector(name, shape));
   }
 

@@ -1,4 +1,5 @@
 import { type Device, type HostMemory, HostTensors, integers } from '../devices/device.js';
+import { KEPT_ROWS, KeptGraphs } from '../devices/kept-graphs.js';
 import type { MappedTensors } from '../devices/mapped.js';
 import { expertLayersOf, layersOf, type ModelSpec } from '../models/model.js';
 import type { CacheRows, Declarations } from '../models/parameters.js';
@@ -21,6 +22,7 @@ export const LOGIT_ROWS = 32;
 
 /** Nodes and views of the head's graph, at most: several residual streams are joined there. */
 const HEAD_CAPACITY = 128;
+const EMBEDDING_CAPACITY = 8;
 
 export interface NetworkParts {
   cpu: Device;
@@ -67,10 +69,17 @@ export class Network {
   private readonly merging?: StackParts['merging'];
   private readonly wanted: Tensor;
   private readonly hostWanted: Tensor;
+  /** By number of tokens, in calls of few. */
+  private readonly embeddings: KeptGraphs;
+  /** By number of tokens whose logits are asked for. */
+  private readonly heads: KeptGraphs<Tensor>;
 
   constructor(private readonly parts: NetworkParts) {
-    const { accelerator, spec, declarations, calls, sequences, embedding, tables, mapped, hostMemory, rows } = parts;
+    const { cpu, accelerator, spec, declarations, calls, sequences, embedding, tables, mapped, hostMemory, rows } =
+      parts;
     const unified = accelerator.unified;
+    this.embeddings = new KeptGraphs(cpu);
+    this.heads = new KeptGraphs(accelerator);
     const { carried } = declarations;
     this.context = new TensorContext(8 + carried.length);
     for (const each of carried) each.tensor = this.context.tensor(Type.F32, each.width, calls);
@@ -175,7 +184,7 @@ export class Network {
     for (const stack of [this.encoder, this.decoder]) stack?.reserve(chunk, context, sequences);
     if (this.encoder) accelerator.reserve(this.sourceCapacity, (g) => this.buildSource(g, this.encoder!, chunk));
     accelerator.reserve(HEAD_CAPACITY, (g) => this.buildHead(g, LOGIT_ROWS));
-    cpu.reserve(8, (g) => this.buildEmbedding(g, calls));
+    cpu.reserve(EMBEDDING_CAPACITY, (g) => this.buildEmbedding(g, calls));
   }
 
   private embed(batch: Batch, count: number): void {
@@ -186,7 +195,9 @@ export class Network {
       ids.set(tokens, row);
       row += tokens.length;
     }
-    cpu.once(8, (g) => this.buildEmbedding(g, count));
+    const build = (g: Graph) => this.buildEmbedding(g, count);
+    if (count > KEPT_ROWS) cpu.once(EMBEDDING_CAPACITY, build);
+    else cpu.compute.compute(this.embeddings.of(count, EMBEDDING_CAPACITY, build)!.graph);
     this.tables.gather(batch);
     if (accelerator.unified) return;
     const target = spec.streams ? this.merging!.sum : this.hidden;
@@ -235,14 +246,10 @@ export class Network {
     const { accelerator, spec } = this.parts;
     integers(this.hostWanted).set(tokens);
     if (!accelerator.unified) accelerator.compute.write(this.wanted, this.hostWanted.address, 0, tokens.length * 4);
-    let result!: Tensor;
-    const graph = accelerator.graph(HEAD_CAPACITY, (g) => {
-      result = this.buildHead(g, tokens.length);
-    });
-    accelerator.compute.compute(graph);
+    const head = this.heads.of(tokens.length, HEAD_CAPACITY, (g) => this.buildHead(g, tokens.length))!;
+    accelerator.compute.compute(head.graph);
     const values = into ?? new Float32Array(tokens.length * spec.vocabulary);
-    api().tensorGet(result.pointer, values, 0, values.byteLength);
-    graph.free();
+    api().tensorGet(head.made.pointer, values, 0, values.byteLength);
     return values;
   }
 
@@ -273,5 +280,7 @@ export class Network {
   /** All graphs of the accelerator were freed. */
   forget(): void {
     for (const stack of [this.encoder, this.decoder]) stack?.dropGraphs();
+    this.embeddings.drop();
+    this.heads.drop();
   }
 }

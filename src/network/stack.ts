@@ -1,3 +1,4 @@
+import { KeptGraphs } from '../devices/kept-graphs.js';
 import type { Routes } from '../experts/assignments.js';
 import type { LayerSpec } from '../models/model.js';
 import { api } from '../native/ggml/api.js';
@@ -11,6 +12,8 @@ import { readRows } from './ring.js';
 /** Nodes and views of one layer's graph, at most, and those of each further group: a convolution may be 16 sums of products, of which a layer has three. */
 const LAYER_CAPACITY = 768;
 const GROUP_CAPACITY = 512;
+/** Graphs of decoding are kept for so many shapes: who decodes changes as answers begin and end, and comes back. */
+const KEPT_SHAPES = 16;
 
 export interface StackParts extends LayerGraphParts {
   /** Attention reads the KV cache in steps of at least so many rows. */
@@ -31,8 +34,8 @@ export type OnChosen = (layer: number, scores: readonly Float32Array[], kept: nu
 
 /** What the graphs of a call depend on. */
 export interface Shape extends Called {
-  /** One token of each sequence, as in decoding: the call's graphs are kept for the next of this shape. */
-  kept: boolean;
+  /** One token of each sequence, as in decoding: the call's graphs by layer, with an addition of what arrived and without. */
+  kept?: KeptGraphs;
 }
 
 /** Layers through which calls pass, but for their routed experts: attention, routers, dense layers. */
@@ -41,8 +44,8 @@ export class Stack {
   private readonly graphs: LayerGraphs;
   /** Number of each layer among all with experts. */
   private readonly ordinals: readonly number[];
-  /** Graphs of decoding by layer, with an addition of what arrived and without; and what they were built for. */
-  private kept: { shape?: Shape; moves: number; graphs: (Graph | undefined)[] } = { moves: 0, graphs: [] };
+  /** Shapes whose graphs are kept, the last used first. */
+  private shapes: (Shape & { kept: KeptGraphs })[] = [];
 
   constructor(private readonly parts: StackParts) {
     const { layers, expertLayersBefore } = parts;
@@ -65,13 +68,13 @@ export class Stack {
         first += tokens;
         return group;
       });
-      return { tokens: first, groups, extended: false, guesses, kept: false };
+      return { tokens: first, groups, extended: false, guesses };
     };
     const shapes = [shape([chunk], false), shape([1], true)];
     if (sequences > 1 && !this.parts.bidirectional) {
       shapes.push(shape([...Array.from({ length: sequences - 1 }, () => 1), chunk], false));
       const together = { first: 0, tokens: 1, sequences, slot: 0, reads: this.allRows(1), sourceRows };
-      shapes.push({ tokens: sequences, groups: [together], extended: false, guesses: false, kept: false });
+      shapes.push({ tokens: sequences, groups: [together], extended: false, guesses: false });
     }
     for (const l of this.layers.keys()) {
       for (const each of shapes) this.parts.accelerator.reserve(capacityOf(each), (g) => this.graphs.build(g, l, each));
@@ -97,13 +100,9 @@ export class Stack {
     const groups = groupsOf(batch, this.readsOf, sourceRowsOf);
     embed(batch, count);
     inputs.send(batch, groups);
-    return {
-      tokens: count,
-      groups,
-      extended: batch[0]!.extended,
-      guesses: guesses && count === 1,
-      kept: count === batch.length && !this.onChosen, // who observes indexers sees each call
-    };
+    const shape = { tokens: count, groups, extended: batch[0]!.extended, guesses: guesses && count === 1 };
+    const kept = count === batch.length && !this.onChosen; // who observes indexers sees each call
+    return kept ? this.keptShape(shape) : shape;
   }
 
   private readonly readsOf = (part: Part): ReadonlyMap<number, RowRange> => {
@@ -130,34 +129,41 @@ export class Stack {
     const scored: Parameters<NonNullable<Shape['onScored']>>[] = [];
     const onScored = onChosen && ((...of: (typeof scored)[number]) => void scored.push(of));
     const called = onScored ? { ...shape, onScored } : shape;
-    const graph = shape.kept ? this.keptLayer(l, shape, arrived) : this.layerGraph(l, called, arrived);
+    const build = (g: Graph) => this.build(g, l, called, arrived);
+    const capacity = capacityOf(shape);
+    const kept = shape.kept?.of(2 * l + (arrived ? 1 : 0), capacity, build);
+    const graph = kept?.graph ?? accelerator.graph(capacity, build);
     accelerator.compute.computeAsync(graph);
     if (layer.moe && !accelerator.unified) routes.read(layer.moe, shape.tokens, guess);
-    if (layer.moe || !shape.kept) accelerator.compute.synchronize();
+    if (layer.moe || !kept) accelerator.compute.synchronize();
     for (const [scores, kept] of scored) onChosen!(l, readScores(scores), kept);
-    if (!shape.kept) graph.free();
+    if (!kept) graph.free();
     if (!layer.moe) return undefined;
     const chosen = routes.choose(layer.moe, this.ordinals[l]!, shape);
     routes.onRouted?.(l, layer.moe, routes.logitsOf(layer.moe, shape.tokens), chosen);
     return guess ? { ...chosen, next: routes.guess(layer.moe, guess) } : chosen;
   }
 
-  private layerGraph(l: number, shape: Shape, arrived?: Tensor): Graph {
+  private build(g: Graph, l: number, shape: Shape, arrived?: Tensor): void {
     const { accelerator } = this.parts;
     // Several sequences may need more than was reserved: what is queued must not lose its memory.
     const several = shape.groups.length > 1 || shape.groups[0]!.sequences > 1;
     if (several && !accelerator.unified) accelerator.compute.synchronize();
-    return accelerator.graph(capacityOf(shape), (g) => this.graphs.build(g, l, shape, arrived));
+    this.graphs.build(g, l, shape, arrived);
   }
 
-  /** Graphs of decoding are built once for a shape, and reused until that changes. */
-  private keptLayer(l: number, shape: Shape, arrived?: Tensor): Graph {
-    const { accelerator } = this.parts;
-    if (!this.kept.shape || !same(this.kept.shape, shape) || this.kept.moves !== accelerator.moves) {
-      this.freeKept();
-      this.kept = { shape, moves: accelerator.moves, graphs: [] };
+  /** The shape that is kept and equal. */
+  private keptShape(shape: Shape): Shape {
+    const at = this.shapes.findIndex((kept) => same(kept, shape));
+    if (at === 0) return this.shapes[0]!;
+    const [known] = at > 0 ? this.shapes.splice(at, 1) : [];
+    if (!known && this.shapes.length === KEPT_SHAPES) {
+      this.parts.accelerator.wait(); // what is queued must not outlive its graphs
+      this.shapes.pop()!.kept.free();
     }
-    return (this.kept.graphs[2 * l + (arrived ? 1 : 0)] ??= this.layerGraph(l, shape, arrived));
+    const kept = known ?? { ...shape, kept: new KeptGraphs(this.parts.accelerator) };
+    this.shapes.unshift(kept);
+    return kept;
   }
 
   /** See LayerGraphs. */
@@ -170,13 +176,9 @@ export class Stack {
     return this.parts.inputs.positionsOf(g, count);
   }
 
-  private freeKept(): void {
-    for (const graph of this.kept.graphs) graph?.free();
-  }
-
   /** All graphs of the accelerator were freed. */
   dropGraphs(): void {
-    this.kept = { moves: 0, graphs: [] };
+    this.shapes = [];
   }
 }
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { KEPT_ROWS } from '../../src/devices/kept-graphs.js';
 import { Assignments, type Routes } from '../../src/experts/assignments.js';
 
 const EXPERTS = 16;
@@ -33,6 +34,7 @@ const ids = fc.uniqueArray(fc.nat(EXPERTS - 1));
 
 describe('assignments', () => {
   const assignments = new Assignments(EXPERTS, 40 * 6); // reused, as by the engine
+  const behind = (e: number) => assignments.start(e) + assignments.count(e);
 
   it('are the routes sorted by expert, each with its weight', () => {
     fc.assert(
@@ -40,12 +42,27 @@ describe('assignments', () => {
         assignments.group(given, () => false);
         const found: [number, number, number][] = [];
         for (let e = 0; e < EXPERTS; e++) {
-          for (let i = assignments.start(e); i < assignments.start(e) + assignments.count(e); i++) {
+          for (let i = assignments.start(e); i < behind(e); i++) {
             found.push([e, assignments.rows[i]!, assignments.weights[i]!]);
           }
         }
         expect(found).toEqual(expected(given));
-        expect(assignments.total).toBe(found.length);
+        const last = Math.max(0, ...[...Array(EXPERTS).keys()].map((e) => assignments.count(e) && behind(e)));
+        expect(assignments.end).toBe(last);
+      }),
+    );
+  });
+
+  it('begin at the same place for each expert in every call of few tokens', () => {
+    fc.assert(
+      fc.property(routes, routes, (one, other) => {
+        const startsOf = (given: Routes) => {
+          assignments.group(given, () => false);
+          return Array.from({ length: EXPERTS }, (_, e) => assignments.start(e));
+        };
+        const few = ({ tokens, chosen }: Routes) => tokens > 1 && tokens * chosen <= KEPT_ROWS;
+        fc.pre(few(one) && few(other));
+        expect(startsOf(one)).toEqual(startsOf(other));
       }),
     );
   });

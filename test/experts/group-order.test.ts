@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { Assignments } from '../../src/experts/assignments.js';
 import { batchesOf, halving } from '../../src/experts/lanes/batches.js';
-import { aligned, GroupOrder, LISTS } from '../../src/experts/lanes/group-order.js';
+import { aligned, GroupOrder, LISTS, STEP } from '../../src/experts/lanes/group-order.js';
 
 const EXPERTS = 40;
 const CHOSEN = 6;
@@ -71,6 +71,47 @@ it('orders a group so that no row has an expert twice, and adds every assignment
       expect(added.size).toBe(total);
       const named = new Set(numbers.subarray(again, again + total));
       for (let place = 0; place < count; place++) if (!named.has(place)) expect(weights[at + place]).toBe(0);
+    }),
+  );
+});
+
+it('orders a group of few tokens so that its size and how many lie beside each other say how its graph looks', () => {
+  const few = fc.array(fc.uniqueArray(fc.nat(EXPERTS - 1), { minLength: CHOSEN, maxLength: CHOSEN }), {
+    minLength: 2,
+    maxLength: 16,
+  });
+  fc.assert(
+    fc.property(few, fc.integer({ min: 1, max: EXPERTS }), fc.nat(3), (chosen, taken, before) => {
+      const { assignments, demand, weightOf } = grouped(chosen);
+      const members = demand.slice(0, taken).map(({ expert }) => ({ expert, slot: EXPERTS - expert }));
+      const from = before * aligned(1);
+      const size = from + aligned(16 * CHOSEN + STEP);
+      const [numbers, weights] = [new Int32Array(LISTS * size).fill(-1), new Float32Array(size).fill(NaN)];
+      const order = new GroupOrder(numbers, weights, chosen.length, CHOSEN);
+      const n = chosen.length;
+      const found = order.writeFew(from, members, assignments, n);
+      const { ids, tokens, order: again, weights: at, count, abreast, columns } = found;
+      const total = members.reduce((sum, { expert }) => sum + assignments.count(expert), 0);
+      expect(count % abreast).toBe(0);
+      expect(count - total).toBeLessThan(Math.max(STEP, abreast));
+      if (total > STEP) expect(count % STEP).toBe(0);
+      expect(columns).toBe(Math.min(CHOSEN, members.length));
+      for (let row = 0; row < count; row += abreast) {
+        expect(new Set(numbers.subarray(ids + row, ids + row + abreast)).size).toBe(abreast);
+      }
+      const added = new Map<string, number>();
+      for (let i = 0; i < n * columns; i++) {
+        const place = numbers[again + i]!;
+        expect(place).toBeLessThan(count);
+        if (weights[at + i] === 0) continue;
+        expect(numbers[tokens + place]).toBe(i % n);
+        added.set(`${i % n} ${EXPERTS - numbers[ids + place]!}`, weights[at + i]!);
+      }
+      expect(added.size).toBe(total);
+      for (const [key, weight] of added) {
+        const [token, expert] = key.split(' ').map(Number) as [number, number];
+        expect(weight).toBe(weightOf(token, expert));
+      }
     }),
   );
 });

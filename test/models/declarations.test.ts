@@ -30,6 +30,16 @@ suite('a config of many layers', () => {
   });
 });
 
+suite('a config of many heads', () => {
+  it('is refused where each has a bias by distance that is read at once', () => {
+    const { text_config: _, ...all } = JSON.parse(readFileSync('test/golden/switch/config.json', 'utf8'));
+    const many = { ...source(1), config: { ...all, num_heads: 12_000_000 } };
+    expect(fiddlerError('unsupported', () => describe(many))).toContain(
+      'relative_attention_bias.weight with 384000000 numbers',
+    );
+  });
+});
+
 suite('a config whose scaling of positions has a wrong kind', () => {
   it('is an error of the file', () => {
     const yarn = JSON.parse(readFileSync('test/golden/deepseek_v3-yarn/config.json', 'utf8'));

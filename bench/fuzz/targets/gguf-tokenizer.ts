@@ -42,7 +42,8 @@ function typedValue(value: Json): GgufValue | undefined {
   if (!Array.isArray(value)) return undefined;
   const numbers = value.filter((each) => typeof each === 'number');
   if (numbers.length === value.length) return { kind: 'array', of: numberKind(numbers), value: numbers };
-  return { kind: 'array', of: 'string', value: value.map((each) => (typeof each === 'string' ? each : `${each}`)) };
+  const texts = value.map((each) => (typeof each === 'string' ? each : JSON.stringify(each)));
+  return { kind: 'array', of: 'string', value: texts };
 }
 
 function numberKind(values: readonly number[]): 'i64' | 'f64' {

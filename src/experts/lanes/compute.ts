@@ -1,4 +1,6 @@
 import type { Device } from '../../devices/device.js';
+import { KEPT_ROWS } from '../../devices/kept-graphs.js';
+import type { Graph } from '../../native/ggml/graph.js';
 import type { ActivationName } from '../activations.js';
 import type { Assignments } from '../assignments.js';
 import {
@@ -11,6 +13,12 @@ import {
 } from '../expert.js';
 import type { Share } from '../policy.js';
 import { ExpertGraphs } from './graphs.js';
+
+/** A call's tokens, and which of them each expert has. */
+export interface Rows {
+  assignments: Assignments;
+  tokens: number;
+}
 
 /** Computes experts one by one on a device. */
 export class ExpertCompute {
@@ -29,32 +37,32 @@ export class ExpertCompute {
    * @param place where its weight lies
    */
   forOne(key: string, expert: PlacedExpert, activation: ActivationName, place: number, range?: RowRange): void {
-    this.graphs.runKept(key, EXPERT_GRAPH_CAPACITY, (g) => buildForOne(g, expert, activation, this.io, place, range));
+    this.graphs.runForOne(key, EXPERT_GRAPH_CAPACITY, (g) => buildForOne(g, expert, activation, this.io, place, range));
   }
 
-  /** Queues the expert for all tokens assigned to it. */
+  /**
+   * Queues the expert for all tokens assigned to it.
+   * @param key names the matrices, which must be the same at every call of few tokens
+   */
   forRows(
+    key: string,
     expert: PlacedExpert,
     activation: ActivationName,
-    assignments: Assignments,
+    { assignments, tokens }: Rows,
     id: number,
     range?: RowRange,
   ): void {
     const [start, count] = [assignments.start(id), assignments.count(id)];
-    this.graphs.run(EXPERT_GRAPH_CAPACITY, (g) => buildForRows(g, expert, activation, this.io, start, count, range));
+    const build = (g: Graph) => buildForRows(g, expert, activation, this.io, start, count, range);
+    if (tokens <= KEPT_ROWS) this.graphs.runForRows(`${key} ${start} ${count}`, EXPERT_GRAPH_CAPACITY, build);
+    else this.graphs.run(EXPERT_GRAPH_CAPACITY, build);
   }
 
   /** Queues a share of an expert that stays where it is. */
-  run(
-    layer: number,
-    { expert, range }: Share,
-    placed: PlacedExpert,
-    activation: ActivationName,
-    assignments: Assignments,
-    single: boolean,
-  ): void {
-    if (single) this.forOne(`${layer}.${expert} ${range?.to ?? 'all'}`, placed, activation, expert, range);
-    else this.forRows(placed, activation, assignments, expert, range);
+  run(layer: number, { expert, range }: Share, placed: PlacedExpert, activation: ActivationName, rows: Rows): void {
+    const key = `${layer}.${expert} ${range ? `${range.from}-${range.to}` : 'all'}`;
+    if (rows.tokens === 1) this.forOne(key, placed, activation, expert, range);
+    else this.forRows(key, placed, activation, rows, expert, range);
   }
 
   /** Drops what was kept for an expert that lies elsewhere from now on; only once the device has computed it. */

@@ -49,7 +49,7 @@ export class GgmlExperts implements CpuExperts {
     const { layer, shares, assignments, tokens } = this.call!;
     for (const share of shares) {
       const placed = this.host.expert(layer, share.expert);
-      this.compute.run(layer, share, placed, this.layers[layer]!.activation, assignments, tokens === 1);
+      this.compute.run(layer, share, placed, this.layers[layer]!.activation, { assignments, tokens });
     }
   }
 

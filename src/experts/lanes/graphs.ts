@@ -1,30 +1,31 @@
 import type { Device } from '../../devices/device.js';
+import { KeptGraphs } from '../../devices/kept-graphs.js';
 import type { Graph } from '../../native/ggml/graph.js';
 
-/** Graphs of experts on one device: those of calls of one token are built once and kept, others serve a call. */
+/** Graphs of calls of several tokens that are kept: each takes about 10 kB. */
+const MOST_FOR_ROWS = 4096;
+
+/** Graphs of experts on one device: those of calls of one token and of few are built once and kept, others serve a call. */
 export class ExpertGraphs {
-  private readonly kept = new Map<string, Graph>();
+  private readonly forOne: KeptGraphs;
+  private readonly forRows: KeptGraphs;
   private used: Graph[] = [];
-  /** See Device. */
-  private moves = 0;
 
-  constructor(private readonly device: Device) {}
-
-  /** Queues the graph of that name, which is built at its first use. */
-  runKept(name: string, capacity: number, build: (g: Graph) => void): void {
-    if (this.moves !== this.device.moves) this.freeKept();
-    let graph = this.kept.get(name);
-    if (!graph) {
-      graph = this.device.graph(capacity, build);
-      this.kept.set(name, graph);
-    }
-    this.device.compute.computeAsync(graph);
+  constructor(private readonly device: Device) {
+    this.forOne = new KeptGraphs(device);
+    this.forRows = new KeptGraphs(device, MOST_FOR_ROWS);
   }
 
-  private freeKept(): void {
-    for (const graph of this.kept.values()) graph.free();
-    this.kept.clear();
-    this.moves = this.device.moves;
+  /** Queues the graph of that name for a call of one token. */
+  runForOne(name: string, capacity: number, build: (g: Graph) => void): void {
+    this.device.compute.computeAsync(this.forOne.of(name, capacity, build)!.graph);
+  }
+
+  /** Queues the graph of that name for a call of few tokens. */
+  runForRows(name: string, capacity: number, build: (g: Graph) => void): void {
+    const kept = this.forRows.of(name, capacity, build);
+    if (kept) this.device.compute.computeAsync(kept.graph);
+    else this.run(capacity, build);
   }
 
   /** Queues a graph that is needed until `release`. */
@@ -42,16 +43,14 @@ export class ExpertGraphs {
 
   /** Frees kept graphs whose names begin so; only once the device has computed them. */
   forget(prefix: string): void {
-    for (const [name, graph] of this.kept) {
-      if (!name.startsWith(prefix)) continue;
-      graph.free();
-      this.kept.delete(name);
-    }
+    this.forOne.forget(prefix);
+    this.forRows.forget(prefix);
   }
 
   /** All graphs of the device were freed. */
   drop(): void {
     this.used = [];
-    this.kept.clear();
+    this.forOne.drop();
+    this.forRows.drop();
   }
 }

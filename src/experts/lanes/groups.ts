@@ -1,14 +1,15 @@
 import { type Device, floats, type HostMemory, HostTensors, integers } from '../../devices/device.js';
+import { KEPT_ROWS } from '../../devices/kept-graphs.js';
 import { Graph } from '../../native/ggml/graph.js';
 import { type Tensor, TensorContext, Type } from '../../native/ggml/tensor.js';
 import { type ActivationName, matrixEntries } from '../activations.js';
 import type { Assignments } from '../assignments.js';
 import type { PlacedExpert } from '../expert.js';
-import { buildGroupForOne, buildGroupForRows, type GroupIo, groupCapacity } from '../group.js';
+import { buildGroupForFew, buildGroupForOne, buildGroupForRows, type GroupIo, groupCapacity } from '../group.js';
 import type { Slab } from '../resident-experts.js';
 import type { ExpertsSpec } from '../spec.js';
 import { ExpertGraphs } from './graphs.js';
-import { APART, aligned, GroupOrder, LISTS, type Member } from './group-order.js';
+import { APART, aligned, GroupOrder, LISTS, type Member, STEP } from './group-order.js';
 
 /** Intermediate values of a group's graph take about so much, unless one expert's take more. */
 const GRAPH_BYTES = 64 * 2 ** 20;
@@ -39,7 +40,8 @@ export interface GroupsParts {
 
 /**
  * Computes experts that lie in one slab of an accelerator together: one product a matrix, whichever experts they are, by
- * their numbers in the slab. Graphs for calls of one token are kept by slab and number of experts.
+ * their numbers in the slab. Graphs for calls of one token are kept by slab and number of experts, those for calls of few by
+ * slab and how many assignments there are.
  */
 export class ExpertGroups {
   /** Most assignments of a group. */
@@ -52,6 +54,8 @@ export class ExpertGroups {
   private readonly chosen: number;
   private readonly order: GroupOrder;
   private readonly graphs: ExpertGraphs;
+  /** Assignments that can be sent for a call. */
+  private readonly room: number;
   /** Assignments that were sent for this call. */
   private sent = 0;
   private readonly exact: boolean;
@@ -67,10 +71,10 @@ export class ExpertGroups {
     const perRow = Math.max(...layers.map(({ hidden, width }) => 4 * (2 * hidden + 3 * width)));
     this.most = Math.min(chunk * this.chosen, Math.max(chunk, Math.floor(GRAPH_BYTES / perRow)));
     const groups = Math.max(PLACES, ...layers.map((l) => l.count));
-    const assignments = chunk * this.chosen + groups * 2 * APART; // rows are filled up, and lists lie apart
+    this.room = chunk * this.chosen + groups * 2 * APART; // rows are filled up, and lists lie apart
     const made = (make: (type: Type, size: number) => Tensor) => ({
-      numbers: make(Type.I32, LISTS * assignments),
-      weights: make(Type.F32, assignments),
+      numbers: make(Type.I32, LISTS * this.room),
+      weights: make(Type.F32, this.room),
     });
     const memory = new HostTensors(2);
     this.host = made((type, size) => memory.tensor(type, size));
@@ -121,6 +125,7 @@ export class ExpertGroups {
   /** Queues output += Σ weights · expert(input) over the group's members, at most `most` assignments. */
   run(place: GroupPlace, members: readonly Member[], assignments: Assignments, tokens: number): void {
     if (tokens === 1) this.forOne(place, members, assignments);
+    else if (tokens <= KEPT_ROWS && this.fits(members, tokens)) this.forFew(place, members, assignments, tokens);
     else this.forRows(place, members, assignments, tokens);
   }
 
@@ -133,8 +138,25 @@ export class ExpertGroups {
     const count = members.length;
     this.send('numbers', from, count);
     this.send('weights', from, count);
-    this.graphs.runKept(`${key} ${count}`, groupCapacity(count), (g) =>
+    this.graphs.runForOne(`${key} ${count}`, groupCapacity(count), (g) =>
       buildGroupForOne(g, slab, activation, this.io, { ids: from, weights: from, count }),
+    );
+  }
+
+  /** Each token may have as many experts as the group has. */
+  private fits(members: readonly Member[], tokens: number): boolean {
+    return this.sent + aligned(members.length * tokens + STEP) <= this.room;
+  }
+
+  private forFew({ key, slab, activation }: GroupPlace, members: readonly Member[], of: Assignments, n: number): void {
+    const from = this.sent;
+    const few = this.order.writeFew(from, members, of, n);
+    this.sent += few.size;
+    this.send('numbers', few.ids, 3 * few.size);
+    this.send('weights', from, few.columns * n);
+    const name = `${key} ${from} ${n} ${few.columns} ${few.count} ${few.abreast}`;
+    this.graphs.runForRows(name, groupCapacity(few.columns), (g) =>
+      buildGroupForFew(g, slab, activation, this.io, few),
     );
   }
 

@@ -82,10 +82,11 @@ export class Lanes {
     const { exactByNumber: exact } = parts;
     const chosen = Math.max(...layers.map((l) => l.chosen));
     const count = Math.max(...layers.map((l) => l.count));
-    const capacity = chunk * chosen;
-    this.assignments = new Assignments(count, capacity);
+    const most = chunk * chosen;
+    this.assignments = new Assignments(count, most);
     this.streamedPlaces = count;
-    const inputsOf = (device: Device) => new RoutingInputs(device, capacity, count + chosen, hostMemory);
+    const inputsOf = (device: Device) =>
+      new RoutingInputs(device, Assignments.capacity(count, most), count + chosen, hostMemory);
     this.forCpu = inputsOf(cpu);
     this.forAccelerator = accelerator === cpu ? this.forCpu : inputsOf(accelerator);
     this.overlaps = accelerator.copies !== accelerator.compute;
@@ -175,11 +176,11 @@ export class Lanes {
       from = performance.now();
     };
     streamed.forEach((share, i) => {
-      this.stream!.run(layer, share, single, i, () => ended('copy'));
+      this.stream!.run(layer, share, tokens, i, () => ended('copy'));
       ended('streamed');
     });
     for (const share of resident) {
-      this.runResident(layer, share, single);
+      this.runResident(layer, share, tokens);
       ended('resident');
     }
     if (cpu.length === 0) return;
@@ -202,7 +203,7 @@ export class Lanes {
 
   private sendTo(inputs: RoutingInputs, { resident, streamed, cpu }: Division, single: boolean): void {
     if (!single) {
-      inputs.send(this.assignments, this.assignments.total);
+      inputs.send(this.assignments);
       return;
     }
     const placed: [place: number, weight: number][] = [];
@@ -226,13 +227,13 @@ export class Lanes {
   private runResidents(layer: number, shares: readonly Share[], tokens: number): void {
     if (shares.length === 0) return;
     if (!this.groupsResidents(layer)) {
-      for (const share of shares) this.runResident(layer, share, tokens === 1);
+      for (const share of shares) this.runResident(layer, share, tokens);
       return;
     }
     const place = this.residentPlace(layer);
     for (const batch of batchesOf(shares, this.groups!.most)) {
       if (tokens > 1 && batch.length === 1) {
-        this.runResident(layer, batch[0]!, false);
+        this.runResident(layer, batch[0]!, tokens);
         continue;
       }
       const members = batch.map(({ expert }) => ({ expert, slot: this.resident.slotOf(layer, expert) }));
@@ -240,9 +241,10 @@ export class Lanes {
     }
   }
 
-  private runResident(layer: number, share: Share, single: boolean): void {
+  private runResident(layer: number, share: Share, tokens: number): void {
     const placed = this.resident.expert(layer, share.expert);
-    this.onAccelerator.run(layer, share, placed, this.parts.layers[layer]!.activation, this.assignments, single);
+    const { assignments } = this;
+    this.onAccelerator.run(layer, share, placed, this.parts.layers[layer]!.activation, { assignments, tokens });
   }
 
   private startCpu(layer: number, shares: readonly Share[], tokens: number): void {

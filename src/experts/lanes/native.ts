@@ -100,8 +100,8 @@ export class NativeExperts implements CpuExperts {
       this.list.add(place, from, to, assignments.start(expert), assignments.count(expert));
     }
     const routes = {
-      tokens: assignments.rows.subarray(0, assignments.total),
-      weights: assignments.weights.subarray(0, assignments.total),
+      tokens: assignments.rows.subarray(0, assignments.end),
+      weights: assignments.weights.subarray(0, assignments.end),
     };
     this.pool.start(this.encoded[layer]!, this.list.encoded, routes, this.inputAddress, this.outputAddress, tokens);
   }

@@ -135,6 +135,11 @@ export class StreamSlots {
     for (const slot of slots) this.cache.release(slot);
   }
 
+  /** Names the place of an expert of that layer in a slot. */
+  nameOf(layer: number, slot: number): string {
+    return this.memory.name(layer, slot);
+  }
+
   /** The expert of that layer that lies in a slot. */
   at(layer: number, slot: number): PlacedExpert {
     return this.memory.at(layer, slot);

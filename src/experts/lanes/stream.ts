@@ -106,7 +106,7 @@ export class StreamLane {
         compute(batch, filled!);
         filled = next;
       });
-      for (const i of alone) this.run(layer, shares[i]!, tokens === 1, i);
+      for (const i of alone) this.run(layer, shares[i]!, tokens, i);
     };
   }
 
@@ -137,7 +137,8 @@ export class StreamLane {
     const [{ expert, slot }] = members as [Member];
     slots.compute(filled, () => {
       if (tokens > 1 && batch.length === 1) {
-        each.forRows(slots.at(layer, slot), layers[layer]!.activation, assignments, expert);
+        const key = `slot ${slots.nameOf(layer, slot)} all`;
+        each.forRows(key, slots.at(layer, slot), layers[layer]!.activation, { assignments, tokens }, expert);
       } else groups.run(this.placeOf(layer)!, members, assignments, tokens);
     });
     filled.found.forEach((found) => {
@@ -147,19 +148,18 @@ export class StreamLane {
 
   /**
    * Queues an expert's copy, unless it is there, and computing it.
-   * @param single in a call of one token
    * @param order of the streamed experts of its layer
    * @param onCopied the copy was queued
    */
-  run(layer: number, share: Share, single: boolean, order: number, onCopied: () => void = () => {}): void {
+  run(layer: number, share: Share, tokens: number, order: number, onCopied: () => void = () => {}): void {
     const { slots, layers, compute, firstPlace, assignments } = this.parts;
     const { activation } = layers[layer]!;
     const { expert, range } = share;
     const found = slots.run(this.streamed(layer, share), (placed, slot) => {
       onCopied();
       const rows = range ? `${range.from}-${range.to}` : 'all';
-      if (single) compute.forOne(`slot ${slot}.${order} ${rows}`, placed, activation, firstPlace + order);
-      else compute.forRows(placed, activation, assignments, expert);
+      if (tokens === 1) compute.forOne(`slot ${slot}.${order} ${rows}`, placed, activation, firstPlace + order);
+      else compute.forRows(`slot ${slot} ${rows}`, placed, activation, { assignments, tokens }, expert);
     });
     this.count(found);
   }

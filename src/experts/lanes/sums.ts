@@ -1,6 +1,10 @@
 import { type Device, floats, type HostMemory, HostTensors } from '../../devices/device.js';
+import { KEPT_ROWS, KeptGraphs } from '../../devices/kept-graphs.js';
 import type { Graph } from '../../native/ggml/graph.js';
 import { type Tensor, TensorContext, Type } from '../../native/ggml/tensor.js';
+
+/** Nodes and views of the graph that adds them. */
+const CAPACITY = 8;
 
 /**
  * What the CPU lane computes for an accelerator: summed in the host's memory, then copied there, where the next layer's
@@ -15,10 +19,9 @@ export class CpuSums {
   private readonly values: Float32Array;
   private readonly context = new TensorContext(1);
   private readonly arrived: Tensor;
-  private forOne?: Graph;
-  /** See Device. */
-  private moves = 0;
-  private forRows?: Graph;
+  /** By number of tokens. */
+  private readonly kept: KeptGraphs;
+  private other?: Graph;
 
   constructor(
     private readonly accelerator: Device,
@@ -31,6 +34,7 @@ export class CpuSums {
     this.values = floats(this.host);
     this.arrived = this.context.tensor(Type.F32, width, chunk);
     accelerator.allocate(this.context, 'sums of the CPU lane');
+    this.kept = new KeptGraphs(accelerator);
   }
 
   clear(tokens: number): void {
@@ -57,25 +61,17 @@ export class CpuSums {
   }
 
   private graph(tokens: number): Graph {
-    const build = () =>
-      this.accelerator.graph(8, (g) =>
-        g.compute(g.addTo(g.rows(this.output, 0, tokens), g.rows(this.arrived, 0, tokens))),
-      );
-    if (this.moves !== this.accelerator.moves) {
-      this.forOne?.free();
-      this.forOne = undefined;
-      this.moves = this.accelerator.moves;
-    }
-    if (tokens === 1) return (this.forOne ??= build());
-    this.forRows?.free();
-    this.forRows = build();
-    return this.forRows;
+    const build = (g: Graph) => g.compute(g.addTo(g.rows(this.output, 0, tokens), g.rows(this.arrived, 0, tokens)));
+    if (tokens <= KEPT_ROWS) return this.kept.of(tokens, CAPACITY, build)!.graph;
+    this.other?.free();
+    this.other = this.accelerator.graph(CAPACITY, build);
+    return this.other;
   }
 
   /** What was sent is not added any more, and all graphs of the accelerator were freed. */
   drop(): void {
     this.waiting = 0;
-    this.forOne = undefined;
-    this.forRows = undefined;
+    this.kept.drop();
+    this.other = undefined;
   }
 }
