@@ -70,10 +70,11 @@ const EVEN: Costs = { ...NO_COSTS, cpu: () => 1, copy: 1, accelerator: () => 1, 
 /** Loads the model anew under one setting and compares every case. */
 function check(model: GoldenModel, setting: Setting): Outcome {
   const { accelerator, dtype, policy, residency } = setting;
+  const even = policy === 'lanes' && !args.measured;
   const session = loadEngine(model.dir, {
     accelerator,
     dtype,
-    policy,
+    policy: even && accelerator !== 'none' ? 'stream' : policy, // the same slots, and no costs are measured
     expertsResident: residency / 100,
     expertCache: args['expert-cache'] ? Number(args['expert-cache']) : undefined,
     prefetch: args.prefetch ? args.prefetch === 'on' : undefined,
@@ -82,7 +83,7 @@ function check(model: GoldenModel, setting: Setting): Outcome {
     ctx: 512,
     profile: false, // which experts are resident is counted
   });
-  if (policy === 'lanes' && !args.measured) session.use(policyNamed(policy), EVEN);
+  if (even) session.use(policyNamed(policy), EVEN);
   const lanes = { resident: 0, streamed: 0, cpu: 0 };
   const cache = { hits: 0, usefulPrefetches: 0, wastedPrefetches: 0 };
   const outcome: Outcome = {
