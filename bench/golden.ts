@@ -27,7 +27,7 @@ const { values: args } = parseArgs({
     'expert-cache': { type: 'string' },
     prefetch: { type: 'string' },
     'cpu-kernels': { type: 'string', default: 'auto' },
-    /** The policy `lanes` decides by costs measured here, in place of those that make it use and divide over all lanes. */
+    /** Policies decide by costs measured here, in place of those by which they use all lanes. */
     measured: { type: 'boolean', default: false },
     /** Most tokens of a sequence in a call. */
     chunk: { type: 'string' },
@@ -66,15 +66,20 @@ interface Outcome {
 
 const never = () => false;
 const EVEN: Costs = { ...NO_COSTS, cpu: () => 1, copy: 1, accelerator: () => 1, overlap: true };
+/** Where costs are not measured, those by which policies use all lanes. */
+const COSTS: { readonly [policy: string]: Costs | undefined } = {
+  lanes: EVEN, // experts are divided
+  fiddler: { ...EVEN, cpu: (tokens) => tokens, copy: 2 }, // those with few tokens are computed on the CPU
+};
 
 /** Loads the model anew under one setting and compares every case. */
 function check(model: GoldenModel, setting: Setting): Outcome {
   const { accelerator, dtype, policy, residency } = setting;
-  const even = policy === 'lanes' && !args.measured;
+  const costs = args.measured || accelerator === 'none' ? undefined : COSTS[policy];
   const session = loadEngine(model.dir, {
     accelerator,
     dtype,
-    policy: even && accelerator !== 'none' ? 'stream' : policy, // the same slots, and no costs are measured
+    policy: costs ? 'stream' : policy, // the same slots, and no costs are measured
     expertsResident: residency / 100,
     expertCache: args['expert-cache'] ? Number(args['expert-cache']) : undefined,
     prefetch: args.prefetch ? args.prefetch === 'on' : undefined,
@@ -83,7 +88,7 @@ function check(model: GoldenModel, setting: Setting): Outcome {
     ctx: 512,
     profile: false, // which experts are resident is counted
   });
-  if (even) session.use(policyNamed(policy), EVEN);
+  if (costs) session.use(policyNamed(policy), costs);
   const lanes = { resident: 0, streamed: 0, cpu: 0 };
   const cache = { hits: 0, usefulPrefetches: 0, wastedPrefetches: 0 };
   const outcome: Outcome = {
