@@ -40,8 +40,8 @@ interface Position {
 
 /** More positions left out than this share would hide an error. */
 const MOST_EXCLUDED = 0.1;
-/** Normalised squared error of a position behind one that is left out. */
-const BEHIND = 1e-4;
+/** Normalised squared error of a position behind one that is left out, as of one in the stored type. */
+const BEHIND = 1e-3;
 /** A logit is off by less than so many times their root mean square error, as normally distributed errors are. */
 const DEVIATIONS = 4;
 

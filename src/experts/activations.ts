@@ -19,6 +19,9 @@ interface Activation {
 /** gpt-oss's min(gate, limit) · sigmoid(alpha gate) · (clamp(up, ±limit) + 1). */
 export const CLAMPED_SWIGLU = { alpha: 1.702, limit: 7 };
 
+/** DeepSeek-V4's, of all published models. */
+export const SILU_LIMIT = 10;
+
 /** How an expert's inner values come from its input: which matrices that takes, and what is made of their products. */
 export const ACTIVATIONS = {
   /** SwiGLU (arXiv 2002.05202): silu(gate) · up. */
@@ -28,6 +31,11 @@ export const ACTIVATIONS = {
   'swiglu-clamped': {
     inner: ['gate', 'up'],
     build: (g, { gate, up }) => g.clampedSwiglu(gate, up, CLAMPED_SWIGLU.alpha, CLAMPED_SWIGLU.limit),
+  },
+  /** silu(min(gate, limit)) · clamp(up, ±limit). */
+  'silu-limited': {
+    inner: ['gate', 'up'],
+    build: (g, { gate, up }) => g.limitedSwiglu(gate, up, SILU_LIMIT),
   },
   /** OpenMoE's (arXiv 2402.01739): up is gated by a SwiGLU: silu(gate) · value · up. */
   'swiglu-gated': {

@@ -76,9 +76,10 @@ export function planSizes(
   const budget = options.gpuMemory ?? (options.expertsResident === undefined ? machine.freeMemory() : Infinity);
   const hidden = spec.hidden * (12 + 4 * (spec.streams?.count ?? 1));
   const perToken = hidden * 4 + cacheRows(context) * 8 + biasBytes(declarations.relativeBiases, context);
-  const { caches } = declarations;
+  const { caches, blocks } = declarations;
   const rowsBy = (tokens: number) => {
-    const keeps = { context, chunk: tokens, step: machine.kind.cacheStep };
+    const step = Math.max(machine.kind.cacheStep, ...blocks.keys()); // rings hold whole blocks
+    const keeps = { context, chunk: tokens, step };
     return new Map([0, ...caches.map(({ window }) => window)].map((window) => [window, keptRows(window, keeps)]));
   };
   const states = StateMemory.bytes(declarations.states, sequences);

@@ -126,8 +126,7 @@ export function syntheticTensors(
     add({ name, shape, dtype: whole ? matrix(name, shape[1]!) : 'BF16' });
   }
   for (const { name, shape } of declarations.hostVectors) add({ name, shape, dtype: 'BF16' });
-  for (const { name, usual } of declarations.integers)
-    add({ name, shape: [usual.length], dtype: 'I64', integers: usual });
+  for (const { name, shape, usual } of declarations.integers) add({ name, shape, dtype: 'I64', integers: usual });
   for (const { names, rows, width } of declarations.tables) {
     for (const name of names) add({ name, shape: [rows, width], dtype: 'BF16', blank: true });
   }

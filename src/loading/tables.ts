@@ -30,16 +30,16 @@ export function findTables(checkpoint: Checkpoint, tables: readonly TokenRows[])
 
 /** @throws FiddlerError `file` or `unsupported`: missing, or of another number or type */
 export function checkIntegers(checkpoint: Checkpoint, all: readonly HostIntegers[]): void {
-  for (const { name, usual } of all) {
+  for (const { name, shape } of all) {
     const stored = checkpoint.get(name);
-    checkShape(stored, [usual.length]);
+    checkShape(stored, shape);
     if (stored.dtype === 'I64') continue;
     const problem = `tensor ${name} in ${stored.file} has type ${stored.dtype}`;
     throw new FiddlerError('unsupported', problem, 'use a checkpoint that stores it as I64');
   }
 }
 
-/** Reads integers, and has tables choose by them. @throws FiddlerError `file`: they lead beyond a table's rows */
+/** Reads integers, and has tables choose by them. @throws FiddlerError `file`: they lead beyond a table's rows, or what they count */
 export function readTables(
   checkpoint: Checkpoint,
   { integers }: Pick<Declarations, 'integers'>,
@@ -48,6 +48,15 @@ export function readTables(
   for (const each of integers) {
     const { address, bytes } = checkpoint.get(each.name);
     each.values = new BigInt64Array(view(address, bytes)).slice();
+    checkBelow(each);
   }
   for (const { table, rows } of tables) table.choose = table.prepare(rows);
+}
+
+function checkBelow({ name, values, below }: HostIntegers): void {
+  if (below === undefined) return;
+  const wrong = values.find((value) => value < 0n || value >= BigInt(below));
+  if (wrong === undefined) return;
+  const problem = `tensor ${name} holds ${wrong}, which is not among the ${below} that it numbers`;
+  throw new FiddlerError('file', problem, 'download every file of the model again');
 }

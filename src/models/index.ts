@@ -5,6 +5,7 @@ import { cohere2Moe } from './cohere2-moe.js';
 import { deepseek } from './deepseek.js';
 import { deepseekV2 } from './deepseek-v2.js';
 import { deepseekV3 } from './deepseek-v3.js';
+import { deepseekV4 } from './deepseek-v4.js';
 import { deepseekV32 } from './deepseek-v32.js';
 import { dots1 } from './dots1.js';
 import { ernie45Moe } from './ernie4-5-moe.js';
@@ -51,6 +52,7 @@ export const FAMILIES: readonly Family[] = [
   deepseekV2,
   deepseekV3,
   deepseekV32,
+  deepseekV4,
   glmMoeDsa,
   gptOss,
   graniteMoe,

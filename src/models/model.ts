@@ -57,6 +57,9 @@ export interface StepBlocks {
   /** I32 [touched, sequences]: blocks of which the call writes tokens, and the rows of `every` rows each in their ring. */
   numbers: Tensor;
   lying: Tensor;
+  /** Of the blocks before these: I32 [touched, sequences], and F32 [1, touched, sequences], −∞ where there is none, else 0. */
+  lyingBefore: Tensor;
+  followed: Tensor;
   /** I32 [touched · sequences]: first positions of these. */
   starts: Tensor;
   /** F32 [read, tokens, sequences]: 0 where a block is complete at that token, or a trace more the later it is, −∞ elsewhere. */
@@ -111,10 +114,10 @@ export interface Merge {
 
 /** How a layer's block reads the residual streams [hidden · streams, n], and writes to them (arXiv 2409.19606). */
 export interface HyperConnection {
-  /** What the block reads [hidden, n], and what weighs its result for each stream [weights, n]. */
-  read(g: Graph, streams: Tensor): { input: Tensor; weights: Tensor };
+  /** What the block reads [hidden, n], and what weighs its result and the streams for each stream [weights, n]. */
+  read(g: Graph, streams: Tensor, supports: Step['supports']): { input: Tensor; weights: Tensor };
   /** The streams with the block's result [hidden, n]. */
-  write(g: Graph, streams: Tensor, result: Tensor, weights: Tensor): Tensor;
+  write(g: Graph, streams: Tensor, result: Tensor, weights: Tensor, supports: Step['supports']): Tensor;
 }
 
 /**

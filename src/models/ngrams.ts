@@ -31,7 +31,7 @@ export function ngramTable(declare: Declarations, prefix: string, options: Ngram
   const total = sizes.reduce((a, b) => a + b, 0);
   const rows = Math.ceil(total / multiple) * multiple;
   const integers = (name: string, usual: readonly number[]) =>
-    declare.integer(`${prefix}.${name}`, BigInt64Array.from(usual, BigInt));
+    declare.integer(`${prefix}.${name}`, [usual.length], (index) => usual[index]!);
   const hashed = {
     multipliers: integers(
       'layer_multipliers',

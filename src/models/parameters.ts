@@ -117,8 +117,11 @@ export class HostIntegers {
 
   constructor(
     readonly name: string,
-    /** What a model without files has. */
-    readonly usual: BigInt64Array,
+    readonly shape: readonly number[],
+    /** What a model without files has: the number at this index. */
+    readonly usual: (index: number) => number,
+    /** Numbers of more than 0 that all of them are below. */
+    readonly below?: number,
   ) {}
 }
 

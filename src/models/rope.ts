@@ -3,8 +3,9 @@ import { readConfig, refuseUnless, size, unsupported } from './config.js';
 
 /** How heads are rotated by positions (RoFormer, arXiv 2104.09864). */
 export interface Rotation {
-  /** Rotated dimensions of a head, from the first. */
+  /** Rotated dimensions of a head: the first, or `trailing` the last. */
   dimensions: number;
+  trailing?: boolean;
   /** Pairs are neighbours (2i, 2i+1) instead of halves (i, i + dimensions/2). */
   interleaved: boolean;
   base: number;

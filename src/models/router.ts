@@ -7,8 +7,9 @@ export interface Router {
   /**
    * Writes the ids of the chosen experts, best first, and their weights.
    * @param logits [experts], not changed
+   * @param token for routers that choose by it
    */
-  choose(logits: Float32Array, ids: Int32Array, weights: Float32Array): void;
+  choose(logits: Float32Array, ids: Int32Array, weights: Float32Array, token?: number): void;
   /** What is guessed ahead of the layer's call, from logits for the state before it; `choose` where this is left out. */
   guess?(logits: Float32Array, ids: Int32Array, weights: Float32Array): void;
 }

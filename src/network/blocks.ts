@@ -24,7 +24,7 @@ export interface BlockSizes {
 const LATER = 1e-30;
 
 /** Tensors of {@link BlockInputs}. */
-export const BLOCK_TENSORS = 7;
+export const BLOCK_TENSORS = 9;
 
 /** Blocks that so many tokens of a sequence touch at most, wherever they begin. */
 export function touchedBlocks(tokens: number, every: number): number {
@@ -35,6 +35,8 @@ export function touchedBlocks(tokens: number, every: number): number {
 export class BlockInputs {
   private readonly numbers: Mirrored;
   private readonly lying: Mirrored;
+  private readonly lyingBefore: Mirrored;
+  private readonly followed: Mirrored;
   private readonly starts: Mirrored;
   private readonly tails: Mirrored;
   private readonly tailRows: Mirrored;
@@ -42,8 +44,8 @@ export class BlockInputs {
   private readonly tailMask: Mirrored;
   private readonly ramp: Float32Array;
   /** Views of the host's memory are made once (see StepInputs). */
-  private views?: Record<'numbers' | 'lying' | 'starts' | 'tails' | 'tailRows', Int32Array> &
-    Record<'visible' | 'tailMask', Float32Array>;
+  private views?: Record<'numbers' | 'lying' | 'lyingBefore' | 'starts' | 'tails' | 'tailRows', Int32Array> &
+    Record<'followed' | 'visible' | 'tailMask', Float32Array>;
 
   constructor(
     private readonly sizes: BlockSizes,
@@ -58,6 +60,8 @@ export class BlockInputs {
     this.tailRows = mirrored(Type.I32, calls);
     this.visible = mirrored(Type.F32, Math.ceil(positions / every) * calls);
     this.tailMask = mirrored(Type.F32, every * calls);
+    this.lyingBefore = mirrored(Type.I32, calls);
+    this.followed = mirrored(Type.F32, calls);
   }
 
   /** Describes a call. @param write copies so many bytes of the host's tensor to the device's */
@@ -76,6 +80,8 @@ export class BlockInputs {
           const block = Math.min(Math.floor(past / every) + j, last);
           views.numbers[touched] = block;
           views.lying[touched] = block % (kept / every);
+          views.lyingBefore[touched] = Math.max(0, block - 1) % (kept / every);
+          views.followed[touched] = block > 0 ? 0 : -Infinity;
           views.starts[touched++] = block * every;
         }
         for (let t = 0; t < group.tokens; t++) {
@@ -92,7 +98,8 @@ export class BlockInputs {
         }
       }
     }
-    for (const each of [this.numbers, this.lying, this.starts]) write(each, touched * 4);
+    for (const each of [this.numbers, this.lying, this.lyingBefore, this.followed, this.starts])
+      write(each, touched * 4);
     for (const each of [this.tails, this.tailRows]) write(each, row * 4);
     write(this.visible, seen * 4);
     write(this.tailMask, row * every * 4);
@@ -103,6 +110,8 @@ export class BlockInputs {
     this.views ??= {
       numbers: whole(this.numbers),
       lying: whole(this.lying),
+      lyingBefore: whole(this.lyingBefore),
+      followed: floats(this.followed.host),
       starts: whole(this.starts),
       tails: whole(this.tails),
       tailRows: whole(this.tailRows),
@@ -137,6 +146,8 @@ export class BlockInputs {
           read,
           numbers: part(this.numbers, at.touched, [most, sequences, 1, 1]),
           lying: part(this.lying, at.touched, [most, sequences, 1, 1]),
+          lyingBefore: part(this.lyingBefore, at.touched, [most, sequences, 1, 1]),
+          followed: part(this.followed, at.touched, [1, most, sequences, 1]),
           starts: part(this.starts, at.touched, [most * sequences, 1, 1, 1]),
           visible: part(this.visible, at.seen, [read, tokens, sequences, 1]),
           tails: part(this.tails, at.row, [1, tokens, sequences, 1]),

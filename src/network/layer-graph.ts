@@ -33,6 +33,7 @@ export interface Called extends Stepped {
 
 /** What is computed of a layer on the accelerator up to its experts, as graphs. */
 export class LayerGraphs {
+  private readonly supports: Step['supports'] = (operation) => this.parts.accelerator.compute.supports(operation);
   /** The next layer with experts, for each layer. */
   readonly following: readonly (LayerSpec | undefined)[];
 
@@ -68,10 +69,10 @@ export class LayerGraphs {
     const { attentionNorm, attention, feedForwardNorm, dense, moe, connections, injection } = layers[l]!;
     const step = this.stepOf(g, called);
     const streams = injection ? g.add(x, injection(g, x, step)) : x;
-    const first = connections!.attention.read(g, streams);
+    const first = connections!.attention.read(g, streams, this.supports);
     const mixed = attention!(g, attentionNorm?.(g, first.input) ?? first.input, step);
-    const state = g.compute(g.copy(connections!.attention.write(g, streams, mixed, first.weights), x));
-    const second = connections!.feedForward.read(g, state);
+    const state = g.compute(g.copy(connections!.attention.write(g, streams, mixed, first.weights, this.supports), x));
+    const second = connections!.feedForward.read(g, state, this.supports);
     const normal = feedForwardNorm?.(g, second.input) ?? second.input;
     g.compute(g.copy(second.weights, g.rows(merging!.beside!, 0, x.ne[1])));
     if (moe) {
@@ -110,7 +111,7 @@ export class LayerGraphs {
   private askNext(g: Graph, l: number, state: Tensor): void {
     const next = this.following[l];
     if (!next) return;
-    const read = next.connections?.feedForward.read(g, state).input ?? state;
+    const read = next.connections?.feedForward.read(g, state, this.supports).input ?? state;
     const normal = next.moe!.routerNorm ?? next.feedForwardNorm;
     this.parts.routes.build(g, next.moe!, normal?.(g, read) ?? read, this.parts.layers[l]!.moe!.experts.count);
   }
@@ -129,7 +130,7 @@ export class LayerGraphs {
     const { epilogue, merge, moe, connections } = layers[l - 1] ?? {};
     if (connections) {
       const [sum, weights] = [rowsOf(merging!.sum), rowsOf(merging!.beside!)];
-      return g.compute(g.copy(connections.feedForward.write(g, x, sum, weights), x));
+      return g.compute(g.copy(connections.feedForward.write(g, x, sum, weights, this.supports), x));
     }
     if (layers[l]?.connections) return g.compute(g.copy(g.repeat(rowsOf(merging!.sum), x.ne), x));
     if (moe && merging) {
@@ -141,8 +142,7 @@ export class LayerGraphs {
   }
 
   private stepOf(g: Graph, called: Called) {
-    const { accelerator, inputs } = this.parts;
-    const step = stepOf(g, called, inputs, (operation) => accelerator.compute.supports(operation));
+    const step = stepOf(g, called, this.parts.inputs, this.supports);
     const { onScored } = called;
     if (!onScored) return step;
     return { ...step, onScored: (scores: Tensor, kept: number) => onScored(g.output(scores), kept) };

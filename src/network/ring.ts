@@ -12,7 +12,7 @@ export interface RingSizes {
   /** Most tokens of a sequence, and of a sequence in a call. */
   context: number;
   chunk: number;
-  /** The device's, as of `attendedRows`. */
+  /** Rows come in multiples of this: at least the device's, as of `attendedRows`. */
   step: number;
 }
 

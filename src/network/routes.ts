@@ -4,7 +4,7 @@ import type { LayerSpec, MoeSpec } from '../models/model.js';
 import { dropOverflow } from '../models/router-capacity.js';
 import type { Graph } from '../native/ggml/graph.js';
 import { type Tensor, TensorContext, Type } from '../native/ggml/tensor.js';
-import type { Group } from './batch.js';
+import type { Batch, Group } from './batch.js';
 
 /** Told what a layer's router was asked, [tokens, experts], and what it answered; both are valid during the call. */
 export type OnRouted = (layer: number, moe: MoeSpec, logits: Float32Array, routes: Routes) => void;
@@ -28,6 +28,8 @@ export class RouteBuffers {
 
   private readonly memory = new HostTensors(1);
   private readonly context?: TensorContext;
+  /** Of the present call. */
+  private readonly tokens: Int32Array;
   private readonly values: Float32Array;
   private readonly experts: Int32Array;
   private readonly weights: Float32Array;
@@ -53,9 +55,19 @@ export class RouteBuffers {
       accelerator.allocate(this.context, 'router logits');
     }
     this.values = floats(this.hostInput);
+    this.tokens = new Int32Array(chunk);
     this.experts = new Int32Array(most((moe) => moe.router.chosen) * chunk);
     this.weights = new Float32Array(this.experts.length);
     this.guessed = new Float32Array(most((moe) => moe.router.chosen));
+  }
+
+  /** Tells the tokens of a call, by which some routers choose. */
+  begin(batch: Batch): void {
+    let row = 0;
+    for (const { tokens } of batch) {
+      this.tokens.set(tokens, row);
+      row += tokens.length;
+    }
   }
 
   /**
@@ -89,6 +101,7 @@ export class RouteBuffers {
         logits.subarray(t * count, (t + 1) * count),
         this.experts.subarray(t * chosen, (t + 1) * chosen),
         this.weights.subarray(t * chosen, (t + 1) * chosen),
+        this.tokens[t],
       );
     }
     if (capacity) {
@@ -115,7 +128,7 @@ export class RouteBuffers {
     const weights = this.guessed.subarray(0, ids.length);
     const logits = this.values.subarray(from, from + next.experts.count);
     if (next.router.guess) next.router.guess(logits, ids, weights);
-    else next.router.choose(logits, ids, weights);
+    else next.router.choose(logits, ids, weights, this.tokens[0]);
     return ids;
   }
 }

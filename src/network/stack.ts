@@ -11,6 +11,8 @@ import { readRows } from './ring.js';
 
 /** Nodes and views of one layer's graph, at most, and those of each further group: a convolution may be 16 sums of products, of which a layer has three. */
 const LAYER_CAPACITY = 768;
+/** More of them between hyper-connections, which may take hundreds of small operations each. */
+const CONNECTED_CAPACITY = 1536;
 const GROUP_CAPACITY = 512;
 /** Graphs of decoding are kept for so many shapes: who decodes changes as answers begin and end, and comes back. */
 const KEPT_SHAPES = 16;
@@ -42,6 +44,7 @@ export interface Shape extends Called {
 export class Stack {
   readonly layers: readonly LayerSpec[];
   private readonly graphs: LayerGraphs;
+  private readonly connected: boolean;
   /** Number of each layer among all with experts. */
   private readonly ordinals: readonly number[];
   /** Shapes whose graphs are kept, the last used first. */
@@ -50,6 +53,7 @@ export class Stack {
   constructor(private readonly parts: StackParts) {
     const { layers, expertLayersBefore } = parts;
     this.layers = layers;
+    this.connected = layers.some(({ connections }) => connections);
     let ordinal = expertLayersBefore;
     this.ordinals = layers.map(({ moe }) => (moe ? ordinal++ : -1));
     this.graphs = new LayerGraphs(parts);
@@ -77,7 +81,8 @@ export class Stack {
       shapes.push({ tokens: sequences, groups: [together], extended: false, guesses: false });
     }
     for (const l of this.layers.keys()) {
-      for (const each of shapes) this.parts.accelerator.reserve(capacityOf(each), (g) => this.graphs.build(g, l, each));
+      for (const each of shapes)
+        this.parts.accelerator.reserve(this.capacityOf(each), (g) => this.graphs.build(g, l, each));
     }
   }
 
@@ -95,11 +100,12 @@ export class Stack {
    * @param guesses with a single token, each layer says also what the next one's router would choose
    */
   begin(batch: Batch, guesses = false): Shape {
-    const { embed, inputs } = this.parts;
+    const { embed, inputs, routes } = this.parts;
     const count = tokensOf(batch);
     const groups = groupsOf(batch, this.readsOf, sourceRowsOf);
     embed(batch, count);
     inputs.send(batch, groups);
+    routes.begin(batch);
     const shape = { tokens: count, groups, extended: batch[0]!.extended, guesses: guesses && count === 1 };
     const kept = count === batch.length && !this.onChosen; // who observes indexers sees each call
     return kept ? this.keptShape(shape) : shape;
@@ -130,7 +136,7 @@ export class Stack {
     const onScored = onChosen && ((...of: (typeof scored)[number]) => void scored.push(of));
     const called = onScored ? { ...shape, onScored } : shape;
     const build = (g: Graph) => this.build(g, l, called, arrived);
-    const capacity = capacityOf(shape);
+    const capacity = this.capacityOf(shape);
     const kept = shape.kept?.of(2 * l + (arrived ? 1 : 0), capacity, build);
     const graph = kept?.graph ?? accelerator.graph(capacity, build);
     accelerator.compute.computeAsync(graph);
@@ -150,6 +156,11 @@ export class Stack {
     const several = shape.groups.length > 1 || shape.groups[0]!.sequences > 1;
     if (several && !accelerator.unified) accelerator.compute.synchronize();
     this.graphs.build(g, l, shape, arrived);
+  }
+
+  private capacityOf({ groups }: Shape): number {
+    const layer = this.connected ? CONNECTED_CAPACITY : LAYER_CAPACITY;
+    return layer + (groups.length - 1) * GROUP_CAPACITY;
   }
 
   /** The shape that is kept and equal. */
@@ -195,8 +206,4 @@ function same(a: Shape, b: Shape): boolean {
 
 function sourceRowsOf({ source }: Part): number {
   return cacheRows(source);
-}
-
-function capacityOf({ groups }: Shape): number {
-  return LAYER_CAPACITY + (groups.length - 1) * GROUP_CAPACITY;
 }

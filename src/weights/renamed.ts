@@ -7,7 +7,7 @@ export type Renaming = readonly [published: string, elsewhere: string];
 export class RenamedCheckpoint implements Checkpoint {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 
-  /** @param renamings of those that apply to a name, the first does */
+  /** @param renamings each that applies to a name does, in turn */
   constructor(
     private readonly stored: Checkpoint,
     renamings: readonly Renaming[],
@@ -42,6 +42,5 @@ export class RenamedCheckpoint implements Checkpoint {
 }
 
 function publishedName(name: string, renamings: readonly Renaming[]): string {
-  const [published, elsewhere] = renamings.find(([, part]) => name.includes(part)) ?? ['', ''];
-  return name.replace(elsewhere, published);
+  return renamings.reduce((so, [published, elsewhere]) => so.replace(elsewhere, published), name);
 }

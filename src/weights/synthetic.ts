@@ -15,8 +15,8 @@ export interface SyntheticTensor {
   dtype: DType | 'U8' | 'I64';
   /** What every byte is, where that is not random. */
   byte?: number;
-  /** Of type I64. */
-  integers?: BigInt64Array;
+  /** Of type I64: the number at this index. */
+  integers?: (index: number) => number;
   /** Nothing is written to it, so that it takes no memory: all of it is zero. */
   blank?: boolean;
   /** An earlier tensor of the same shape whose memory it shares. */
@@ -39,7 +39,7 @@ export function openSynthetic(name: string, tensors: readonly SyntheticTensor[],
     const address = mapping.address + BigInt(offsets.get(tensor.name)!);
     const { shape, dtype, byte, integers, blank, like } = tensor;
     const bytes = bytesOf(tensor);
-    if (integers) new BigInt64Array(view(address, bytes)).set(integers);
+    if (integers) new BigInt64Array(view(address, bytes)).forEach((_, i, all) => void (all[i] = BigInt(integers(i))));
     else if (threads > 0 && like === undefined && !blank) {
       if (byte !== undefined) new Uint8Array(view(address, bytes)).fill(byte);
       else if (shape.length === 1) new Uint16Array(view(address, bytes)).fill(ONE);

@@ -42,6 +42,7 @@ const ELSEWHERE = [
   'qwen3-next-80b-a3b',
   'qwen3.5-35b-a3b',
   'deepseek-v3.2',
+  'deepseek-v4-flash',
   'glm-5',
   'qwen3.8-flash-next',
   'lfm2-8b-a1b',

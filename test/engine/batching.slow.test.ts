@@ -10,6 +10,7 @@ const MODELS = readdirSync(GOLDEN, { withFileTypes: true }).flatMap((entry) =>
 /** One of each kind of attention and routing; on `none` all are computed. */
 const KINDS = [
   'deepseek_v3',
+  'deepseek_v4',
   'gemma4',
   'gpt_oss',
   'nemotron_h',

@@ -20,6 +20,7 @@ const LAYERS: Record<string, number> = {
   'deepseek-v2-lite': 2,
   'deepseek-v3': 2,
   'deepseek-v3.2': 2,
+  'deepseek-v4-flash': 4,
   'glm-5': 2,
   'gpt-oss-20b': 2,
   'granite-3.1-1b-a400m': 2,
@@ -57,6 +58,7 @@ const LAYERS: Record<string, number> = {
 const FEWER: Record<string, JsonObject> = {
   'deepseek-v3': { first_k_dense_replace: 1, n_routed_experts: 16, vocab_size: 4096 },
   'deepseek-v3.2': { first_k_dense_replace: 1, n_routed_experts: 16, vocab_size: 4096 },
+  'deepseek-v4-flash': { n_routed_experts: 16, vocab_size: 4096 },
   'glm-5': { first_k_dense_replace: 1, n_routed_experts: 16, vocab_size: 4096 },
   'glm-4.5-air': { n_routed_experts: 16 },
   'openmoe-8b': { moe_layer_interval: 2, num_experts: 2 },

@@ -20,6 +20,8 @@ const FIGURES: Record<string, { billions: number; source: string; within?: numbe
   'deepseek-v2': { billions: 236, source: 'arXiv 2405.04434' },
   'deepseek-v3': { billions: 671, source: 'arXiv 2412.19437' },
   'deepseek-v3.2': { billions: 671, source: 'arXiv 2512.02556: as V3, and the indexers' },
+  'deepseek-v4-flash': { billions: 284, source: 'its model card' },
+  'deepseek-v4-pro': { billions: 1600, source: 'its model card, rounded', within: 0.03 },
   'glm-5': { billions: 744, source: 'its README' },
   'gpt-oss-20b': { billions: 20.91, source: 'arXiv 2508.10925' },
   'gpt-oss-120b': { billions: 116.83, source: 'arXiv 2508.10925' },

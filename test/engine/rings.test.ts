@@ -5,7 +5,7 @@ import { sameAsAlone } from './batching.js';
 import { largest, logitsOf } from './evaluated.js';
 
 /** Families of which some layers have a sliding window; of 16 tokens in their golden models. */
-const FAMILIES = ['afmoe', 'cohere2_moe', 'exaone_moe', 'gemma4', 'gpt_oss', 'laguna', 'mimo_v2_flash'];
+const FAMILIES = ['afmoe', 'cohere2_moe', 'deepseek_v4', 'exaone_moe', 'gemma4', 'gpt_oss', 'laguna', 'mimo_v2_flash'];
 const folder = (name: string) => `test/golden/${name}`;
 /** All tokens in a call: every layer keeps rows for all of them. */
 const PLAIN: LoadOptions = { ctx: 256, chunk: 256 };
@@ -30,11 +30,14 @@ describe('a text that is longer than the rings of the KV cache', () => {
 });
 
 describe('what shares rings with other texts, is gone back in, copied or cancelled', () => {
-  it.each(['gemma4', 'gpt_oss'])('gives what it gives from an empty KV cache with rows for all tokens: %s', (name) => {
-    const options: LoadOptions = { ctx: 256, chunk: 16, expertCache: 0 };
-    const which = { accelerator: 'none', model: folder(name), runs: 12, options, alone: PLAIN } as const;
-    expect.hasAssertions();
-    sameAsAlone({ ...which, longest: 60, shared: 120 });
-    sameAsAlone({ ...which, longest: 100 });
-  });
+  it.each(['deepseek_v4', 'gemma4', 'gpt_oss'])(
+    'gives what it gives from an empty KV cache with rows for all tokens: %s',
+    (name) => {
+      const options: LoadOptions = { ctx: 256, chunk: 16, expertCache: 0 };
+      const which = { accelerator: 'none', model: folder(name), runs: 12, options, alone: PLAIN } as const;
+      expect.hasAssertions();
+      sameAsAlone({ ...which, longest: 60, shared: 120 });
+      sameAsAlone({ ...which, longest: 100 });
+    },
+  );
 });

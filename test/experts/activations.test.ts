@@ -115,6 +115,10 @@ const REFERENCE: Record<ActivationName, (inner: Record<InnerName, number>) => nu
     const g = Math.min(7, gate);
     return (g / (1 + Math.exp(-1.702 * g))) * (Math.max(-7, Math.min(7, up)) + 1);
   },
+  'silu-limited': ({ gate, up }) => {
+    const g = Math.min(10, gate);
+    return (g / (1 + Math.exp(-g))) * Math.max(-10, Math.min(10, up));
+  },
   'swiglu-gated': ({ gate, value, up }) => (gate / (1 + Math.exp(-gate))) * value * up,
   relu: ({ up }) => Math.max(0, up),
   'relu-squared': ({ up }) => Math.max(0, up) ** 2,

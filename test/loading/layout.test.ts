@@ -5,7 +5,13 @@ import { type Layout, layOut } from '../../src/loading/layout.js';
 import { folderSource } from '../../src/loading/source.js';
 import type { LoadOptions } from '../../src/options.js';
 
-const MODELS = ['models/mini-mixtral', 'test/golden/deepseek_v3', 'test/golden/gpt_oss-mxfp4', 'test/golden/switch'];
+const MODELS = [
+  'models/mini-mixtral',
+  'test/golden/deepseek_v3',
+  'test/golden/gpt_oss-mxfp4',
+  'test/golden/deepseek_v4',
+  'test/golden/switch',
+];
 
 function counted(dir: string, options: LoadOptions): { bytes: number; ram: number; layout: Layout } {
   const layout = layOut(folderSource(dir), options, { countsOnly: true });

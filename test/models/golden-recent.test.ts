@@ -5,6 +5,7 @@ const models = [
   'afmoe',
   'cohere2_moe',
   'deepseek_v32',
+  'deepseek_v4',
   'dots1',
   'exaone_moe',
   'gemma4',

@@ -18,7 +18,8 @@ function table(change: { offsets?: bigint[]; multipliers?: bigint[] } = {}) {
     shards: 2,
     multiple: 8,
   });
-  for (const each of declare.integers) each.values = each.usual;
+  for (const each of declare.integers)
+    each.values = BigInt64Array.from({ length: each.shape[0]! }, (_, i) => BigInt(each.usual(i)));
   if (change.offsets) declare.integers[1]!.values = BigInt64Array.from(change.offsets);
   if (change.multipliers) declare.integers[0]!.values = BigInt64Array.from(change.multipliers);
   const sizes = [...declare.integers[2]!.values].map(Number);

@@ -35,6 +35,10 @@ const CHANGES: Record<string, Change> = {
     ...older(c, rope),
     ...{ use_qk_norm: false, use_parallel_block: true, use_gated_activation: true, rotary_pct: 1 },
   }),
+  deepseek_v4: () => ({
+    ...{ rope_parameters: undefined, rope_theta: 1e4, compress_rope_theta: 1.6e5, partial_rotary_factor: undefined },
+    ...{ mlp_layer_types: undefined, num_hash_layers: 1, topk_method: 'noaux_tc', num_nextn_predict_layers: 1 },
+  }),
   dots1: (c, rope) => ({ ...older(c, rope), ...lossFree, layer_types: undefined }),
   exaone_moe: (c, rope) => ({
     ...older(c, rope),
@@ -102,6 +106,19 @@ const WITHIN: Record<string, { config: Config; to: string }> = {
   'deepseek_v3-yarn': { config: { model_type: 'kimi_k25' }, to: 'language_model.' },
 };
 
+/** What tensors are called on the hub where the golden models have other names. */
+const NAMES: Record<string, (tensor: string) => string> = {
+  deepseek_v4: (tensor) =>
+    tensor
+      .replace('model.embed_tokens.', 'embed.')
+      .replace('model.hc_head.hc_', 'hc_head_')
+      .replace('.attn.norm.', '.attn.kv_norm.')
+      .replace(/^model\./, ''),
+};
+
+/** Positions before the first where an indexer's choice ties and that shows (test/golden/README.md). */
+const UNTIED: Record<string, number> = { deepseek_v4: 42 };
+
 /** What checkpoints hold beside the text. */
 const BESIDE: readonly TensorToWrite[] = ['vision_tower.patch.weight', 'vision_tower.norm.weight', 'mtp.fc.weight'].map(
   (name) => ({ name, dtype: 'BF16', shape: [4], data: new Uint8Array(8) }),
@@ -118,14 +135,15 @@ function compare(name: string, text: string, rename = (tensor: string) => tensor
   const renamed = tensors.map((tensor) => ({ ...tensor, name: rename(tensor.name) }));
   writeSafetensors(join(dir, 'model.safetensors'), [...renamed, ...BESIDE]);
   const { cases, deviation } = readGolden('test/golden', 'models', name);
-  const { tokens, logits } = cases[0]!;
+  const { logits, ...given } = cases[0]!;
+  const tokens = given.tokens.slice(0, UNTIED[name]);
   const warnings: string[] = [];
   const onWarning = (line: string) => warnings.push(line);
   const options = { accelerator: 'none', dtype: 'f32', ctx: 128, threads: 1, profile: false, onWarning } as const;
   const session = loadEngine(dir, options);
   try {
     const found = session.step(tokens, 0);
-    const expected = logits.subarray(logits.length - found.length);
+    const expected = logits.subarray((tokens.length - 1) * found.length, tokens.length * found.length);
     const largest = Math.max(...found.map((value, i) => Math.abs(value - expected[i]!)));
     return { difference: largest / Math.max(1, deviation), warnings };
   } finally {
@@ -156,7 +174,7 @@ describe('a config as it is on the hub', () => {
     const own = text ?? golden;
     const changed = { ...own, ...change(own, (own.rope_parameters ?? {}) as Config) };
     const config = text ? { ...golden, text_config: changed } : changed;
-    expectSame(compare(name, written(config)));
+    expectSame(compare(name, written(config), NAMES[name]));
   });
 
   it.each(Object.entries(WITHIN))('describes the text of one that sees pictures: %s', (name, { config, to }) => {

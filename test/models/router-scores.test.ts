@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { HostIntegers } from '../../src/models/parameters.js';
 import { expertGroups, scoreRouter } from '../../src/models/router-scores.js';
 import { fiddlerError } from '../support/errors.js';
 import { choose, hostVector, logitsAndChosen, ranked, softmax } from './routing.js';
@@ -54,6 +55,52 @@ describe('softmax scores', () => {
         );
       }),
     );
+  });
+});
+
+describe('scores that are roots of softplus', () => {
+  const score = 'root softplus' as const;
+  const scoreOf = (logit: number) => Math.sqrt(Math.log(1 + Math.exp(logit)));
+
+  it('are the weights of the best', () => {
+    const { ids, weights } = choose(scoreRouter({ chosen: 2, score }), [-1, 3, 0.5]);
+    expect(ids).toEqual([1, 2]);
+    close(weights, [scoreOf(3), scoreOf(0.5)]);
+  });
+
+  it('are finite whatever the logits are', () => {
+    const { weights } = choose(scoreRouter({ chosen: 2, score }), [1e4, -1e4]);
+    close(weights, [100, 0]);
+  });
+});
+
+describe('a table of experts', () => {
+  const table = (...values: number[]) => {
+    const integers = new HostIntegers('table', [values.length / 2, 2], () => 0);
+    integers.values = BigInt64Array.from(values, BigInt);
+    return integers;
+  };
+  const routed = (router: ReturnType<typeof scoreRouter>, logits: number[], token: number) => {
+    const [ids, weights] = [new Int32Array(2), new Float32Array(2)];
+    router.choose(Float32Array.from(logits), ids, weights, token);
+    return { ids: [...ids], weights: [...weights] };
+  };
+
+  it('has those of a token whatever their scores are, which weigh them', () => {
+    const router = scoreRouter({ chosen: 2, score: 'sigmoid', renormalise: {}, table: table(0, 1, 2, 0) });
+    const logits = [0.2, 0.9, 0.6].map(logit);
+    const [first, second] = [routed(router, logits, 0), routed(router, logits, 1)];
+    expect(first.ids).toEqual([0, 1]);
+    close(first.weights, [0.2 / 1.1, 0.9 / 1.1]);
+    expect(second.ids).toEqual([2, 0]);
+    close(second.weights, [0.75, 0.25]);
+  });
+
+  it('gives an expert that it names twice the weight of both', () => {
+    const router = scoreRouter({ chosen: 2, score: 'sigmoid', renormalise: {}, scale: 1.5, table: table(1, 1) });
+    const { ids, weights } = routed(router, [0, 0, 0], 0);
+    expect(ids).toEqual([1, -1]);
+    close(weights, [1.5, 0]);
   });
 });
 

@@ -39,9 +39,10 @@ function told(pasts: readonly number[], tokens: number) {
     });
     inputs.send(batch, [group], () => {});
     const [numbers, lying, starts, tails, tailRows] = made.slice(0, 5).map(({ host }) => [...integers(host)]);
-    const [visible, tailMask] = made.slice(5).map(({ host }) => [...floats(host)]);
+    const [visible, tailMask] = made.slice(5, 7).map(({ host }) => [...floats(host)]);
+    const before = { lying: [...integers(made[7]!.host)], followed: [...floats(made[8]!.host)] };
     memory.free();
-    return { numbers, lying, starts, tails, tailRows, visible, tailMask, blocks: Math.ceil(read / EVERY) };
+    return { numbers, lying, starts, tails, tailRows, visible, tailMask, before, blocks: Math.ceil(read / EVERY) };
   });
 }
 
@@ -56,7 +57,7 @@ describe('what a call is told of blocks of positions', () => {
   it('names every block of which it writes a token, once or as the last one, and where its rows lie', () => {
     fc.assert(
       fc.property(calls, ({ tokens, pasts }) => {
-        const { numbers, lying, starts } = told(pasts, tokens);
+        const { numbers, lying, starts, before } = told(pasts, tokens);
         const most = touchedBlocks(tokens, EVERY);
         for (const [i, past] of pasts.entries()) {
           const own = numbers!.slice(i * most, (i + 1) * most);
@@ -65,6 +66,10 @@ describe('what a call is told of blocks of positions', () => {
           expect(own).toEqual([...own].sort((a, b) => a - b));
           expect(lying!.slice(i * most, (i + 1) * most)).toEqual(own.map((b) => b % (KEPT / EVERY)));
           expect(starts!.slice(i * most, (i + 1) * most)).toEqual(own.map((b) => b * EVERY));
+          const followed = before.followed.slice(i * most, (i + 1) * most);
+          expect(followed).toEqual(own.map((b) => (b === 0 ? -Infinity : 0)));
+          const lyingBefore = before.lying.slice(i * most, (i + 1) * most);
+          for (const [j, b] of own.entries()) if (b > 0) expect(lyingBefore[j]).toBe((b - 1) % (KEPT / EVERY));
         }
       }),
     );

@@ -82,7 +82,7 @@ export function blockIndexer(declare: Declarations, prefix: string, options: Blo
 }
 
 /** Rows of a cache's part [width, rows, sequences] as blocks: [every · width, rows / every, sequences]. */
-function inBlocks(g: Graph, part: Tensor, every: number): Tensor {
+export function inBlocks(g: Graph, part: Tensor, every: number): Tensor {
   const [width, rows, sequences] = part.ne;
   const [element, row, sequence] = part.strides;
   return g.view(part, [width * every, rows / every, sequences, 1], 0, [element, row * every, sequence, sequence]);

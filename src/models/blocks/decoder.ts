@@ -57,7 +57,8 @@ export function decoderOf(
 ): ModelSpec {
   const { vocab_size: vocabulary, hidden_size: hidden, tie_word_embeddings: tied } = config;
   const { norm, names = { model: 'model', head: 'lm_head' } } = options;
-  const embedding = `${names.model}.${options.embedding ?? 'embed_tokens'}`;
+  const under = names.model === '' ? '' : `${names.model}.`;
+  const embedding = `${under}${options.embedding ?? 'embed_tokens'}`;
   const head = tied
     ? tiedHead(declare, { embedding, head: names.head }, vocabulary, hidden, options.headBias)
     : linear(declare, names.head, vocabulary, hidden, options.headBias);
@@ -66,8 +67,8 @@ export function decoderOf(
     hidden,
     context: config.max_position_embeddings,
     embedding: { name: `${embedding}.weight`, scale: options.embeddingScale },
-    layers: Array.from({ length: config.num_hidden_layers }, (_, l) => layerOf(`${names.model}.layers.${l}`, l)),
-    norm: norm(`${names.model}.${options.lastNorm ?? 'norm'}`),
+    layers: Array.from({ length: config.num_hidden_layers }, (_, l) => layerOf(`${under}layers.${l}`, l)),
+    norm: norm(`${under}${options.lastNorm ?? 'norm'}`),
     head: softcapped(scaled(head, options.logitScale ?? 1), options.softcap),
   };
 }

@@ -1,3 +1,5 @@
+import type { Graph } from '../../native/ggml/graph.js';
+import type { Tensor } from '../../native/ggml/tensor.js';
 import type { Block } from '../model.js';
 import type { Declarations } from '../parameters.js';
 import { linear, rowsOfGroups } from './linear.js';
@@ -11,13 +13,14 @@ export function gatedFeedForward(
   prefix: string,
   hidden: number,
   width: number,
-  gated: 'swiglu' | 'geglu' = 'swiglu',
+  gated: 'swiglu' | 'geglu' | ((g: Graph, gate: Tensor, up: Tensor) => Tensor) = 'swiglu',
   names: readonly [gate: string, up: string, down: string] = ['gate_proj', 'up_proj', 'down_proj'],
 ): Block {
   const gate = linear(declare, `${prefix}.${names[0]}`, width, hidden);
   const up = linear(declare, `${prefix}.${names[1]}`, width, hidden);
   const down = linear(declare, `${prefix}.${names[2]}`, hidden, width);
-  return (g, x) => down(g, g[gated](gate(g, x), up(g, x)));
+  const join = typeof gated === 'string' ? (g: Graph, a: Tensor, b: Tensor) => g[gated](a, b) : gated;
+  return (g, x) => down(g, join(g, gate(g, x), up(g, x)));
 }
 
 /** As `gatedFeedForward`, with the rows [gate; up] in `${prefix}.input_linear`, and down in `${prefix}.output_linear`. */

@@ -1,3 +1,5 @@
+import type { Graph } from '../../native/ggml/graph.js';
+import type { Tensor } from '../../native/ggml/tensor.js';
 import type { Block } from '../model.js';
 import type { Declarations, Parameter } from '../parameters.js';
 
@@ -46,4 +48,11 @@ export function rowsOfGroups(
 ): Block {
   const taken = { ...groups, transposed: false, together: true, alone: alone && `${alone}.weight` };
   return affine(declare.rowGroups(`${name}.weight`, out, input, taken));
+}
+
+/** Each head's own weight [in, out, heads] times x [in, heads, n] → [out, heads, n]. */
+export function perHead(g: Graph, weight: Tensor, x: Tensor): Tensor {
+  // In order, because Vulkan rounds what is not to float16 before it multiplies.
+  const product = g.matmul(weight, g.contiguous(g.permute(x, [0, 2, 1, 3])));
+  return g.contiguous(g.permute(product, [0, 2, 1, 3]));
 }

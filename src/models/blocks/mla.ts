@@ -3,7 +3,7 @@ import type { Tensor } from '../../native/ggml/tensor.js';
 import type { AttentionBlock } from '../model.js';
 import type { Declarations } from '../parameters.js';
 import { attend, remember } from './attention.js';
-import { linear } from './linear.js';
+import { linear, perHead } from './linear.js';
 import { rmsNorm } from './norm.js';
 import type { RotaryBlock } from './rotary.js';
 import type { LatentIndexer } from './token-indexer.js';
@@ -98,11 +98,4 @@ function queries(
     const latent = normalise(g, down(g, x));
     return { latent, all: up(g, latent) };
   };
-}
-
-/** Each head's own weight [in, out, heads] times x [in, heads, n] → [out, heads, n]. */
-function perHead(g: Graph, weight: Tensor, x: Tensor): Tensor {
-  // In order, because Vulkan rounds what is not to float16 before it multiplies.
-  const product = g.matmul(weight, g.contiguous(g.permute(x, [0, 2, 1, 3])));
-  return g.contiguous(g.permute(product, [0, 2, 1, 3]));
 }

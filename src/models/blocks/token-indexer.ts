@@ -64,7 +64,7 @@ export function tokenIndexer(
       const { count } = group.readOf(keys);
       if (count <= kept) return undefined;
       const seen = g.view(all, [headSize, count, group.sequences, 1]);
-      const found = scoresOf(g, seen, group.headsOf(q), group.rowsOf(weights), group.mask(), step);
+      const found = indexScores(g, seen, group.headsOf(q), group.rowsOf(weights), group.mask(), step);
       const scores = g.add(found, g.scale(g.arange(count), LATER));
       step.onScored?.(scores, kept);
       const numbers = g.topK(scores, kept);
@@ -85,8 +85,18 @@ export function sharedIndexer({ kept, numbers, keys }: SharedChoice): LatentInde
   };
 }
 
-/** k [size, rows, sequences], q [size, heads, tokens, sequences], weights [heads, tokens, sequences] → [rows, tokens, sequences]. */
-function scoresOf(g: Graph, k: Tensor, q: Tensor, weights: Tensor, mask: Tensor, step: Step): Tensor {
+/**
+ * `rectifiedScores` of what a mask lets through: k [size, rows, sequences], q [size, heads, tokens, sequences], weights
+ * [heads, tokens, sequences], mask F16 [rows, tokens, 1, sequences] → [rows, tokens, sequences].
+ */
+export function indexScores(
+  g: Graph,
+  k: Tensor,
+  q: Tensor,
+  weights: Tensor,
+  mask: Tensor,
+  step: Pick<Step, 'supports'>,
+): Tensor {
   const [size, rows, sequences] = k.ne;
   const [heads, tokens] = weights.ne;
   const [element, row, sequence] = k.strides;

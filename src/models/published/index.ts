@@ -3,6 +3,7 @@ import { COHERE2_MOE } from './cohere2-moe.js';
 import { DEEPSEEK } from './deepseek.js';
 import { DEEPSEEK_V2 } from './deepseek-v2.js';
 import { DEEPSEEK_V3 } from './deepseek-v3.js';
+import { DEEPSEEK_V4 } from './deepseek-v4.js';
 import { DEEPSEEK_V32 } from './deepseek-v32.js';
 import { DOTS1 } from './dots1.js';
 import { ERNIE4_5_MOE } from './ernie4-5-moe.js';
@@ -49,6 +50,7 @@ export const PUBLISHED: Shapes = {
   ...DEEPSEEK_V2,
   ...DEEPSEEK_V3,
   ...DEEPSEEK_V32,
+  ...DEEPSEEK_V4,
   ...GLM_MOE_DSA,
   ...GPT_OSS,
   ...GRANITEMOE,

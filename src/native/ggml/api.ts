@@ -29,7 +29,9 @@ const DECLARATIONS = {
     add: 'void* ggml_add(void* ctx, void* a, void* b)',
     addInplace: 'void* ggml_add_inplace(void* ctx, void* a, void* b)',
     mul: 'void* ggml_mul(void* ctx, void* a, void* b)',
+    div: 'void* ggml_div(void* ctx, void* a, void* b)',
     scale: 'void* ggml_scale(void* ctx, void* a, float s)',
+    scaleBias: 'void* ggml_scale_bias(void* ctx, void* a, float s, float b)',
     clamp: 'void* ggml_clamp(void* ctx, void* a, float min, float max)',
     silu: 'void* ggml_silu(void* ctx, void* a)',
     relu: 'void* ggml_relu(void* ctx, void* a)',
@@ -48,6 +50,9 @@ const DECLARATIONS = {
     lightningIndexer: 'void* ggml_lightning_indexer(void* ctx, void* q, void* k, void* weights, void* mask)',
     repeat: 'void* ggml_repeat_4d(void* ctx, void* a, int64_t n0, int64_t n1, int64_t n2, int64_t n3)',
     pad: 'void* ggml_pad(void* ctx, void* a, int p0, int p1, int p2, int p3)',
+    sinkhorn: 'void* ggml_dsv4_hc_comb(void* ctx, void* mixes, void* scale, void* base, float eps, int32_t iterations)',
+    weighStreams: 'void* ggml_dsv4_hc_pre(void* ctx, void* x, void* weights)',
+    mixStreams: 'void* ggml_dsv4_hc_post(void* ctx, void* x, void* residual, void* post, void* comb)',
     convolve: 'void* ggml_ssm_conv(void* ctx, void* x, void* kernel)',
     gatedDeltaNet:
       'void* ggml_gated_delta_net(void* ctx, void* q, void* k, void* v, void* decay, void* beta, void* state, int64_t snapshots)',
@@ -64,6 +69,9 @@ const DECLARATIONS = {
     getRows: 'void* ggml_get_rows(void* ctx, void* a, void* rows)',
     setRows: 'void* ggml_set_rows(void* ctx, void* a, void* b, void* rows)',
     rope: 'void* ggml_rope_ext(void* ctx, void* a, void* positions, void* factors, int n_dims, int mode, int n_ctx_orig, float base, float scale, float ext, float attn, float beta_fast, float beta_slow)',
+    ropeBack:
+      'void* ggml_rope_ext_back(void* ctx, void* a, void* positions, void* factors, int n_dims, int mode, int n_ctx_orig, float base, float scale, float ext, float attn, float beta_fast, float beta_slow)',
+    ropeOffset: 'void* ggml_rope_set_offset(void* a, int n_offs)',
     softMax: 'void* ggml_soft_max_ext(void* ctx, void* a, void* mask, float scale, float max_bias)',
     softMaxSinks: 'void ggml_soft_max_add_sinks(void* a, void* sinks)',
     flashAttention:

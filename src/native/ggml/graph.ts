@@ -3,8 +3,11 @@ import { type Extents, rowBytes, Tensor, TensorContext, Type } from './tensor.js
 
 /** Everything rotary position embedding needs; see ggml_rope_ext and YaRN (arXiv 2309.00071). */
 export interface RopeParameters {
-  /** Rotated dimensions of a head, from the first. */
+  /** Rotated dimensions of a head, behind the first `from` (0 by default). */
   dimensions: number;
+  from?: number;
+  /** Turns back what is rotated so. */
+  inverse?: boolean;
   /** Pairs are neighbours (2i, 2i+1) instead of halves (i, i + dimensions/2). */
   interleaved: boolean;
   base: number;
@@ -131,8 +134,15 @@ export class Graph {
     return this.wrap(this.ggml.mul(this.context.pointer, a.pointer, b.pointer), a);
   }
 
-  scale(a: Tensor, factor: number): Tensor {
-    return this.wrap(this.ggml.scale(this.context.pointer, a.pointer, factor), a);
+  divide(a: Tensor, b: Tensor): Tensor {
+    return this.wrap(this.ggml.div(this.context.pointer, a.pointer, b.pointer), a);
+  }
+
+  /** a · factor + bias. */
+  scale(a: Tensor, factor: number, bias = 0): Tensor {
+    const { scale, scaleBias } = this.ggml;
+    const context = this.context.pointer;
+    return this.wrap(bias === 0 ? scale(context, a.pointer, factor) : scaleBias(context, a.pointer, factor, bias), a);
   }
 
   clamp(a: Tensor, min: number, max: number): Tensor {
@@ -246,6 +256,11 @@ export class Graph {
     return this.wrap(this.ggml.swiglu(this.context.pointer, gate.pointer, up.pointer), gate);
   }
 
+  /** silu(min(gate, limit)) · clamp(up, ±limit). */
+  limitedSwiglu(gate: Tensor, up: Tensor, limit: number): Tensor {
+    return this.swiglu(this.clamp(gate, -Infinity, limit), this.clamp(up, -limit, limit));
+  }
+
   /** g · sigmoid(alpha · g) · (u + 1), g = min(gate, limit), u = clamp(up, ±limit). */
   clampedSwiglu(gate: Tensor, up: Tensor, alpha: number, limit: number): Tensor {
     return this.wrap(this.ggml.swigluOai(this.context.pointer, gate.pointer, up.pointer, alpha, limit), gate);
@@ -297,7 +312,7 @@ export class Graph {
 
   /** Rotates a [head, heads, n] by the positions I32 [n]; `factors` divides each frequency. */
   rope(a: Tensor, positions: Tensor, p: RopeParameters, factors?: Tensor): Tensor {
-    const pointer = this.ggml.rope(
+    const pointer = (p.inverse ? this.ggml.ropeBack : this.ggml.rope)(
       this.context.pointer,
       a.pointer,
       positions.pointer,
@@ -312,14 +327,37 @@ export class Graph {
       p.betaFast ?? 32,
       p.betaSlow ?? 1,
     );
+    if (p.from) this.ggml.ropeOffset(pointer, p.from);
     return this.wrap(pointer, a, a.ne, a.type);
   }
 
   /** softmax(a · scale + mask) over the innermost dimension; `sinks` adds one more column a head. */
-  softMax(a: Tensor, mask: Tensor, scale: number, sinks?: Tensor): Tensor {
-    const pointer = this.ggml.softMax(this.context.pointer, a.pointer, mask.pointer, scale, 0);
+  softMax(a: Tensor, mask?: Tensor, scale = 1, sinks?: Tensor): Tensor {
+    const pointer = this.ggml.softMax(this.context.pointer, a.pointer, mask?.pointer ?? null, scale, 0);
     if (sinks) this.ggml.softMaxSinks(pointer, sinks.pointer);
     return this.wrap(pointer, a);
+  }
+
+  /**
+   * What streams pass on to each other (arXiv 2512.24880): of mixes [(2 + 4) · 4, n] the last 16, · scale[2] + base, as
+   * [to, from, n]; softmax over `to`, + epsilon, then divided by the sums over `from`, and over `to` and `from` in turn.
+   */
+  sinkhorn(mixes: Tensor, scale: Tensor, base: Tensor, epsilon: number, iterations: number): Tensor {
+    const all = [mixes, scale, base].map(({ pointer }) => pointer);
+    const pointer = this.ggml.sinkhorn(this.context.pointer, ...all, epsilon, iterations);
+    return this.wrap(pointer, mixes, [4, 4, mixes.ne[1], 1]);
+  }
+
+  /** Σ over streams: x [size, streams, n], weights [streams, n] → [size, n]. */
+  weighStreams(x: Tensor, weights: Tensor): Tensor {
+    const pointer = this.ggml.weighStreams(this.context.pointer, x.pointer, weights.pointer);
+    return this.wrap(pointer, x, [x.ne[0], x.ne[2], 1, 1]);
+  }
+
+  /** Each stream `to` as x · post[to] + Σ from · comb[to, from]: x [size, n], streams [size, streams, n], post [streams, n], comb [to, from, n]. */
+  mixStreams(x: Tensor, streams: Tensor, post: Tensor, comb: Tensor): Tensor {
+    const all = [x, streams, post, comb].map(({ pointer }) => pointer);
+    return this.wrap(this.ggml.mixStreams(this.context.pointer, ...all), streams);
   }
 
   /**
