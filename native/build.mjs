@@ -18,7 +18,8 @@ const sanitizer = process.argv.find((a) => a.startsWith('--sanitize='))?.slice('
 const avx2 = ['-mavx2', '-mfma', '-mf16c'];
 const avx512 = [...avx2, '-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl'];
 const avx512Vnni = [...avx512, '-mavx512vnni'];
-const avx512Bf16 = [...avx512Vnni, '-mavx512bf16'];
+// What every CPU with AVX512_BF16 has but Cooper Lake, which is served by avx512-vnni.
+const avx512Bf16 = [...avx512Vnni, '-mavx512bf16', '-mavx512vbmi', '-mgfni', '-mbmi2'];
 const amxBf16 = [...avx512Bf16, '-mamx-tile', '-mamx-bf16'];
 /** Kernels beyond the portable one, by the macro that makes kernels.cpp list them. */
 const every =

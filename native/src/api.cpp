@@ -157,10 +157,10 @@ FK_API double fk_measure_read(fk_pool *pool, const void *address, size_t bytes) 
   std::atomic<uint64_t> checksum{0};
   const auto start = std::chrono::steady_clock::now();
   try {
-    pool->pool.start({{int((bytes + kChunk - 1) / kChunk), [&](int chunk, int) {
+    pool->pool.start({{int((bytes + kChunk - 1) / kChunk), [&](int chunk, int, int) {
                          const size_t from = size_t(chunk) * kChunk;
                          checksum ^= read((const char *)address + from, std::min(kChunk, bytes - from));
-                       }}});
+                       }, {}}});
   } catch (...) {
     return FK_NO_MEMORY;
   }
@@ -177,7 +177,7 @@ FK_API double fk_measure_peak(fk_pool *pool, int type) {
     // All threads at once, each on its own clock; rounds are doubled until every thread took 20 ms.
     for (int64_t rounds = 1 << 10; *std::min_element(seconds.begin(), seconds.end()) < 0.02; rounds *= 2) {
       std::atomic<int> arrived{0};
-      pool->pool.start({{threads, [&](int chunk, int) {
+      pool->pool.start({{threads, [&](int chunk, int, int) {
                            const auto called = std::chrono::steady_clock::now();
                            arrived++;
                            while (arrived < threads && seconds_since(called) < 0.01) continue;
@@ -185,7 +185,7 @@ FK_API double fk_measure_peak(fk_pool *pool, int type) {
                            const double flops = peak(rounds);
                            seconds[chunk] = seconds_since(start);
                            rates[chunk] = flops / seconds[chunk];
-                         }}});
+                         }, {}}});
       pool->pool.wait();
     }
     double total = 0;

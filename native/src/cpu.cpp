@@ -60,7 +60,11 @@ bool has_avx512() {
 
 bool has_avx512_vnni() { return has_avx512() && bit(Leaf(7, 0).c, 11); }
 
-bool has_avx512_bf16() { return has_avx512_vnni() && bit(Leaf(7, 1).a, 5); }
+bool has_avx512_bf16() {
+  const Leaf seven(7, 0);
+  return has_avx512_vnni() && bit(Leaf(7, 1).a, 5) && bit(seven.c, 1) && bit(seven.c, 8) &&
+         bit(seven.b, 8); // VBMI, GFNI, BMI2
+}
 
 bool has_amx_bf16() {
   const Leaf seven(7, 0);

@@ -33,7 +33,7 @@ constexpr int kRowsLayouts = 4;
 // Sixteen-bit integers with a scale for every 32; finer than bf16, and Q8_0's bytes multiply them as integers.
 constexpr int kInt16StepBytes = 2 * kStep + 4;
 // Elements of an Int8Chunk (kernels/tokens.h), and its bytes.
-constexpr int kInt8Chunk = 256, kInt8ChunkBytes = 384;
+constexpr int kInt8Chunk = 256, kInt8ChunkBytes = 448;
 
 // Elements that are stored together: rows are filled with zeros up to a multiple.
 constexpr int row_unit(Rows rows) { return rows == Rows::int8 ? kInt8Chunk : kStep; }
@@ -58,6 +58,14 @@ struct Task {
   int vectors;  // ceil(routes / kVector); tile form only
   void *packed; // tile form: x as [vectors][hidden_k / pair][16][pair] elements, pair = 2 for bf16 and 1 for f32
   void *act;    // dot form: [routes] rows over `rows`; tile form: as packed, over act_k
+
+  // Where gate's row r (up's, where there is no gate), counted from row_begin, and down's row c from there on begin.
+  const uint8_t *first_row(int r) const {
+    const int64_t row = expert.row_begin + r;
+    return (const uint8_t *)(expert.gate ? expert.gate : expert.up) +
+           row * (expert.gate ? expert.gate_stride : expert.up_stride);
+  }
+  const uint8_t *down_row(const Arithmetic &down, int c) const;
 };
 
 // One call.
@@ -86,8 +94,9 @@ struct Arithmetic {
   int tile_element;       // bytes of one in the tile form: 4 (float) or 2 (bf16)
   int dot_tokens;         // tokens up to which the dot form is the faster one
   // out[t][r] = row r · token t over k elements, for `count` <= kStep rows and n <= kMaxDotTokens tokens; out is
-  // [n][kStep].
-  void (*dot)(const uint8_t *rows, int64_t stride, int count, int k, const void *const *tokens, int n, float *out);
+  // [n][kStep]. `next` is where the thread reads on behind these rows, or null.
+  void (*dot)(const uint8_t *rows, int64_t stride, int count, int k, const void *const *tokens, int n, float *out,
+              const uint8_t *next);
   // `elements` of a row from p on, both ends being those of blocks, as the tile form's elements; then zeros up to `padded`.
   void (*convert)(const uint8_t *p, int elements, int padded, void *to);
   bool in_place; // stored weights are the tile form's elements
@@ -99,16 +108,21 @@ struct Arithmetic {
   double (*peak)(int64_t rounds);
 };
 
+inline const uint8_t *Task::down_row(const Arithmetic &down, int c) const {
+  return (const uint8_t *)expert.down + c * expert.down_stride + int64_t(expert.row_begin) / down.block * down.block_bytes;
+}
+
 // What all types share; compiled for an instruction set.
 struct Common {
   // One token of x into rows of a layout.
   void (*convert_row)(const Job &, Rows layout, int token);
   // k in [k0, k1), multiples of kStep, of one vector of a task's tokens into packed.
   void (*pack)(const Job &, const Task &, int vector, int k0, int k1);
-  // act rows [r0, r1), counted from row_begin, for a task of either form; r0 is a multiple of kStep.
-  void (*gate_up)(const Job &, const Task &, const Scratch &, int r0, int r1);
+  // act rows [r0, r1), counted from row_begin, for a task of either form; r0 is a multiple of kStep. `next` is where the
+  // thread reads on behind them, or null.
+  void (*gate_up)(const Job &, const Task &, const Scratch &, int r0, int r1, const uint8_t *next);
   // y[..., c0 .. c1) += of one task. Only one thread at a time holds a column.
-  void (*down)(const Job &, const Task &, const Scratch &, int c0, int c1);
+  void (*down)(const Job &, const Task &, const Scratch &, int c0, int c1, const uint8_t *next);
   uint64_t (*read)(const void *, size_t bytes); // streams through memory; returns a checksum
 };
 

@@ -14,9 +14,16 @@ constexpr int kChunksPerThread = 32;
 constexpr int kTileChunksPerThread = 4;
 // Rows of y that a chunk sets to zero.
 constexpr int kZeroRows = 16;
+// Bytes of weights that a thread brings near while it waits for a stage.
+constexpr int kApproach = 8192;
 constexpr int64_t kScratchBytes = kPanelBytes + kSumsBytes;
 
 int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+// The weights that a thread reads first, while it waits.
+void approach(const uint8_t *p) {
+  for (int i = 0; p && i < kApproach; i += 64) __builtin_prefetch(p + i, 0, 2);
+}
 
 bool known(int value, int last) { return value >= 0 && value <= last; }
 
@@ -156,7 +163,7 @@ void LayerCall::add_preparation(std::vector<Stage> &stages, Batch batch, int tok
     chunks = piece.end += chunks;
   }
   if (chunks == 0) return;
-  stages.push_back({chunks, [this, pieces, rows, zeros, slices, tokens](int chunk, int) {
+  stages.push_back({chunks, [this, pieces, rows, zeros, slices, tokens](int chunk, int, int) {
                       if (chunk < rows) return common_->convert_row(job_, layouts_[chunk / tokens], chunk % tokens);
                       if (chunk < rows + zeros) {
                         const int first = (chunk - rows) * kZeroRows, count = std::min(kZeroRows, tokens - first);
@@ -169,7 +176,7 @@ void LayerCall::add_preparation(std::vector<Stage> &stages, Batch batch, int tok
                       const int part = chunk - piece->begin, k = part % slices * kSlice;
                       const int end = std::min(k + kSlice, job_.hidden_k);
                       common_->pack(job_, tasks_[piece->task], part / slices, k, end);
-                    }});
+                    }, {}});
 }
 
 void LayerCall::add_gate_up(std::vector<Stage> &stages, Batch batch) {
@@ -184,10 +191,16 @@ void LayerCall::add_gate_up(std::vector<Stage> &stages, Batch batch) {
     const int step = std::max(kStep, round_up(fair, kStep));
     for (int r = 0; r < task.rows; r += step) pieces->push_back({i, r, std::min(r + step, task.rows)});
   }
-  stages.push_back({int(pieces->size()), [this, pieces](int chunk, int thread) {
-                      const Piece &piece = (*pieces)[chunk];
-                      common_->gate_up(job_, tasks_[piece.task], scratch_of(thread), piece.begin, piece.end);
-                    }});
+  const auto begin = [this, pieces](int chunk) {
+    const Piece &piece = (*pieces)[chunk];
+    return dot_rows(piece.task, tasks_[piece.task].first_row(piece.begin));
+  };
+  const auto run = [this, pieces, begin](int chunk, int following, int thread) {
+    const Piece &piece = (*pieces)[chunk];
+    common_->gate_up(job_, tasks_[piece.task], scratch_of(thread), piece.begin, piece.end,
+                     following < 0 ? nullptr : begin(following));
+  };
+  stages.push_back({int(pieces->size()), run, [begin](int chunk) { approach(begin(chunk)); }});
 }
 
 // A chunk owns its columns of y for all experts of the batch, so that no two threads add to one element.
@@ -198,11 +211,24 @@ void LayerCall::add_down(std::vector<Stage> &stages, Batch batch) {
   const int fair = std::min(kPanelRows, hidden / (threads_ * (tile ? kTileChunksPerThread : kChunksPerThread)));
   const int least = tile ? kStep : kVector;
   const int step = std::max(least, round_up(fair, least));
-  stages.push_back({(hidden + step - 1) / step, [this, batch, step, hidden](int chunk, int thread) {
-                      const int c0 = chunk * step, c1 = std::min(c0 + step, hidden);
-                      for (int i = batch.begin; i < batch.end; i++)
-                        common_->down(job_, tasks_[i], scratch_of(thread), c0, c1);
-                    }});
+  const auto begin = [this, step](int task, int chunk) {
+    return dot_rows(task, tasks_[task].down_row(*job_.down, chunk * step));
+  };
+  const auto run = [this, batch, step, hidden, begin](int chunk, int following, int thread) {
+    const int c0 = chunk * step, c1 = std::min(c0 + step, hidden);
+    for (int i = batch.begin; i < batch.end; i++) {
+      const uint8_t *next = i + 1 < batch.end ? begin(i + 1, chunk)
+                            : following < 0   ? nullptr
+                                              : begin(batch.begin, following);
+      common_->down(job_, tasks_[i], scratch_of(thread), c0, c1, next);
+    }
+  };
+  stages.push_back({(hidden + step - 1) / step, run, [batch, begin](int chunk) { approach(begin(batch.begin, chunk)); }});
+}
+
+// Weights at p, if the task reads them in order.
+const uint8_t *LayerCall::dot_rows(int task, const uint8_t *p) const {
+  return tasks_[task].form == Form::dot ? p : nullptr;
 }
 
 Scratch LayerCall::scratch_of(int thread) const {

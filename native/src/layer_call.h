@@ -37,6 +37,7 @@ private:
   void add_preparation(std::vector<Stage> &stages, Batch batch, int tokens);
   void add_gate_up(std::vector<Stage> &stages, Batch batch);
   void add_down(std::vector<Stage> &stages, Batch batch);
+  const uint8_t *dot_rows(int task, const uint8_t *p) const;
   Scratch scratch_of(int thread) const;
 
   const int threads_;

@@ -105,13 +105,22 @@ void Pool::take_part(int thread) {
   for (size_t s = 0; s < stages_.size(); s++) {
     const Stage &stage = stages_[s];
     Progress &progress = progress_[s];
+    const auto take = [&] {
+      const int chunk = progress.next.fetch_add(1, std::memory_order_relaxed);
+      return chunk < stage.chunks ? chunk : -1;
+    };
+    int chunk = take(), finished = 0;
     if (s > 0) {
+      const auto started = [&] { return progress_[s - 1].done.load(std::memory_order_acquire) >= stages_[s - 1].chunks; };
+      if (chunk >= 0 && stage.approach && !started()) stage.approach(chunk);
       Backoff backoff;
-      while (progress_[s - 1].done.load(std::memory_order_acquire) < stages_[s - 1].chunks) backoff();
+      while (!started()) backoff();
     }
-    int finished = 0;
-    for (int c; (c = progress.next.fetch_add(1, std::memory_order_relaxed)) < stage.chunks; finished++)
-      stage.run(c, thread);
+    for (; chunk >= 0; finished++) {
+      const int following = take();
+      stage.run(chunk, following, thread);
+      chunk = following;
+    }
     if (finished > 0) progress.done.fetch_add(finished, std::memory_order_acq_rel);
   }
 }

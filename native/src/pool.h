@@ -10,10 +10,13 @@
 
 namespace fk {
 
-// A stage starts when every chunk of the one before it is done.
+// A stage starts when every chunk of the one before it is done. A thread knows the chunk that follows its own, so that it
+// can bring near what that one reads: `following` is -1 behind its last one, and `approach`, which may be empty, is called
+// with its first one while it waits for the stage to start.
 struct Stage {
   int chunks;
-  std::function<void(int chunk, int thread)> run;
+  std::function<void(int chunk, int following, int thread)> run;
+  std::function<void(int chunk)> approach;
 };
 
 class Pool {

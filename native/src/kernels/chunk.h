@@ -1,5 +1,8 @@
 // Vocabulary of the block types (types/*.h): weights are taken 256 at a time, a chunk: one block of the K and I types, or
-// as many smaller ones as that takes. A chunk is unpacked to bytes without sign, the codes, and a scale for every 16:
+// as many smaller ones as that takes. A chunk is unpacked to bytes without sign, the codes, 64 at a time (W::codes), and
+// what they are multiplied by. Where that is the same for 32 weights (W::kWide), W::factors is of each 32 a scale and a min:
+//     weight = scale · code - min
+// Else W::scales has them for every 16, and W::kMins says whether the min is there or is an offset times the scale:
 //     weight = scale · (code - offset) - min
 #pragma once
 #include "groups.h"

@@ -63,7 +63,26 @@ FK_INLINE Codes lowered(Codes a, int b0, int b1, int b2, int b3) {
     return (Bytes)((Words)a.r[i] >> by);
   });
 }
-FK_INLINE Codes lowered(Codes a, int first, int second) { return lowered(a, first, first, second, second); }
+
+// From each byte `bits` bits, whose lowest is bit `from` (of the four quarters), to where the lowest is bit `to`.
+FK_INLINE Codes field(Codes a, int f0, int f1, int f2, int f3, int bits, int to = 0) {
+#if defined(__GFNI__) && defined(__AVX512F__)
+  const int from[4] = {f0, f1, f2, f3};
+  Words matrix = {}; // of bits: row 7 - i of a quarter says which bit of a byte becomes its bit i
+#pragma GCC unroll 4
+  for (int q = 0; q < 4; q++)
+#pragma GCC unroll 8
+    for (int i = 0; i < bits; i++) matrix[2 * q] |= uint64_t(1) << (8 * (7 - to - i) + from[q] + i);
+#pragma GCC unroll 4
+  for (int q = 0; q < 4; q++) matrix[2 * q + 1] = matrix[2 * q];
+  return {{(Bytes)_mm512_gf2p8affine_epi64_epi8((__m512i)a.r[0], (__m512i)matrix, 0)}};
+#else
+  return raised(lowered(a, f0, f1, f2, f3) & uint8_t((1 << bits) - 1), to);
+#endif
+}
+FK_INLINE Codes field(Codes a, int first, int second, int bits, int to = 0) {
+  return field(a, first, first, second, second, bits, to);
+}
 
 // 32 bytes, then 32 others.
 FK_INLINE Codes join(const uint8_t *p, const uint8_t *q) {
@@ -74,7 +93,9 @@ FK_INLINE Codes join(const uint8_t *p, const uint8_t *q) {
   return each_register([&](int i) { return load_bytes(i * kCodeBytes < 32 ? p + i * kCodeBytes : q + i * kCodeBytes - 32); });
 #endif
 }
-FK_INLINE Codes join(const uint8_t *p) { return join(p, p + 32); }
+FK_INLINE Codes join(const uint8_t *p) {
+  return each_register([&](int i) { return load_bytes(p + i * kCodeBytes); });
+}
 
 #ifdef __x86_64__
 FK_INLINE Codes from_quarters(const __m128i (&q)[4]) {
@@ -115,9 +136,9 @@ FK_INLINE Codes twice(const uint8_t *p, const uint8_t *q) {
 }
 
 // Low nibbles of 32 bytes, then their high ones.
-FK_INLINE Codes nibbles(const uint8_t *p) { return lowered(twice(p), 0, 4) & 15; }
+FK_INLINE Codes nibbles(const uint8_t *p) { return field(twice(p), 0, 4, 4); }
 // Low nibbles of 16 bytes, then their high ones, then those of 16 others.
-FK_INLINE Codes nibbles(const uint8_t *p, const uint8_t *q) { return lowered(twice(p, q), 0, 4, 0, 4) & 15; }
+FK_INLINE Codes nibbles(const uint8_t *p, const uint8_t *q) { return field(twice(p, q), 0, 4, 0, 4, 4); }
 
 // table[code] of codes below 16.
 FK_INLINE Codes lookup(const uint8_t (&table)[16], Codes codes) {

@@ -1,6 +1,7 @@
 // The dot form: a few rows of weights at a time, each read once from memory, against a few tokens.
 #pragma once
 #include "activation.h"
+#include "groups.h"
 #include "tokens.h"
 
 namespace fk {
@@ -13,8 +14,11 @@ constexpr int kDotTokens = 4;
 #else
 constexpr int kDotTokens = 2;
 #endif
-// Bytes by which the software prefetch runs ahead of the loads in each row.
-constexpr int kAhead = 2048;
+// Bytes by which the software prefetch runs ahead of the loads.
+#ifndef FK_AHEAD
+#define FK_AHEAD 4096
+#endif
+constexpr int kAhead = FK_AHEAD;
 // Into which cache: 2 is the second level, 3 the first, where fewer lines can be under way on an EPYC.
 #ifdef __AMX_TILE__
 constexpr int kAheadLocality = 3;
@@ -28,14 +32,34 @@ template <class W> FK_INLINE void prefetch_step(const uint8_t *p) {
   for (int i = 0; i < W::bytes; i += 64) __builtin_prefetch(p + i, 0, kAheadLocality);
 }
 
-// Turns of rows by which the prefetch leads where rows are shorter than kAhead.
-template <class W> FK_INLINE int ahead(int k) {
+// Turns of rows by which the prefetch leads where eight go abreast.
+template <class W> FK_INLINE int turns_ahead(int k) {
   const int64_t bytes = offset<W>(k);
   return bytes > kAhead ? 1 : int((kAhead + bytes - 1) / (bytes > 0 ? bytes : 1));
 }
 
+// Which row is brought near while one of `count` rows, `stride` bytes apart, is computed: the one that begins at least
+// kAhead bytes behind it. Behind the last of them are those at `next`, where the thread reads on.
+class RowsAhead {
+public:
+  RowsAhead(const uint8_t *rows, int64_t stride, int count, const uint8_t *next)
+      : RowsAhead(rows, stride, count, next, stride > kAhead ? 1 : stride < 1 ? 0 : int((kAhead + stride - 1) / stride)) {}
+  // The row `lead` rows behind it.
+  RowsAhead(const uint8_t *rows, int64_t stride, int count, const uint8_t *next, int lead)
+      : rows_(rows), next_(next), stride_(stride), count_(count), lead_(lead < count ? lead : count) {}
+  FK_INLINE const uint8_t *of(int row) const {
+    const int at = row + lead_;
+    return at < count_ ? rows_ + at * stride_ : next_ ? next_ + (at - count_) * stride_ : rows_ + row * stride_;
+  }
+
+private:
+  const uint8_t *rows_, *next_;
+  int64_t stride_;
+  int count_, lead_;
+};
+
 // out[r][t] = rows[r] · x[t] over k elements, where the tokens are padded with zeros to a multiple of kStep. `next` are
-// the rows to be read ahead(k) turns later. Eight rows go abreast, or twice four.
+// the rows to be read turns_ahead(k) turns later. Eight rows go abreast, or twice four.
 template <class W, int T, class X>
 inline void dot_rows_abreast(const uint8_t *const (&rows)[kDotRows], const uint8_t *const (&next)[kDotRows], int k,
                              const Token<X> *x, float (&out)[kDotRows][kDotTokens]) {
@@ -66,24 +90,51 @@ inline void dot_rows_abreast(const uint8_t *const (&rows)[kDotRows], const uint8
   }
 }
 
+// Steps that are multiplied at once, with as many sums or fewer.
+template <class W, int T, class X> constexpr int kAtOnce = 4 / T;
+template <class W, int T, int Chains, class X>
+FK_INLINE void multiply_steps(const uint8_t *w, const Token<X> *x, int k, Floats (&sums)[Chains][T]) {
+#pragma GCC unroll 4
+  for (int c = 0; c < Chains; c++) multiply_step<W, T>(w + int64_t(c) * W::bytes, x, k + c * kStep, sums[c]);
+}
+
+#ifdef __AVX512F__
+// Eight blocks of Q8_0, whose scales are taken together.
+template <int T> constexpr int kAtOnce<Q8Weights, T, int16> = 8;
+template <class W, int T, int Chains>
+FK_INLINE void multiply_steps(const uint8_t *w, const Token<int16> *x, int k, Floats (&sums)[Chains][T]) {
+  const __m256 scale = eight_halves<W::bytes>(w);
+  float scales[T][8];
+#pragma GCC unroll 4
+  for (int t = 0; t < T; t++) _mm256_storeu_ps(scales[t], scale * _mm256_loadu_ps(x[t].scales + k / kStep));
+#pragma GCC unroll 8
+  for (int s = 0; s < 8; s++) {
+    const __m512i row = _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(w + s * W::bytes + 2)));
+#pragma GCC unroll 4
+    for (int t = 0; t < T; t++) {
+      const __m512i products = _mm512_madd_epi16(row, _mm512_loadu_si512(x[t].values + k + s * kStep));
+      sums[s % Chains][t] += _mm512_cvtepi32_ps(products) * splat(scales[t][s]);
+    }
+  }
+}
+#endif
+
 // The same, one row after the other, each with several sums along k: for rows so short that four streams at once are
-// slower than one. The prefetch runs on into the rows that follow in memory.
+// slower than one.
 template <class W, int T, class X>
-inline void dot_rows_in_turn(const uint8_t *const (&rows)[kDotRows], int k, const Token<X> *x,
-                             float (&out)[kDotRows][kDotTokens]) {
+inline void dot_rows_in_turn(const uint8_t *const (&rows)[kDotRows], const uint8_t *const (&next)[kDotRows], int k,
+                             const Token<X> *x, float (&out)[kDotRows][kDotTokens]) {
   constexpr int kChains = 4 / T;
+  constexpr int kMany = kAtOnce<W, T, X>;
   const int steps = k / kStep;
   for (int r = 0; r < kDotRows; r++) {
     Floats sums[kChains][T] = {};
     const uint8_t *row = rows[r];
     int s = 0;
-    for (; s + kChains <= steps; s += kChains)
-#pragma GCC unroll 4
-      for (int c = 0; c < kChains; c++) {
-        const uint8_t *w = row + int64_t(s + c) * W::bytes;
-        prefetch_step<W>(w + kAhead);
-        multiply_step<W, T>(w, x, (s + c) * kStep, sums[c]);
-      }
+    for (; s + kMany <= steps; s += kMany) {
+      for (int i = 0; i < kMany * W::bytes; i += 64) __builtin_prefetch(next[r] + int64_t(s) * W::bytes + i, 0, kAheadLocality);
+      multiply_steps<W, T>(row + int64_t(s) * W::bytes, x, s * kStep, sums);
+    }
     for (; s < steps; s++) multiply_step<W, T>(row + int64_t(s) * W::bytes, x, s * kStep, sums[0]);
     if (k % kStep)
       multiply_step<W, T>(Tail<W>(row + int64_t(steps) * W::bytes, k % kStep).data, x, steps * kStep, sums[0]);
@@ -94,11 +145,16 @@ inline void dot_rows_in_turn(const uint8_t *const (&rows)[kDotRows], int k, cons
   }
 }
 
+// Whether rows against T tokens of k elements are computed one after the other.
+template <class W, class X> FK_INLINE bool in_turn(int tokens, int k) {
+  return tokens <= 2 && k * tokens * int(sizeof(X)) <= kShortTokens;
+}
+
 template <class W, int T, class X>
 inline void dot_rows(const uint8_t *const (&rows)[kDotRows], const uint8_t *const (&next)[kDotRows], int k,
                      const Token<X> *x, float (&out)[kDotRows][kDotTokens]) {
-  if (T <= 2 && k * T * int(sizeof(X)) <= kShortTokens)
-    dot_rows_in_turn<W, T <= 2 ? T : 1>(rows, k, x, out);
+  if (in_turn<W, X>(T, k))
+    dot_rows_in_turn<W, T <= 2 ? T : 1>(rows, next, k, x, out);
   else
     dot_rows_abreast<W, T>(rows, next, k, x, out);
 }
@@ -120,15 +176,16 @@ inline void dot_rows(const uint8_t *const (&rows)[kDotRows], const uint8_t *cons
 // As Arithmetic::dot, for weights W and tokens X.
 template <class W, class X>
 inline void dot_step_rows(const uint8_t *rows, int64_t stride, int count, int k, const void *const *tokens, int n,
-                          float *out) {
-  const int lead = kDotRows * ahead<W>(k);
+                          float *out, const uint8_t *after) {
+  const RowsAhead ahead = in_turn<W, X>(n, k) ? RowsAhead(rows, stride, count, after)
+                                              : RowsAhead(rows, stride, count, after, kDotRows * turns_ahead<W>(k));
   Token<X> x[kMaxDotTokens];
   for (int t = 0; t < n; t++) x[t] = Token<X>(tokens[t], k);
   for (int r = 0; r < count; r += kDotRows) {
     const uint8_t *at[kDotRows], *next[kDotRows];
     for (int i = 0; i < kDotRows; i++) {
       at[i] = rows + (r + i < count ? r + i : count - 1) * stride;
-      next[i] = at[i] + lead * stride;
+      next[i] = ahead.of(r + i < count ? r + i : count - 1);
     }
     for (int t = 0; t < n; t += kDotTokens) {
       const int live = n - t < kDotTokens ? n - t : kDotTokens;

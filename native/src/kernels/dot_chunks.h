@@ -6,8 +6,6 @@
 namespace fk {
 namespace {
 
-// Bytes by which the software prefetch runs ahead of the loads; it runs on into the rows that follow in memory.
-constexpr int kChunkAhead = 4096;
 // Tokens whose sums fit the registers.
 #if defined(__AVX512F__)
 constexpr int kChunkTokens = 4;
@@ -48,37 +46,64 @@ template <class W> FK_INLINE Ints products(Bytes codes, const int8_t *x) {
 #endif
 }
 
-// The scales of a register's groups, each for its four sums. Registers of a chunk are numbered through.
-FK_INLINE Floats spread(const Groups &groups, int number) {
+// The scales of a register's groups, each for its four sums. Registers of a chunk are numbered through. Of wide groups
+// those with even numbers are scales.
+template <class W> FK_INLINE Floats spread(const Groups &groups, int number) {
+  constexpr int one = W::kWide ? 0 : 1;
 #if defined(__AVX512F__)
-  const __m512i lane = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+  constexpr int three = 2 + one;
+  const __m512i lane = _mm512_setr_epi32(0, 0, 0, 0, one, one, one, one, 2, 2, 2, 2, three, three, three, three);
   return _mm512_permutexvar_ps(_mm512_add_epi32(lane, _mm512_set1_epi32(4 * number)), groups.r[0]);
 #elif defined(__AVX2__)
-  const __m256i lane = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
+  const __m256i lane = _mm256_setr_epi32(0, 0, 0, 0, one, one, one, one);
   return _mm256_permutevar8x32_ps(groups.r[number / 4], _mm256_add_epi32(lane, _mm256_set1_epi32(number % 4 * 2)));
 #else
-  return splat(groups.r[number / 4][number % 4]);
+  return splat(groups.r[number / 4][one ? number % 4 : number % 4 / 2 * 2]);
 #endif
+}
+
+// sums less v's lanes of odd number
+FK_INLINE Floats less_odd(Floats sums, Floats v) {
+#if defined(__AVX512F__)
+  return _mm512_mask_sub_ps(sums, 0xaaaa, sums, v);
+#elif defined(__AVX2__)
+  return _mm256_sub_ps(sums, _mm256_blend_ps(_mm256_setzero_ps(), v, 0xaa));
+#else
+  return sums - Floats{0, v[1], 0, v[3]};
+#endif
+}
+
+// The scales of a chunk times those of each token; what the minima and offsets make is taken off the sums.
+template <class W, int T, int Chains>
+FK_INLINE void scale_chunk(const uint8_t *p, const Int8Chunk *const (&x)[T], Groups (&scale)[T], Floats (&sums)[T][Chains]) {
+  if constexpr (W::kWide) {
+    const Groups factors = W::factors(p);
+#pragma GCC unroll kUnroll
+    for (int t = 0; t < T; t++) {
+      scale[t] = factors * load_groups(x[t]->pairs);
+#pragma GCC unroll kUnroll
+      for (int i = 0; i < kGroupRegisters && !kSignedCodes<W>; i++)
+        sums[t][i % Chains] = less_odd(sums[t][i % Chains], scale[t].r[i]);
+    }
+  } else {
+    const Scales of = W::scales(p);
+#pragma GCC unroll kUnroll
+    for (int t = 0; t < T; t++) {
+      scale[t] = of.scale * load_groups(x[t]->scales);
+#pragma GCC unroll kUnroll
+      for (int i = 0; i < kGroupRegisters && !kSignedCodes<W>; i++) {
+        const Floats sum = load(x[t]->sums + kLanes * i);
+        sums[t][i % Chains] -= W::kMins ? of.min.r[i] * sum : of.scale.r[i] * (sum * splat(W::kOffset));
+      }
+    }
+  }
 }
 
 // sums[t] += a chunk of a row · the same chunk of token t
 template <class W, int T, int Chains>
 FK_INLINE void multiply_chunk(const uint8_t *p, const Int8Chunk *const (&x)[T], Floats (&sums)[T][Chains]) {
-  const Scales of = W::scales(p);
   Groups scale[T];
-#pragma GCC unroll kUnroll
-  for (int t = 0; t < T; t++) {
-    scale[t] = of.scale * load_groups(x[t]->scales);
-    if (kSignedCodes<W>) continue;
-#pragma GCC unroll kUnroll
-    for (int i = 0; i < kGroupRegisters; i++) {
-      const Floats sum = load(x[t]->sums + kLanes * i);
-      if (W::kMins)
-        sums[t][i % Chains] -= of.min.r[i] * sum;
-      else
-        sums[t][i % Chains] -= of.scale.r[i] * (sum * splat(W::kOffset));
-    }
-  }
+  scale_chunk<W>(p, x, scale, sums);
 #pragma GCC unroll kUnroll
   for (int pair = 0; pair < kChunk / kPairWeights; pair++) {
     const Codes codes = W::codes(p, pair);
@@ -88,20 +113,20 @@ FK_INLINE void multiply_chunk(const uint8_t *p, const Int8Chunk *const (&x)[T], 
       for (int t = 0; t < T; t++)
         sums[t][(pair * kCodeRegisters + i) % Chains] +=
             to_floats(products<W>(codes.r[i], x[t]->values + pair * kPairWeights + i * kCodeBytes)) *
-            spread(scale[t], pair * kCodeRegisters + i);
+            spread<W>(scale[t], pair * kCodeRegisters + i);
   }
 }
 
-// sums[r][t]: of one row with each token, before its lanes are added up.
+// sums[r][t]: of one row with each token, before its lanes are added up. `ahead` is a row to bring near meanwhile.
 template <class W, int T>
-FK_INLINE void dot_row(const uint8_t *row, int k, const Int8Chunk *const (&tokens)[T], Floats *const (&to)[T]) {
+FK_INLINE void dot_row(const uint8_t *row, const uint8_t *ahead, int k, const Int8Chunk *const (&tokens)[T], Floats *const (&to)[T]) {
   constexpr int kChains = T < 4 ? 4 / T : 1;
   Floats sums[T][kChains] = {};
   const Int8Chunk *x[T];
 #pragma GCC unroll kUnroll
   for (int t = 0; t < T; t++) x[t] = tokens[t];
-  for (; k >= kChunk; k -= kChunk, row += W::kChunkBytes) {
-    for (int i = 0; i < W::kChunkBytes; i += 64) __builtin_prefetch(row + kChunkAhead + i, 0, kAheadLocality);
+  for (; k >= kChunk; k -= kChunk, row += W::kChunkBytes, ahead += W::kChunkBytes) {
+    for (int i = 0; i < W::kChunkBytes; i += 64) __builtin_prefetch(ahead + i, 0, kAheadLocality);
     multiply_chunk<W, T, kChains>(row, x, sums);
 #pragma GCC unroll kUnroll
     for (int t = 0; t < T; t++) x[t]++;
@@ -140,7 +165,8 @@ FK_INLINE Floats sums_of(const Floats (&v)[kLanes]) {
 // T tokens, of which those beyond `live` are copies of the first; sums are added up for as many rows as there are lanes.
 template <class W, int T>
 inline void dot_few(const uint8_t *rows, int64_t stride, int count, int k, const void *const *tokens, int live,
-                    float *out) {
+                    float *out, const uint8_t *next) {
+  const RowsAhead ahead(rows, stride, count, next);
   const Int8Chunk *x[T];
   for (int t = 0; t < T; t++) x[t] = (const Int8Chunk *)tokens[t < live ? t : 0];
   for (int first = 0; first < count; first += kLanes) {
@@ -150,7 +176,7 @@ inline void dot_few(const uint8_t *rows, int64_t stride, int count, int k, const
       Floats *to[T];
 #pragma GCC unroll kUnroll
       for (int t = 0; t < T; t++) to[t] = &sums[t][r];
-      dot_row<W, T>(rows + (first + r) * stride, k, x, to);
+      dot_row<W, T>(rows + (first + r) * stride, ahead.of(first + r), k, x, to);
     }
     for (int t = 0; t < T; t++)
       for (int r = these; r < kLanes; r++) sums[t][r] = Floats{};
@@ -164,7 +190,7 @@ inline void dot_few(const uint8_t *rows, int64_t stride, int count, int k, const
 // As Arithmetic::dot, for chunks of weights W.
 template <class W>
 inline void dot_chunk_rows(const uint8_t *rows, int64_t stride, int count, int k, const void *const *tokens, int n,
-                           float *out) {
+                           float *out, const uint8_t *next) {
   constexpr int two = kChunkTokens < 2 ? 1 : 2, four = kChunkTokens < 4 ? 1 : 4;
   for (int t = 0; t < n; t += kChunkTokens) {
     const int live = n - t < kChunkTokens ? n - t : kChunkTokens;
@@ -172,18 +198,30 @@ inline void dot_chunk_rows(const uint8_t *rows, int64_t stride, int count, int k
                      : live == 2 ? dot_few<W, two>
                      : live <= 4 ? dot_few<W, four>
                                  : dot_few<W, kChunkTokens>;
-    dot(rows, stride, count, k, tokens + t, live, out + t * kStep);
+    dot(rows, stride, count, k, tokens + t, live, out + t * kStep, t == 0 ? next : nullptr);
+  }
+}
+
+// For each 16 weights of a chunk.
+template <class W> inline void scales_and_mins(const uint8_t *p, float (&scale)[kGroup], float (&min)[kGroup]) {
+  const auto put = [](float *to, const Groups &groups) {
+    for (int i = 0; i < kGroupRegisters; i++) store(to + kLanes * i, groups.r[i]);
+  };
+  if constexpr (W::kWide) {
+    float factors[kGroup];
+    put(factors, W::factors(p));
+    for (int i = 0; i < kGroup; i++) scale[i] = factors[i & ~1], min[i] = factors[i | 1];
+  } else {
+    const Scales of = W::scales(p);
+    put(scale, of.scale);
+    put(min, W::kMins ? of.min : of.scale * W::kOffset);
   }
 }
 
 // The first `elements`, a multiple of 32, of a chunk as floats or bf16.
 template <class W, class E> inline void convert_chunk(const uint8_t *p, int elements, E *to) {
-  const Scales of = W::scales(p);
   float scale[kGroup], min[kGroup];
-  for (int i = 0; i < kGroupRegisters; i++) {
-    store(scale + kLanes * i, of.scale.r[i]);
-    if (W::kMins) store(min + kLanes * i, of.min.r[i]);
-  }
+  scales_and_mins<W>(p, scale, min);
 #pragma GCC unroll kUnroll
   for (int pair = 0; pair < kChunk / kPairWeights; pair++) {
     if (pair * kPairWeights >= elements) return;
@@ -196,8 +234,7 @@ template <class W, class E> inline void convert_chunk(const uint8_t *p, int elem
       for (int i = 0; i < kRegisters; i++) {
         const int group = (pair * kPairWeights + k + kLanes * i) / kGroup;
         const Floats code = load_uint8(bytes + k + kLanes * i);
-        w[i] = W::kMins ? code * splat(scale[group]) - splat(min[group])
-                        : (code - splat(W::kOffset)) * splat(scale[group]);
+        w[i] = code * splat(scale[group]) - splat(min[group]);
       }
       store_elements(to + pair * kPairWeights + k, w);
     }

@@ -69,7 +69,7 @@ inline void add_bias(float (&sums)[kStep], const float *bias, int live) {
 }
 
 // act[t][r0 .. r1) of a task in dot form.
-inline void gate_up_dot(const Job &job, const Task &task, int r0, int r1) {
+inline void gate_up_dot(const Job &job, const Task &task, int r0, int r1, const uint8_t *next) {
   const fk_expert &e = task.expert;
   const int n = e.routes, hidden = job.layer.hidden;
   const Rows act = job.down->rows;
@@ -84,9 +84,9 @@ inline void gate_up_dot(const Job &job, const Task &task, int r0, int r1) {
   for (int r = r0; r < r1; r += kStep) {
     const int row = e.row_begin + r, live = task.rows - r < kStep ? task.rows - r : kStep;
     float g[kMaxDotTokens][kStep], u[kMaxDotTokens][kStep];
-    if (e.gate)
-      job.gate->dot((const uint8_t *)e.gate + row * e.gate_stride, e.gate_stride, live, hidden, gate_x, n, g[0]);
-    job.up->dot((const uint8_t *)e.up + row * e.up_stride, e.up_stride, live, hidden, up_x, n, u[0]);
+    const uint8_t *up = (const uint8_t *)e.up + row * e.up_stride;
+    if (e.gate) job.gate->dot(task.first_row(r), e.gate_stride, live, hidden, gate_x, n, g[0], up);
+    job.up->dot(up, e.up_stride, live, hidden, up_x, n, u[0], r + kStep < r1 ? task.first_row(r + kStep) : next);
     for (int t = 0; t < n; t++) {
       float out[kStep];
       if (e.gate) add_bias(g[t], e.gate_bias ? e.gate_bias + row : nullptr, live);
@@ -101,16 +101,16 @@ inline void gate_up_dot(const Job &job, const Task &task, int r0, int r1) {
 }
 
 // y[token][c0 .. c1) += weight · down · act of a task in dot form.
-inline void down_dot(const Job &job, const Task &task, int c0, int c1) {
+inline void down_dot(const Job &job, const Task &task, int c0, int c1, const uint8_t *next) {
   const fk_expert &e = task.expert;
   const Arithmetic &down = *job.down;
-  const uint8_t *columns = (const uint8_t *)e.down + int64_t(e.row_begin) / down.block * down.block_bytes;
   const void *act[kMaxDotTokens];
   for (int t = 0; t < e.routes; t++) act[t] = (const char *)task.act + t * row_bytes(down.rows, task.rows);
   for (int c = c0; c < c1; c += kStep) {
     const int live = c1 - c < kStep ? c1 - c : kStep;
     float dots[kMaxDotTokens][kStep];
-    down.dot(columns + c * e.down_stride, e.down_stride, live, task.rows, act, e.routes, dots[0]);
+    down.dot(task.down_row(down, c), e.down_stride, live, task.rows, act, e.routes, dots[0],
+             c + kStep < c1 ? task.down_row(down, c + kStep) : next);
     for (int t = 0; t < e.routes; t++) {
       float *y = job.y + int64_t(task.tokens[t]) * job.layer.hidden + c;
       for (int i = 0; i < live; i++) y[i] += task.weights[t] * (dots[t][i] + (e.down_bias ? e.down_bias[c + i] : 0));
@@ -197,12 +197,10 @@ inline void scatter(const Job &job, const Task &task, const float *sums, int vec
 }
 
 inline void down_tile(const Job &job, const Task &task, const Scratch &scratch, int c0, int c1) {
-  const fk_expert &e = task.expert;
   const Arithmetic &down = *job.down;
   const int blocks = token_blocks(task);
   const uint8_t *rows[kPanelRows];
-  for (int c = c0; c < c1; c++)
-    rows[c - c0] = (const uint8_t *)e.down + c * e.down_stride + int64_t(e.row_begin) / down.block * down.block_bytes;
+  for (int c = c0; c < c1; c++) rows[c - c0] = task.down_row(down, c);
   for (int b = 0; b < blocks; b++) {
     const int v0 = task.vectors * b / blocks, v1 = task.vectors * (b + 1) / blocks;
     down.panel(down, rows, 0, c1 - c0, task.rows, task.act, v0, v1, scratch);
@@ -210,12 +208,12 @@ inline void down_tile(const Job &job, const Task &task, const Scratch &scratch, 
   }
 }
 
-inline void gate_up(const Job &job, const Task &task, const Scratch &scratch, int r0, int r1) {
-  task.form == Form::dot ? gate_up_dot(job, task, r0, r1) : gate_up_tile(job, task, scratch, r0, r1);
+inline void gate_up(const Job &job, const Task &task, const Scratch &scratch, int r0, int r1, const uint8_t *next) {
+  task.form == Form::dot ? gate_up_dot(job, task, r0, r1, next) : gate_up_tile(job, task, scratch, r0, r1);
 }
 
-inline void down(const Job &job, const Task &task, const Scratch &scratch, int c0, int c1) {
-  task.form == Form::dot ? down_dot(job, task, c0, c1) : down_tile(job, task, scratch, c0, c1);
+inline void down(const Job &job, const Task &task, const Scratch &scratch, int c0, int c1, const uint8_t *next) {
+  task.form == Form::dot ? down_dot(job, task, c0, c1, next) : down_tile(job, task, scratch, c0, c1);
 }
 
 inline uint64_t read(const void *address, size_t bytes) {

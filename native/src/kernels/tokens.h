@@ -22,9 +22,11 @@ template <> struct Token<int16> {
   Token(const void *row, int k) : values((const int16 *)row), scales((const float *)(values + round_up(k, kStep))) {}
 };
 
-// Eight-bit integers with a scale for every 32, given for every 16, and the sums of 16 values times their scale.
+// Eight-bit integers with a scale for every 32. Beside weights whose scales are for 32: scale and sum (times the scale) in
+// turn; beside weights whose scales are for 16: the scale of each 16, and the sums of 16 times it.
 struct Int8Chunk {
   int8_t values[kInt8Chunk];
+  float pairs[kInt8Chunk / 16];
   float scales[kInt8Chunk / 16];
   float sums[kInt8Chunk / 16];
 };
@@ -74,12 +76,14 @@ FK_INLINE void put_step(const Token<Int8Chunk> &token, int k, const float *f) {
   float scale;
   const float factor = integer_scale(f, 127, scale);
   for (int i = 0; i < kStep; i++) chunk.values[at + i] = int8_t(rounded(f[i] * factor));
+  int32_t sums[2] = {};
   for (int half = 0; half < 2; half++) {
-    int32_t sum = 0;
-    for (int i = 0; i < 16; i++) sum += chunk.values[at + 16 * half + i];
+    for (int i = 0; i < 16; i++) sums[half] += chunk.values[at + 16 * half + i];
     chunk.scales[at / 16 + half] = scale;
-    chunk.sums[at / 16 + half] = scale * float(sum);
+    chunk.sums[at / 16 + half] = scale * float(sums[half]);
   }
+  chunk.pairs[at / 16] = scale;
+  chunk.pairs[at / 16 + 1] = scale * float(sums[0] + sums[1]);
 }
 
 // Elements [k, k + kStep) of a row of n in some layout.

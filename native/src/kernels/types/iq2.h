@@ -26,14 +26,12 @@ FK_INLINE uint64_t sevens_apart(uint32_t v) {
 // 256 weights: f16 d, then for each 32 four numbers of entries, four times seven signs and four bits of scale.
 struct Iq2Xxs {
   static constexpr int kBlock = 256, kChunkBytes = 66, kOffset = kIq2Offset, kLargest = 86;
-  static constexpr bool kMins = false;
-  static FK_INLINE Scales scales(const uint8_t *p) {
+  static constexpr bool kWide = true;
+  static FK_INLINE Groups factors(const uint8_t *p) {
     uint64_t four = 0;
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++) four |= uint64_t(p[2 + 8 * i + 7] >> 4) << (8 * i);
-    const Groups scale = unsigned_groups(doubled(four));
-    const float d = load_half(p) * 0.25f;
-    return {each_group([&](int i) { return (scale.r[i] + splat(0.5f)) * splat(d); }), {}};
+    return (unsigned_groups(doubled(four)) - -0.5f) * every_half(p) * alternate(0.25f, 0.25f * kOffset);
   }
   static FK_INLINE Codes codes(const uint8_t *p, int pair) {
     const uint8_t *at = p + 2 + 16 * pair;
@@ -48,12 +46,11 @@ struct Iq2Xxs {
 // 256 weights: f16 d, 32 words of entry (9 bits) and signs (7), eight bytes of two scales of 4 bits.
 struct Iq2Xs {
   static constexpr int kBlock = 256, kChunkBytes = 74, kOffset = kIq2Offset, kLargest = 86;
-  static constexpr bool kMins = false;
+  static constexpr bool kWide = false, kMins = false;
   static FK_INLINE Scales scales(const uint8_t *p) {
     const Groups scale = unsigned_groups(
         sixteen(nibbles_apart(load_as<uint32_t>(p + 66)), nibbles_apart(load_as<uint32_t>(p + 70))));
-    const float d = load_half(p) * 0.25f;
-    return {each_group([&](int i) { return (scale.r[i] + splat(0.5f)) * splat(d); }), {}};
+    return {(scale - -0.5f) * every_half(p) * 0.25f, {}};
   }
   static FK_INLINE Codes codes(const uint8_t *p, int pair) {
     uint16_t numbers[8];

@@ -8,14 +8,12 @@ namespace {
 // 256 weights: f16 d, 64 numbers of entries, then for each 32 four times seven signs and four bits of scale.
 struct Iq3Xxs {
   static constexpr int kBlock = 256, kChunkBytes = 98, kOffset = 62, kLargest = 124;
-  static constexpr bool kMins = false;
-  static FK_INLINE Scales scales(const uint8_t *p) {
+  static constexpr bool kWide = true;
+  static FK_INLINE Groups factors(const uint8_t *p) {
     uint64_t four = 0;
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++) four |= uint64_t(p[66 + 4 * i + 3] >> 4) << (8 * i);
-    const Groups scale = unsigned_groups(doubled(four));
-    const float d = load_half(p) * 0.5f;
-    return {each_group([&](int i) { return (scale.r[i] + splat(0.5f)) * splat(d); }), {}};
+    return (unsigned_groups(doubled(four)) - -0.5f) * every_half(p) * alternate(0.5f, 0.5f * kOffset);
   }
   static FK_INLINE Codes codes(const uint8_t *p, int pair) {
     uint16_t numbers[16];
@@ -30,10 +28,10 @@ struct Iq3Xxs {
 // 256 weights: f16 d, 64 low bytes of numbers of entries, eight bytes of their ninth bits, 32 of signs, four of two scales.
 struct Iq3S {
   static constexpr int kBlock = 256, kChunkBytes = 110, kOffset = 15, kLargest = 30;
-  static constexpr bool kMins = false;
-  static FK_INLINE Scales scales(const uint8_t *p) {
+  static constexpr bool kWide = true;
+  static FK_INLINE Groups factors(const uint8_t *p) {
     const uint64_t odd = nibbles_apart(load_as<uint32_t>(p + 106)) << 1 | 0x0101010101010101;
-    return {unsigned_groups(doubled(odd)) * load_half(p), {}};
+    return unsigned_groups(doubled(odd)) * every_half(p) * alternate(1, kOffset);
   }
   static FK_INLINE Codes codes(const uint8_t *p, int pair) {
     const uint16_t ninth = load_as<uint16_t>(p + 66 + 2 * pair);

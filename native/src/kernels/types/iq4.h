@@ -12,8 +12,8 @@ constexpr uint8_t kIq4Values[16] = {0, 23, 44, 62, 78, 92, 105, 117, 128, 140, 1
 // 32 weights: f16 d, sixteen bytes.
 struct Iq4Nl {
   static constexpr int kBlock = 32, kBytes = 18, kChunkBytes = 8 * kBytes, kOffset = kIq4Offset, kLargest = 240;
-  static constexpr bool kMins = false;
-  static FK_INLINE Scales scales(const uint8_t *p) { return {block_halves<kBytes, 0>(p), {}}; }
+  static constexpr bool kWide = true;
+  static FK_INLINE Groups factors(const uint8_t *p) { return block_halves<kBytes, 0, 0>(p) * alternate(1, kOffset); }
   static FK_INLINE Codes codes(const uint8_t *p, int pair) {
     return lookup(kIq4Values, nibbles(p + 2 * pair * kBytes + 2, p + (2 * pair + 1) * kBytes + 2));
   }
@@ -22,12 +22,10 @@ struct Iq4Nl {
 // 256 weights: f16 d, eight scales of 6 bits with an offset of 32 (high pairs in two bytes, low nibbles in four).
 struct Iq4Xs {
   static constexpr int kBlock = 256, kChunkBytes = 136, kOffset = kIq4Offset, kLargest = 240;
-  static constexpr bool kMins = false;
-  static FK_INLINE Scales scales(const uint8_t *p) {
+  static constexpr bool kWide = true;
+  static FK_INLINE Groups factors(const uint8_t *p) {
     const uint64_t six = nibbles_apart(load_as<uint32_t>(p + 4)) | pairs_apart(load_as<uint16_t>(p + 2)) << 4;
-    const Groups scale = unsigned_groups(doubled(six));
-    const float d = load_half(p);
-    return {each_group([&](int i) { return (scale.r[i] - splat(32)) * splat(d); }), {}};
+    return (unsigned_groups(doubled(six)) - 32) * every_half(p) * alternate(1, kOffset);
   }
   static FK_INLINE Codes codes(const uint8_t *p, int pair) {
     return lookup(kIq4Values, nibbles(p + 8 + 32 * pair, p + 24 + 32 * pair));

@@ -7,7 +7,7 @@ namespace {
 
 struct Q2K {
   static constexpr int kBlock = 256, kChunkBytes = 84, kOffset = 0, kLargest = 3;
-  static constexpr bool kMins = true;
+  static constexpr bool kWide = false, kMins = true;
   static FK_INLINE Scales scales(const uint8_t *p) {
     const uint64_t first = load_as<uint64_t>(p), second = load_as<uint64_t>(p + 8);
     return {unsigned_groups(sixteen(first & kLowNibbles, second & kLowNibbles)) * load_half(p + 80),
@@ -15,7 +15,7 @@ struct Q2K {
   }
   static FK_INLINE Codes codes(const uint8_t *p, int pair) {
     const int shift = pair % 2 * 4;
-    return lowered(twice(p + 16 + pair / 2 * 32), shift, shift + 2) & 3;
+    return field(twice(p + 16 + pair / 2 * 32), shift, shift + 2, 2);
   }
 };
 

@@ -7,7 +7,7 @@ namespace {
 
 struct Q3K {
   static constexpr int kBlock = 256, kChunkBytes = 110, kOffset = 4, kLargest = 7;
-  static constexpr bool kMins = false;
+  static constexpr bool kWide = false, kMins = false;
   static FK_INLINE Scales scales(const uint8_t *p) {
     // Low nibbles of eight bytes, then their high ones; the high pairs of scale i lie in byte 8 + i % 4.
     const uint64_t low = load_as<uint64_t>(p + 96);
@@ -15,14 +15,11 @@ struct Q3K {
     constexpr uint64_t kTwo = 0x3030303030303030;
     const uint64_t first = (low & kLowNibbles) | (((uint64_t(high) << 4) | uint64_t(high >> 2 << 4) << 32) & kTwo);
     const uint64_t second = (low >> 4 & kLowNibbles) | ((uint64_t(high) | uint64_t(high >> 2) << 32) & kTwo);
-    const Groups scale = unsigned_groups(sixteen(first, second));
-    const float d = load_half(p + 108);
-    return {each_group([&](int i) { return (scale.r[i] - splat(32)) * splat(d); }), {}};
+    return {(unsigned_groups(sixteen(first, second)) - 32) * every_half<6>(p + 108), {}};
   }
   static FK_INLINE Codes codes(const uint8_t *p, int pair) {
     const int shift = pair % 2 * 4;
-    return (lowered(twice(p + 32 + pair / 2 * 32), shift, shift + 2) & 3) |
-           raised(lowered(twice(p), 2 * pair, 2 * pair + 1) & 1, 2);
+    return field(twice(p + 32 + pair / 2 * 32), shift, shift + 2, 2) | field(twice(p), 2 * pair, 2 * pair + 1, 1, 2);
   }
 };
 

@@ -7,8 +7,8 @@ namespace {
 
 struct Q40 {
   static constexpr int kBlock = 32, kBytes = 18, kChunkBytes = 8 * kBytes, kOffset = 8, kLargest = 15;
-  static constexpr bool kMins = false;
-  static FK_INLINE Scales scales(const uint8_t *p) { return {block_halves<kBytes, 0>(p), {}}; }
+  static constexpr bool kWide = true;
+  static FK_INLINE Groups factors(const uint8_t *p) { return block_halves<kBytes, 0, 0>(p) * alternate(1, kOffset); }
   static FK_INLINE Codes codes(const uint8_t *p, int pair) {
     return nibbles(p + 2 * pair * kBytes + 2, p + (2 * pair + 1) * kBytes + 2);
   }
@@ -16,8 +16,8 @@ struct Q40 {
 
 struct Q41 {
   static constexpr int kBlock = 32, kBytes = 20, kChunkBytes = 8 * kBytes, kOffset = 0, kLargest = 15;
-  static constexpr bool kMins = true;
-  static FK_INLINE Scales scales(const uint8_t *p) { return {block_halves<kBytes, 0>(p), block_halves<kBytes, 2>(p) * -1}; }
+  static constexpr bool kWide = true;
+  static FK_INLINE Groups factors(const uint8_t *p) { return block_halves<kBytes, 0, 2>(p) * alternate(1, -1); }
   static FK_INLINE Codes codes(const uint8_t *p, int pair) {
     return nibbles(p + 2 * pair * kBytes + 4, p + (2 * pair + 1) * kBytes + 4);
   }

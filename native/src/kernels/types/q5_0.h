@@ -15,8 +15,8 @@ FK_INLINE Codes five_bits(const uint8_t *p, const uint8_t *q) {
 
 struct Q50 {
   static constexpr int kBlock = 32, kBytes = 22, kChunkBytes = 8 * kBytes, kOffset = 16, kLargest = 31;
-  static constexpr bool kMins = false;
-  static FK_INLINE Scales scales(const uint8_t *p) { return {block_halves<kBytes, 0>(p), {}}; }
+  static constexpr bool kWide = true;
+  static FK_INLINE Groups factors(const uint8_t *p) { return block_halves<kBytes, 0, 0>(p) * alternate(1, kOffset); }
   static FK_INLINE Codes codes(const uint8_t *p, int pair) {
     return five_bits(p + 2 * pair * kBytes + 2, p + (2 * pair + 1) * kBytes + 2);
   }
@@ -24,8 +24,8 @@ struct Q50 {
 
 struct Q51 {
   static constexpr int kBlock = 32, kBytes = 24, kChunkBytes = 8 * kBytes, kOffset = 0, kLargest = 31;
-  static constexpr bool kMins = true;
-  static FK_INLINE Scales scales(const uint8_t *p) { return {block_halves<kBytes, 0>(p), block_halves<kBytes, 2>(p) * -1}; }
+  static constexpr bool kWide = true;
+  static FK_INLINE Groups factors(const uint8_t *p) { return block_halves<kBytes, 0, 2>(p) * alternate(1, -1); }
   static FK_INLINE Codes codes(const uint8_t *p, int pair) {
     return five_bits(p + 2 * pair * kBytes + 4, p + (2 * pair + 1) * kBytes + 4);
   }

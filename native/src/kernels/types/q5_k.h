@@ -7,10 +7,10 @@ namespace {
 
 struct Q5K {
   static constexpr int kBlock = 256, kChunkBytes = 176, kOffset = 0, kLargest = 31;
-  static constexpr bool kMins = true;
-  static FK_INLINE Scales scales(const uint8_t *p) { return six_bit_scales(p); }
+  static constexpr bool kWide = true;
+  static FK_INLINE Groups factors(const uint8_t *p) { return six_bit_factors(p); }
   static FK_INLINE Codes codes(const uint8_t *p, int pair) {
-    return nibbles(p + 48 + 32 * pair) | raised(lowered(twice(p + 16), 2 * pair, 2 * pair + 1) & 1, 4);
+    return nibbles(p + 48 + 32 * pair) | field(twice(p + 16), 2 * pair, 2 * pair + 1, 1, 4);
   }
 };
 
