@@ -20,7 +20,7 @@ const avx512 = [...avx2, '-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl'];
 const avx512Vnni = [...avx512, '-mavx512vnni'];
 // What every CPU with AVX512_BF16 has but Cooper Lake, which is served by avx512-vnni.
 const avx512Bf16 = [...avx512Vnni, '-mavx512bf16', '-mavx512vbmi', '-mgfni', '-mbmi2'];
-const amxBf16 = [...avx512Bf16, '-mamx-tile', '-mamx-bf16'];
+const amxBf16 = [...avx512Bf16, '-mamx-tile', '-mamx-bf16', '-mamx-int8'];
 /** Kernels beyond the portable one, by the macro that makes kernels.cpp list them. */
 const every =
   process.arch === 'x64'

@@ -68,7 +68,9 @@ bool has_avx512_bf16() {
 
 bool has_amx_bf16() {
   const Leaf seven(7, 0);
-  if (!has_avx512_bf16() || !saves(kTiles) || !bit(seven.d, 22) || !bit(seven.d, 24)) return false;
+  if (!has_avx512_bf16() || !saves(kTiles) || !bit(seven.d, 22) || !bit(seven.d, 24) ||
+      !bit(seven.d, 25)) // AMX-BF16, AMX-TILE, AMX-INT8
+    return false;
   static const bool permitted = tiles_permitted();
   return permitted;
 }

@@ -5,9 +5,9 @@
 namespace fk {
 
 #ifdef FK_AMX_EMULATED
-constexpr Arithmetic kAmxEmulatedFast[FK_TYPES] = FK_ARITHMETIC(bf16, int16, AmxTile, 8, 8);
+constexpr Arithmetic kAmxEmulatedFast[FK_TYPES] = FK_ARITHMETIC(bf16, int16, AmxTile, 8, 16);
 #else
-constexpr Arithmetic kAmxBf16Fast[FK_TYPES] = FK_ARITHMETIC(bf16, int16, AmxTile, 8, 8);
+constexpr Arithmetic kAmxBf16Fast[FK_TYPES] = FK_ARITHMETIC(bf16, int16, AmxTile, 8, 16);
 #endif
 
 } // namespace fk

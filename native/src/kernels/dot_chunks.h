@@ -2,10 +2,16 @@
 #pragma once
 #include "chunk.h"
 #include "dot.h"
+#if defined(__AMX_TILE__) || defined(FK_AMX_EMULATED)
+#define FK_AMX
+#include "dot_amx.h"
+#endif
 
 namespace fk {
 namespace {
 
+// Tokens up to which the vector units are as fast as AMX.
+[[maybe_unused]] constexpr int kDotTokensBeforeAmx = 2;
 // Tokens whose sums fit the registers.
 #if defined(__AVX512F__)
 constexpr int kChunkTokens = 4;
@@ -191,6 +197,9 @@ inline void dot_few(const uint8_t *rows, int64_t stride, int count, int k, const
 template <class W>
 inline void dot_chunk_rows(const uint8_t *rows, int64_t stride, int count, int k, const void *const *tokens, int n,
                            float *out, const uint8_t *next) {
+#ifdef FK_AMX
+  if (n > kDotTokensBeforeAmx) return dot_few_amx<W>(rows, stride, count, k, tokens, n, out, next);
+#endif
   constexpr int two = kChunkTokens < 2 ? 1 : 2, four = kChunkTokens < 4 ? 1 : 4;
   for (int t = 0; t < n; t += kChunkTokens) {
     const int live = n - t < kChunkTokens ? n - t : kChunkTokens;
