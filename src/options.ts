@@ -7,6 +7,16 @@ export const MOST_SEQUENCES = 1024;
 /** The most that `logprobs` may be. */
 export const MOST_LOGPROBS = 1000;
 
+/** Types to which a load quantizes, best first. */
+export const QUANTIZED_TYPES = ['q8_0', 'q6_k', 'q5_k', 'q4_k', 'mxfp4'] as const;
+export type QuantizedType = (typeof QUANTIZED_TYPES)[number];
+
+/** All that `quantize` may be. */
+export const QUANTIZATIONS: readonly NonNullable<LoadOptions['quantize']>[] = QUANTIZED_TYPES.flatMap((type) => [
+  type,
+  `${type}:all` as const,
+]);
+
 /** How a model is loaded. Everything has a default; `load` checks every field and throws a {@link FiddlerError} of code `usage`. */
 export interface LoadOptions {
   /** Where everything but the missing experts is computed; `auto` takes a GPU that works, else `none`. */
@@ -33,6 +43,13 @@ export interface LoadOptions {
    * was loaded before with `auto`: its library multiplies less exactly from then on.
    */
   dtype?: 'auto' | 'f32';
+  /**
+   * Quantize plain numbers when the model is loaded: experts, or with `:all` all matrices but routers and embeddings. Rows
+   * that blocks of 256 do not divide get the type with blocks of 32 that llama.cpp takes. Default: nothing.
+   */
+  quantize?: QuantizedType | `${QuantizedType}:all`;
+  /** Keep what was quantized under the cache folder: it is mapped at the next load. Default: no. */
+  keep?: boolean;
   /** Context length in tokens, at most {@link LONGEST_CONTEXT}. Default: the model's own, up to 4096. */
   ctx?: number;
   /**

@@ -1,11 +1,11 @@
 import { type Command, Option } from 'commander';
 import { POLICIES } from '../experts/policies/index.js';
 import type { GenerateOptions, LoadOptions } from '../index.js';
-import { LONGEST_CONTEXT } from '../options.js';
+import { LONGEST_CONTEXT, QUANTIZED_TYPES } from '../options.js';
 import { GENERATE_DEFAULTS } from '../sampling/sampling.js';
 import type { ModelName } from './model.js';
 import { VERSION } from './package.js';
-import { bytes, integer, number, onOff, several, share } from './parse.js';
+import { bytes, integer, number, onOff, quantization, several, share } from './parse.js';
 
 /** Options of every command that loads a model. */
 export interface ModelFlags extends ModelName, Omit<LoadOptions, 'onProgress' | 'onWarning'> {
@@ -84,6 +84,12 @@ export function addMachineOptions(command: Command): Command {
       integer(1),
     )
     .addOption(new Option('--dtype <type>', 'f32 upcasts everything').choices(['auto', 'f32']).default('auto'))
+    .option(
+      '--quantize <type>',
+      `quantize experts when the model is loaded: ${QUANTIZED_TYPES.join(', ')}; with :all behind it all matrices but routers and embeddings`,
+      quantization,
+    )
+    .option('--keep', 'keep what was quantized under the cache folder, to be mapped at the next load')
     .option('--ctx <tokens>', "context length (default: the model's own, up to 4096)", integer(1, LONGEST_CONTEXT))
     .option('--debug', 'print what the libraries log, and stack traces of errors');
 }
@@ -120,7 +126,7 @@ export function addSamplingOptions(command: Command, maxTokens = `${GENERATE_DEF
 /** The options of `load` among all flags. */
 export function loadOptions(flags: ModelFlags): LoadOptions {
   const { accelerator, gpuMemory, expertsResident, policy, expertCache, prefetch } = flags;
-  const { cpuKernels, threads, dtype, ctx, sequences, profile, learn, rebalance, trace, debug } = flags;
+  const { cpuKernels, threads, dtype, quantize, keep, ctx, sequences, profile, learn, rebalance, trace, debug } = flags;
   return {
     accelerator,
     gpuMemory,
@@ -131,6 +137,8 @@ export function loadOptions(flags: ModelFlags): LoadOptions {
     cpuKernels,
     threads,
     dtype,
+    quantize,
+    keep,
     ctx,
     sequences,
     profile,

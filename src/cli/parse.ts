@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { QUANTIZATIONS, QUANTIZED_TYPES } from '../options.js';
 
 /**
  * Values of command-line options, for commander: each parser takes the text and gives the value.
@@ -93,6 +94,13 @@ export const share: Parser<number> = (text) => {
 export const onOff: Parser<boolean> = (text) => {
   if (text !== 'on' && text !== 'off') throw new InvalidArgumentError('It must be on or off.');
   return text === 'on';
+};
+
+/** What is quantized to which type, as 'q4_k' or 'q4_k:all'. */
+export const quantization: Parser<(typeof QUANTIZATIONS)[number]> = (text) => {
+  const known = QUANTIZATIONS.find((of) => of === text.toLowerCase());
+  if (known) return known;
+  throw new InvalidArgumentError(`It must be one of ${QUANTIZED_TYPES.join(', ')}, or one of these with :all.`);
 };
 
 /** Token ids, as '1,17,42' or '1 17 42'. */

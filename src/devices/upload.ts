@@ -1,10 +1,10 @@
 import { api, type Pointer } from '../native/ggml/api.js';
 import { Buffer } from '../native/ggml/backend.js';
-import { rowBytes, type Tensor, TensorContext, type Type } from '../native/ggml/tensor.js';
+import { blockElements, rowBytes, type Tensor, TensorContext, type Type } from '../native/ggml/tensor.js';
 import { mapAnonymous, unmap } from '../native/os/memory.js';
-import { convertTogether } from '../weights/conversions/crew.js';
+import { quantizing } from '../weights/conversions/quantize.js';
 import type { Source } from '../weights/source.js';
-import { usableCpus } from './cores.js';
+import { convert } from './convert.js';
 import type { Device } from './device.js';
 
 /** Numbers that are converted or copied at once. */
@@ -12,8 +12,6 @@ const CHUNK_ELEMENTS = 4 << 20;
 
 /** ggml divides a copy between its threads by rows, so a long vector is copied as a matrix with rows of this many. */
 const ROW_ELEMENTS = 4096;
-
-const convert = convertTogether(usableCpus);
 
 /** Numbers in the host's memory. */
 interface InMemory {
@@ -84,6 +82,10 @@ export class Uploader {
   }
 
   private convert({ address, type, elements }: InMemory, target: Tensor): void {
+    if (blockElements(target.type) > 1) {
+      convert(quantizing(address, type, target.type, elements), target.address);
+      return;
+    }
     // ggml takes a buffer from an aligned address only; the tensor in it may lie anywhere.
     const base = address - (address % 64n);
     const context = new TensorContext(1);

@@ -10,6 +10,7 @@ import { TraceWriter } from '../experts/trace.js';
 import { layerBytes } from '../loading/blueprint.js';
 import { checkRam } from '../loading/fitting.js';
 import { modelRam, type ProcessUse, recallProcess, servedBytes, sumOf, totalRam } from '../loading/footprint.js';
+import { keepQuantized } from '../loading/keeping.js';
 import { type Layout, layOut } from '../loading/layout.js';
 import { learnPopularity, profiledModel } from '../loading/popularity.js';
 import { folderSource, type ModelSource } from '../loading/source.js';
@@ -37,6 +38,12 @@ export function loadSource(source: ModelSource, options: Loading, compared: read
   const begin = performance.now();
   const { available } = availableRam();
   const { anonymous } = processMemory();
+  if (options.keep) {
+    keepQuantized(source, options, (done, total) => {
+      options.throwIfEnded?.();
+      options.onProgress?.(done, total);
+    });
+  }
   const layout = layOut(source, options, { compared });
   try {
     options.throwIfEnded?.();

@@ -31,7 +31,7 @@ export function findExpert(checkpoint: Checkpoint, spec: ExpertsSpec, expert: nu
 }
 
 /** How that checkpoint holds the matrices: as published where it has them neither so nor in another way that is known. */
-function matricesIn({ tensors }: Checkpoint, spec: ExpertsSpec): ExpertMatrices {
+export function matricesIn({ tensors }: Checkpoint, spec: ExpertsSpec): ExpertMatrices {
   const { matrices, alternatives } = spec;
   if (!alternatives) return matrices;
   const ways = [matrices, ...alternatives].map((way) => ({ way, wanted: matrixTensors(spec, way(0)) }));

@@ -18,10 +18,12 @@ import type { Checkpoint } from '../weights/checkpoint.js';
 import { RenamedCheckpoint } from '../weights/renamed.js';
 import { type Blueprint, cacheType, describe, drawBlueprint, expertTotals, residentBytes } from './blueprint.js';
 import { checkBudget } from './fitting.js';
+import { withKept } from './kept.js';
 import { leftOut } from './left-out.js';
 import { Machine, type StandIn } from './machine.js';
 import { KvCache, Parameters, StateMemory } from './parameters.js';
 import { storedProfile } from './popularity.js';
+import { quantizationOf, quantizeBlueprint, undivided } from './quantization.js';
 import { placeResident } from './residency.js';
 import { checkAccelerator, planSizes, type Sizes } from './sizes.js';
 import type { ModelSource } from './source.js';
@@ -68,13 +70,17 @@ export interface OpenModel {
 }
 
 /** Opens a model's weights; whoever does so closes the checkpoint. @throws FiddlerError */
-export function openWeights(source: ModelSource, { dtype = 'auto' }: Pick<LoadOptions, 'dtype'>): OpenModel {
+export function openWeights(source: ModelSource, options: Pick<LoadOptions, 'dtype' | 'quantize' | 'keep'>): OpenModel {
+  const quantization = quantizationOf(options);
   const description = describe(source);
   const { spec, declarations, renamings } = description;
   const opened = source.open(spec, declarations);
   const checkpoint = renamings ? new RenamedCheckpoint(opened, renamings) : opened;
   try {
-    return { checkpoint, blueprint: drawBlueprint(description, checkpoint, dtype) };
+    const stored = drawBlueprint(description, checkpoint, options.dtype ?? 'auto');
+    if (!quantization) return { checkpoint, blueprint: stored };
+    const opened = { checkpoint, blueprint: quantizeBlueprint(stored, quantization) };
+    return options.keep ? withKept(source, opened) : opened;
   } catch (error) {
     checkpoint.close();
     throw error;
@@ -109,7 +115,7 @@ function layOutParts(
   { countsOnly, standIn, compared = [], opened }: LayoutOptions,
 ): Omit<Layout, 'resources' | 'close'> {
   const { checkpoint, blueprint: drawn } = opened ?? openWeights(source, options);
-  if (!opened) for (const note of source.notes ?? leftOut(checkpoint, drawn)) options.onWarning?.(note);
+  if (!opened) for (const note of notesOf(source, { checkpoint, blueprint: drawn }, options)) options.onWarning?.(note);
   const profile = storedProfile(source, drawn.expertLayers, options);
   const policy = policyNamed(options.policy ?? POLICIES[0]!.name);
   const machine = new Machine(options.accelerator ?? 'auto', { ...options, countsOnly, standIn });
@@ -119,6 +125,14 @@ function layOutParts(
   const placement = placeExperts(parts, options);
   hold(() => parts.experts.end()); // the newest is freed first: nothing computes with the rest any more
   return { ...parts, placement };
+}
+
+/** What of the files is left out, and what of them is quantized otherwise than asked for. */
+function notesOf(source: ModelSource, { checkpoint, blueprint }: OpenModel, options: LoadOptions): readonly string[] {
+  const notes = source.notes ?? leftOut(checkpoint, blueprint);
+  const quantization = quantizationOf(options);
+  const line = quantization && undivided(blueprint, quantization);
+  return line === undefined ? notes : [...notes, line];
 }
 
 /** Allocates everything but the experts. */

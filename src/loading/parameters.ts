@@ -41,7 +41,7 @@ function findParameter(checkpoint: Checkpoint, parameter: Parameter): StoredSour
   if (!groups) return findSource(checkpoint, instead && checkpoint.tensors.has(instead) ? instead : name, shape);
   const { alone } = groups;
   if (alone !== undefined && checkpoint.tensors.has(alone)) {
-    return findSource(checkpoint, alone, [...sizes(parameter)].reverse());
+    return findSource(checkpoint, alone, [...heldSizes(parameter)].reverse());
   }
   return rearranged(findSource(checkpoint, name, shape), groupLayout(shape, groups));
 }
@@ -54,7 +54,7 @@ function groupLayout([out, input]: readonly number[], { count, from, rows, trans
 }
 
 /** Sizes in which a parameter is held, innermost first. */
-function sizes({ shape, groups }: Parameter): [columns: number, rows: number, groups: number] {
+export function heldSizes({ shape, groups }: Parameter): [columns: number, rows: number, groups: number] {
   const [columns, rows = 1] = [...shape].reverse() as [number, number?];
   if (!groups) return [columns, rows, 1];
   if (groups.together) return [columns, groups.count * groups.rows, 1];
@@ -74,7 +74,7 @@ export class Parameters {
     this.context = new TensorContext(found.length);
     for (const each of found) {
       const { parameter, source, type } = each;
-      const [columns, rows, groups] = sizes(parameter);
+      const [columns, rows, groups] = heldSizes(parameter);
       if (device.unified && 'address' in source && type === source.type && groups === 1) {
         parameter.tensor = mapped.at(source.address, type, rows, columns);
       } else {

@@ -7,10 +7,10 @@ import { expertLayersOf, layersOf, type ModelSpec } from '../models/model.js';
 import type { Declarations } from '../models/parameters.js';
 import { PUBLISHED } from '../models/published/index.js';
 import { type RandomRouting, randomRouter } from '../models/router-random.js';
-import { blockElements, Type } from '../native/ggml/tensor.js';
 import type { DType } from '../weights/checkpoint.js';
 import type { JsonObject } from '../weights/config.js';
 import { FIXED } from '../weights/conversions/random-blocks.js';
+import { dividing } from '../weights/dividing.js';
 import { openSynthetic, type SyntheticTensor } from '../weights/synthetic.js';
 import type { ModelSource } from './source.js';
 
@@ -65,16 +65,9 @@ function typeNamed(type: string): DType {
 /** Types of blocks, and bf16. */
 const SYNTHETIC_TYPES = ['BF16', ...(Object.keys(FIXED) as DType[])] as const;
 
-/** Instead of types whose blocks do not divide a row, in turn (llama.cpp, llama-quant.cpp, tensor_type_fallback). */
-const SHORTER: { readonly [T in DType]?: DType } = { Q4_K: 'Q5_0', Q5_K: 'Q5_1', Q6_K: 'Q8_0' };
-
 /** A type for rows of so many numbers: the wanted one, or where its blocks do not divide them, one with shorter blocks. */
 function fallback(dtype: DType): (...args: [...unknown[], columns: number]) => DType {
-  return (...args) => {
-    const columns = args.at(-1) as number;
-    const divides = (of: DType) => columns % blockElements(Type[of]) === 0;
-    return [dtype, SHORTER[dtype] ?? 'IQ4_NL'].find(divides) ?? 'BF16';
-  };
+  return (...args) => dividing(dtype, args.at(-1) as number) ?? 'BF16';
 }
 
 /** The keys that count layers: those of a decoder alone, and those of an encoder and its decoder. */

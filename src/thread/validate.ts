@@ -8,6 +8,8 @@ import {
   type LoadOptions,
   MOST_LOGPROBS,
   MOST_SEQUENCES,
+  QUANTIZATIONS,
+  QUANTIZED_TYPES,
 } from '../options.js';
 import type { ChatMessage } from '../text/template.js';
 import type { AnswerOptions } from './generation.js';
@@ -39,6 +41,8 @@ const loadOptions = z.strictObject({
   prefetch: z.boolean('must be true or false').optional(),
   threads: integer(1),
   dtype: z.enum(['auto', 'f32'], 'must be auto or f32').optional(),
+  quantize: z.enum(QUANTIZATIONS, `must be one of ${QUANTIZED_TYPES.join(', ')}, or one of these with :all`).optional(),
+  keep: z.boolean('must be true or false').optional(),
   cpuKernels: z.enum(['auto', 'native', 'ggml']).optional(),
   ctx: integer(1, LONGEST_CONTEXT),
   chunk: integer(1, LONGEST_CONTEXT),

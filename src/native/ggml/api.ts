@@ -122,6 +122,8 @@ const DECLARATIONS = {
     eventRecord: 'void ggml_backend_event_record(void* event, void* backend)',
     eventWait: 'void ggml_backend_event_wait(void* backend, void* event)',
     typeTraits: 'void* ggml_get_type_traits(int type)',
+    quantizeChunk:
+      'size_t ggml_quantize_chunk(int type, const float* numbers, void* blocks, int64_t start, int64_t rows, int64_t columns, const float* importance)',
     threadpoolParams: 'void ggml_threadpool_params_init(void* params, int threads)',
     logSet: 'void ggml_log_set(void* callback, void* data)',
   },

@@ -7,7 +7,7 @@ const TO_FLOAT = 40;
 const ToFloat = koffi.proto('void ggml_to_float(void* blocks, void* numbers, int64_t elements)');
 
 /** Writes the numbers of whole blocks of any type to `target` as float32. */
-export function dequantize(type: Type, from: Pointer, target: Pointer, elements: number): void {
+export function dequantize(type: Type, from: Pointer, target: Pointer | Float32Array, elements: number): void {
   const toFloat: Pointer = koffi.decode(api().typeTraits(type), TO_FLOAT, 'void*');
   koffi.decode(toFloat, ToFloat)(from, target, elements);
 }

@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import type { Pointer } from '../../native/ggml/api.js';
 import { type Conversion, type Convert, convertHere, convertRows } from './index.js';
 
-/** Bytes below which a conversion is not worth waking other threads. */
+/** Bytes, times the work of a conversion, below which it is not worth waking other threads. */
 const SMALLEST = 4 << 20;
 
 /** Parts in which so few bytes are made, so that nobody waits long for the last of them. */
@@ -34,10 +34,10 @@ export function convertTogether(threads: () => number, smallest = SMALLEST): Con
   const memory: CrewMemory = { state: new SharedArrayBuffer(7 * 4), job: new SharedArrayBuffer(1 << 12) };
   const state = new Int32Array(memory.state);
   return (conversion, target) => {
-    const { rows, rowBytes, band } = conversion;
-    if (rows * rowBytes < smallest) return convertHere(conversion, target);
+    const { rows, rowBytes, band, work = 1 } = conversion;
+    if (rows * rowBytes * work < smallest) return convertHere(conversion, target);
     startHelpers(memory, threads() - 1);
-    const bands = Math.max(1, Math.floor(smallest / CHUNKS / (rowBytes * band)));
+    const bands = Math.max(1, Math.floor(smallest / CHUNKS / (rowBytes * band * work)));
     const job: Job = { conversion, target, rows: bands * band };
     open(memory, job);
     try {

@@ -2,6 +2,7 @@ import type { Pointer } from '../../native/ggml/api.js';
 import { type Fp8Matrix, unpackFp8 } from './fp8.js';
 import { type Gathering, gather } from './gather.js';
 import { type Mxfp4Matrix, repackMxfp4 } from './mxfp4.js';
+import { type Quantizing, quantizeBlocks } from './quantize.js';
 import { makeNoise, type Noise } from './random.js';
 
 /** How numbers are made, from those of a checkpoint or at random: plain data, for whichever thread makes them. */
@@ -9,6 +10,7 @@ export type Conversion =
   | ({ kind: 'fp8' } & Fp8Matrix)
   | ({ kind: 'mxfp4' } & Mxfp4Matrix)
   | ({ kind: 'gather' } & Gathering)
+  | ({ kind: 'quantize' } & Quantizing)
   | ({ kind: 'noise' } & Noise);
 
 type Make<K> = (conversion: Extract<Conversion, { kind: K }>, target: Pointer, begin: number, end: number) => void;
@@ -17,6 +19,7 @@ const MAKE: { readonly [K in Conversion['kind']]: Make<K> } = {
   fp8: unpackFp8,
   mxfp4: repackMxfp4,
   gather,
+  quantize: quantizeBlocks,
   noise: makeNoise,
 };
 

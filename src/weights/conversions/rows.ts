@@ -6,4 +6,6 @@ export interface Rows {
   rowBytes: number;
   /** Rows that are best made together. */
   band: number;
+  /** Times as long as a copy of them takes; 1 by default. */
+  work?: number;
 }

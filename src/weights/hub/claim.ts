@@ -3,10 +3,11 @@ import { FiddlerError } from '../../errors.js';
 
 /**
  * Makes this process the only one of Fiddler's that writes `file`.
+ * @param doing what it does, for the error
  * @returns ends that
  * @throws FiddlerError `file`: another process writes it
  */
-export function claim(file: string): () => void {
+export function claim(file: string, doing = 'downloading'): () => void {
   const lock = `${file}.lock`;
   for (;;) {
     try {
@@ -17,8 +18,8 @@ export function claim(file: string): () => void {
     }
     const owner = readOwner(lock);
     if (owner !== undefined && isRunning(owner)) {
-      const problem = `process ${owner} is downloading ${file} already`;
-      throw new FiddlerError('file', problem, `wait for it; if it is no download, remove ${lock}`);
+      const problem = `process ${owner} is ${doing} ${file} already`;
+      throw new FiddlerError('file', problem, `wait for it; if it is no process of Fiddler's, remove ${lock}`);
     }
     rmSync(lock, { force: true }); // of a process that ended without cleaning up
   }

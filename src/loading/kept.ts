@@ -1,0 +1,132 @@
+import { createHash } from 'node:crypto';
+import { statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { cacheFolder } from '../devices/cache.js';
+import { FiddlerError } from '../errors.js';
+import { mapMatrices, matrixEntries } from '../experts/activations.js';
+import { type ExpertsSpec, matrixShape } from '../experts/spec.js';
+import { findExpert, matricesIn } from '../experts/stored.js';
+import { Type, typeName } from '../native/ggml/tensor.js';
+import type { Checkpoint, DType } from '../weights/checkpoint.js';
+import { openGguf } from '../weights/gguf/gguf.js';
+import type { GgufEntry } from '../weights/gguf/writer.js';
+import { JoinedCheckpoint } from '../weights/joined.js';
+import { findSource, type StoredSource } from '../weights/source.js';
+import type { Blueprint } from './blueprint.js';
+import type { ModelSource } from './model-source.js';
+import { type FoundParameter, heldSizes } from './parameters.js';
+
+/** Raised when files are made otherwise than before, so that old ones are not taken. */
+const REVISION = 1;
+/** Metadata of such a file: what it was made of. */
+export const KEY = 'fiddler.key';
+
+/** A matrix, or those of all experts of a layer, as one tensor of the file. */
+export interface KeptPart {
+  entry: GgufEntry;
+  /** What it is made of, in order. */
+  sources: () => Iterable<StoredSource>;
+}
+
+/** Weights, and a blueprint in which some of them are quantized. */
+interface Quantized {
+  checkpoint: Checkpoint;
+  blueprint: Blueprint;
+}
+
+/** What of a model is quantized: what a file under the cache folder holds of it. */
+export function keptParts({ checkpoint, blueprint }: Quantized): KeptPart[] {
+  const { expertLayers, expertTypes, parameters } = blueprint;
+  const experts = expertLayers.flatMap((spec, l) =>
+    matrixEntries(expertTypes[l]!).flatMap(([name, type]): KeptPart[] => {
+      if (findExpert(checkpoint, spec, 0)[name]!.type === type) return [];
+      const shape = [spec.count, ...matrixShape(spec, name)];
+      const sources = () => Array.from({ length: spec.count }, (_, e) => findExpert(checkpoint, spec, e)[name]!);
+      return [{ entry: { name: expertName(l, name), dtype: typeName(type) as DType, shape }, sources }];
+    }),
+  );
+  const others = parameters.flatMap((found): KeptPart[] => {
+    if (!isQuantized(found)) return [];
+    const { parameter, type, source } = found;
+    const shape = [...heldSizes(parameter)].reverse();
+    return [{ entry: { name: parameterName(found), dtype: typeName(type) as DType, shape }, sources: () => [source] }];
+  });
+  return [...experts, ...others];
+}
+
+/** The file that holds these parts, and what it must say that it was made of; undefined where the model lies in no files. */
+export function keptFile(
+  { name, config }: ModelSource,
+  { checkpoint }: Pick<Quantized, 'checkpoint'>,
+  parts: readonly KeptPart[],
+): { file: string; key: string } | undefined {
+  const files = [...new Set([...checkpoint.tensors.values()].map(({ file }) => file))].sort();
+  const stats = files.map((file) => statSync(file, { throwIfNoEntry: false }));
+  if (stats.some((stat) => !stat)) return undefined;
+  const told = files.map((file, i) => [basename(file), stats[i]!.size, stats[i]!.mtimeMs]);
+  const tensors = [...checkpoint.tensors].map(([name, { dtype, shape }]) => [name, dtype, shape]);
+  const described = JSON.stringify([REVISION, config, told, tensors, parts.map(({ entry }) => entry)]);
+  const key = createHash('sha256').update(described).digest('hex');
+  const types = [...new Set(parts.map(({ entry }) => entry.dtype))].join('-').toLowerCase();
+  const label = `${basename(name)
+    .replaceAll(/[^\w.-]/g, '_')
+    .slice(0, 80)}-${types}-${key.slice(0, 16)}`;
+  return { file: join(cacheFolder(), 'quantized', `${label}.gguf`), key };
+}
+
+/** The same with what was quantized where it lies in the kept file; as it was given where there is none of use. */
+export function withKept(source: ModelSource, opened: Quantized): Quantized {
+  const parts = keptParts(opened);
+  const found = keptFile(source, opened, parts);
+  const kept = found && openKept(found, parts);
+  if (!kept) return opened;
+  const { checkpoint: stored, blueprint } = opened;
+  const checkpoint = new JoinedCheckpoint(stored, kept);
+  const expertLayers = blueprint.expertLayers.map((spec, l) => inKept(spec, l, opened.checkpoint, kept));
+  const parameters = blueprint.parameters.map((of) => {
+    if (!isQuantized(of)) return of;
+    const shape = [...heldSizes(of.parameter)].reverse();
+    return { ...of, source: findSource(checkpoint, parameterName(of), shape) };
+  });
+  return { checkpoint, blueprint: { ...blueprint, expertLayers, parameters, kept: true } };
+}
+
+/** What is damaged, or was made of something else, counts as missing. */
+function openKept({ file, key }: { file: string; key: string }, parts: readonly KeptPart[]): Checkpoint | undefined {
+  try {
+    const { metadata, checkpoint } = openGguf(file);
+    const fits = ({ entry: { name, dtype, shape } }: KeptPart) => {
+      const stored = checkpoint.tensors.get(name);
+      return stored?.dtype === dtype && stored.shape.join() === shape.join();
+    };
+    if (metadata.string(KEY) === key && parts.every(fits)) return checkpoint;
+    checkpoint.close();
+  } catch (error) {
+    if (!(error instanceof FiddlerError)) throw error;
+  }
+  return undefined;
+}
+
+/** A layer's experts with the matrices that the kept file has. */
+function inKept(spec: ExpertsSpec, layer: number, stored: Checkpoint, kept: Checkpoint): ExpertsSpec {
+  const elsewhere = matricesIn(stored, spec);
+  const matrices: ExpertsSpec['matrices'] = (e) =>
+    mapMatrices(elsewhere(e), (matrix, name) => {
+      const tensor = expertName(layer, name);
+      return kept.tensors.has(tensor) ? { name: tensor, index: e } : matrix;
+    });
+  return { ...spec, matrices, alternatives: undefined };
+}
+
+function isQuantized({ type, source }: FoundParameter): boolean {
+  return type !== source.type && type !== Type.F32;
+}
+
+const expertName = (layer: number, matrix: string) => `fiddler.experts.${layer}.${matrix}`;
+
+/** Parts of one stored matrix are several parameters. */
+function parameterName({ parameter: { name, groups } }: FoundParameter): string {
+  if (!groups) return `fiddler.${name}`;
+  const { count, from, rows, transposed, together } = groups;
+  return `fiddler.${name}.${[count, from, rows, Number(transposed), Number(together ?? false)].join('-')}`;
+}
