@@ -9,13 +9,12 @@ import { type Mapping, mapAnonymous, unmap, view } from '../native/os/memory.js'
 import type { LoadOptions } from '../options.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
 import { quantizing } from '../weights/conversions/quantize.js';
-import { ggufHeader } from '../weights/gguf/writer.js';
 import { claim } from '../weights/hub/claim.js';
 import { freeBytes } from '../weights/hub/download.js';
 import type { StoredSource } from '../weights/source.js';
 import { checkRam, gib } from './fitting.js';
 import { recallProcess, sumOf, totalRam } from './footprint.js';
-import { KEY, type KeptPart, keptFile, keptParts } from './kept.js';
+import { type KeptPart, keptFile, keptHeader, keptParts } from './kept.js';
 import { checkLayout, layOut } from './layout.js';
 import type { ModelSource } from './model-source.js';
 
@@ -62,10 +61,7 @@ function writeKept(
   checkpoint: Checkpoint,
   onWritten: OnWritten,
 ): void {
-  const { head, places, bytes } = ggufHeader(
-    { [KEY]: key },
-    parts.map(({ entry }) => entry),
-  );
+  const { head, places, bytes } = keptHeader(key, parts);
   mkdirSync(dirname(file), { recursive: true });
   checkDisk(file, bytes);
   const end = claim(file, 'writing');

@@ -1,15 +1,14 @@
 import { createHash } from 'node:crypto';
-import { statSync } from 'node:fs';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { cacheFolder } from '../devices/cache.js';
-import { FiddlerError } from '../errors.js';
 import { mapMatrices, matrixEntries } from '../experts/activations.js';
 import { type ExpertsSpec, matrixShape } from '../experts/spec.js';
 import { findExpert, matricesIn } from '../experts/stored.js';
 import { Type, typeName } from '../native/ggml/tensor.js';
 import type { Checkpoint, DType } from '../weights/checkpoint.js';
 import { openGguf } from '../weights/gguf/gguf.js';
-import type { GgufEntry } from '../weights/gguf/writer.js';
+import { type GgufEntry, ggufHeader } from '../weights/gguf/writer.js';
 import { JoinedCheckpoint } from '../weights/joined.js';
 import { findSource, type StoredSource } from '../weights/source.js';
 import type { Blueprint } from './blueprint.js';
@@ -19,7 +18,7 @@ import { type FoundParameter, heldSizes } from './parameters.js';
 /** Raised when files are made otherwise than before, so that old ones are not taken. */
 const REVISION = 1;
 /** Metadata of such a file: what it was made of. */
-export const KEY = 'fiddler.key';
+const KEY = 'fiddler.key';
 
 /** A matrix, or those of all experts of a layer, as one tensor of the file. */
 export interface KeptPart {
@@ -91,20 +90,26 @@ export function withKept(source: ModelSource, opened: Quantized): Quantized {
   return { checkpoint, blueprint: { ...blueprint, expertLayers, parameters, kept: true } };
 }
 
+/** How the file begins, where its tensors lie, and its size. */
+export function keptHeader(key: string, parts: readonly KeptPart[]): ReturnType<typeof ggufHeader> {
+  return ggufHeader(
+    { [KEY]: key },
+    parts.map(({ entry }) => entry),
+  );
+}
+
 /** What is damaged, or was made of something else, counts as missing. */
 function openKept({ file, key }: { file: string; key: string }, parts: readonly KeptPart[]): Checkpoint | undefined {
+  const { head, bytes } = keptHeader(key, parts);
+  if (statSync(file, { throwIfNoEntry: false })?.size !== bytes) return undefined;
+  const descriptor = openSync(file, 'r');
   try {
-    const { metadata, checkpoint } = openGguf(file);
-    const fits = ({ entry: { name, dtype, shape } }: KeptPart) => {
-      const stored = checkpoint.tensors.get(name);
-      return stored?.dtype === dtype && stored.shape.join() === shape.join();
-    };
-    if (metadata.string(KEY) === key && parts.every(fits)) return checkpoint;
-    checkpoint.close();
-  } catch (error) {
-    if (!(error instanceof FiddlerError)) throw error;
+    const there = Buffer.alloc(head.length);
+    readSync(descriptor, there, 0, head.length, 0);
+    return there.equals(head) ? openGguf(file).checkpoint : undefined;
+  } finally {
+    closeSync(descriptor);
   }
-  return undefined;
 }
 
 /** A layer's experts with the matrices that the kept file has. */

@@ -67,16 +67,24 @@ function bind() {
   };
 }
 
+/** Further fields of llama_quantize_params; types by ggml's numbers. */
+interface Further {
+  /** All matrices have that type. */
+  pure?: boolean;
+  output_tensor_type?: number;
+  token_embedding_type?: number;
+}
+
 /**
  * Has llama.cpp quantize a GGUF file.
  * @param even every column of a matrix counts alike, which some types must be told; without, larger numbers count more
  */
-export function quantize(from: string, to: string, type: FileType, even = true): void {
+export function quantize(from: string, to: string, type: FileType, even = true, further: Further = {}): void {
   bound ??= bind();
   const importance = evenImportance(from);
   try {
     const imatrix = even ? importance.address : 0n;
-    const options = { nthread: 1, ftype: FILE_TYPES[type], allow_requantize: true, imatrix };
+    const options = { nthread: 1, ftype: FILE_TYPES[type], allow_requantize: true, imatrix, ...further };
     const status = bound.quantize(from, to, { ...bound.defaults(), ...options });
     if (status !== 0) throw new Error(`llama_model_quantize to ${type} failed`);
   } finally {

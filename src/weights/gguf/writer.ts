@@ -39,13 +39,14 @@ export function ggufHeader(
     parts.push(text(name), u32(shape.length), ...[...shape].reverse().map(u64), u32(Type[dtype]), u64(at));
     const bytes = bytesOf(entry);
     const place = { ...entry, offset: at, bytes };
-    at += aligned(bytes);
+    at = aligned(at + bytes);
     return place;
   });
   const head = Buffer.concat(parts);
   const data = aligned(head.length);
   const places = placed.map((place) => ({ ...place, offset: data + place.offset }));
-  return { head, places, bytes: data + at };
+  const last = places.at(-1);
+  return { head, places, bytes: last ? last.offset + last.bytes : data };
 }
 
 function bytesOf({ dtype, shape }: GgufEntry): number {
