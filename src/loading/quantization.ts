@@ -36,17 +36,13 @@ export function quantizationOf({
 /**
  * The blueprint with blocks of the wanted type in place of plain numbers. What is in blocks already stays, and so do rows
  * that no block divides.
- * @throws FiddlerError `usage`: no expert holds plain numbers
+ * @throws FiddlerError `usage`: nothing that is to be quantized holds plain numbers
  */
 export function quantizeBlueprint(blueprint: Blueprint, { type, all }: Quantization): Blueprint {
   const { expertLayers, expertTypes, parameters, embedding } = blueprint;
   const quantized = expertLayers.map((spec, l) =>
     mapMatrices(expertTypes[l]!, (stored, name) => blocksFor(type, stored, matrixShape(spec, name)[1])),
   );
-  if (sameTypes(quantized, expertTypes)) {
-    const problem = `there is nothing to quantize to ${type}: the experts are ${listed(expertTypes)}`;
-    throw new FiddlerError('usage', problem, 'leave out --quantize');
-  }
   const parameter = (found: FoundParameter): FoundParameter => {
     const { source, parameter } = found;
     const [columns, rows] = heldSizes(parameter);
@@ -55,7 +51,12 @@ export function quantizeBlueprint(blueprint: Blueprint, { type, all }: Quantizat
     const held = blocksFor(type, found.type, columns);
     return { ...found, type: held, bytes: rowBytes(held, source.elements) };
   };
-  return { ...blueprint, expertTypes: quantized, parameters: parameters.map(parameter) };
+  const others = parameters.map(parameter);
+  if (sameTypes(quantized, expertTypes) && others.every(({ type }, i) => type === parameters[i]!.type)) {
+    const problem = `there is nothing to quantize to ${type}: the experts are ${listed(expertTypes)}`;
+    throw new FiddlerError('usage', problem, 'leave out --quantize');
+  }
+  return { ...blueprint, expertTypes: quantized, parameters: others };
 }
 
 /** A line about rows that the blocks of the wanted type do not divide; undefined where there are none. */
