@@ -110,10 +110,16 @@ async function main() {
     const kept = missing < 0 ? built : built.slice(0, missing);
     if (missing >= 0 && whole) throw built[missing].error;
     if (missing >= 0) say(`this compiler cannot build ${built.slice(missing).map((k) => k.file).join(', ')}`);
+    // Fused products would round otherwise than ggml's.
+    const exact = ['-O3', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math', '-Wno-maybe-uninitialized'];
+    const quantizer = ({ file, flags }) =>
+      compile(join(source, 'quantize', `${file}.cpp`), `quantize_${file}`, [...exact, ...flags]);
+    const wide = kept.filter(({ file }) => file === 'avx2' || file === 'avx512');
     const plain = (file) =>
       compile(file, file.replaceAll(/\W/g, '_'), ['-O2', ...kept.map((k) => `-D${k.macro}`)]);
     const rest = await Promise.all([
       kernel('portable', []),
+      ...[{ file: 'portable', flags: [] }, ...wide].map(quantizer),
       kernel('amx_bf16', ['-DFK_AMX_EMULATED'], 'amx_emulated'),
       ...['api', 'layer_call', 'pool', 'topology', 'cpu', 'kernels', 'bus_error'].map((f) => plain(join(source, `${f}.cpp`))),
       ...(sanitizer ? [plain(join(root, 'test', 'driver.cpp'))] : []),

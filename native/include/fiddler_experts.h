@@ -17,13 +17,14 @@
 extern "C" {
 #endif
 
-#define FK_API_VERSION 3
+#define FK_API_VERSION 4
 
 typedef enum fk_status {
   FK_OK = 0,
   FK_INVALID = -1,   /* an argument makes no sense */
   FK_NO_MEMORY = -2, /* scratch or threads could not be had */
-  FK_UNSUPPORTED = -3, /* no such kernel, or this CPU lacks its instructions */
+  FK_UNSUPPORTED = -3, /* no such kernel, or this CPU lacks its instructions; a type that is not quantized to */
+  FK_NOT_FINITE = -4,  /* a number is infinite or none */
 } fk_status;
 
 /* Stored types: floats, and ggml's blocks as its files lay them out. */
@@ -129,6 +130,10 @@ int fk_experts_start(fk_pool *pool, const fk_layer *layer, const fk_expert *expe
                      const int32_t *route_tokens, const float *route_weights, int routes, const float *x, float *y,
                      int tokens);
 int fk_experts_wait(fk_pool *pool);
+
+/* Plain numbers (FK_F32, FK_F16, FK_BF16) as blocks of FK_Q4_K or FK_Q5_K, bit for bit as ggml's quantizer gives them
+ * without importance; `elements` is a multiple of a block. On the calling thread. */
+int fk_quantize(int type, int from_type, const void *from, void *to, int64_t elements);
 
 /* For weights in anonymous memory, before they are first written: huge pages, and pages interleaved over the NUMA
  * nodes where there are several (any thread may compute any row). A hint: pages that cannot be had so are ordinary. */

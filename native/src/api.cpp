@@ -135,6 +135,14 @@ FK_API int fk_experts_run(fk_pool *pool, const fk_layer *layer, const fk_expert 
   return status ? status : fk_experts_wait(pool);
 }
 
+FK_API int fk_quantize(int type, int from_type, const void *from, void *to, int64_t elements) {
+  if (type != FK_Q4_K && type != FK_Q5_K) return FK_UNSUPPORTED;
+  if (from_type != FK_F32 && from_type != FK_F16 && from_type != FK_BF16) return FK_UNSUPPORTED;
+  const int block = kPortableFull[type].block;
+  if (elements < 0 || elements % block || (elements > 0 && (!from || !to))) return FK_INVALID;
+  return kernel().quantize(fk_type(type), fk_type(from_type), from, to, elements / block) ? FK_OK : FK_NOT_FINITE;
+}
+
 FK_API void fk_memory_advise(void *address, size_t bytes) {
   const uintptr_t page = 4096, begin = ((uintptr_t)address + page - 1) / page * page;
   const uintptr_t end = ((uintptr_t)address + bytes) / page * page;

@@ -2,6 +2,7 @@
 // unit compiled for its own instruction set, so nothing inline may be shared with it but these plain types.
 #pragma once
 #include "fiddler_experts.h"
+#include "quantize/quantize.h"
 
 namespace fk {
 
@@ -132,6 +133,7 @@ struct Kernel {
   bool automatic; // whether selection by default and the list of kernels include it
   const Arithmetic *arithmetic[2]; // by fk_precision: FK_TYPES each, by fk_type
   const Common *common;
+  QuantizeRow *quantize;
 };
 
 // Most dot_tokens of any arithmetic.

@@ -8,7 +8,7 @@ import { hold } from './resources.js';
 
 /** Where `native/build.mjs` leaves the library: the same place seen from src/native and from dist/native. */
 const LIBRARY = fileURLToPath(new URL('../../native/build/libfiddler-experts.so', import.meta.url));
-const API_VERSION = 3;
+const API_VERSION = 4;
 
 /** Memory for native code: an address, or a typed array that lives until the call is complete. */
 export type NativeMemory = bigint | ArrayBufferView;
@@ -27,6 +27,7 @@ const DECLARATIONS = {
   start:
     'int fk_experts_start(void* pool, const void* layer, const void* experts, int count, const void* route_tokens, const void* route_weights, int routes, const void* x, void* y, int tokens)',
   wait: 'int fk_experts_wait(void* pool)',
+  quantize: 'int fk_quantize(int type, int from_type, const void* from, void* to, int64_t elements)',
   memoryAdvise: 'void fk_memory_advise(void* address, size_t bytes)',
   measureRead: 'double fk_measure_read(void* pool, const void* address, size_t bytes)',
   measurePeak: 'double fk_measure_peak(void* pool, int type)',
@@ -39,7 +40,14 @@ const STATUS: Readonly<Record<number, string>> = {
   [-1]: 'an argument makes no sense',
   [-2]: 'not enough memory for scratch',
   [-3]: 'this CPU or build lacks it',
+  [-4]: 'a number is infinite or none',
 };
+
+const NOT_FINITE = -4;
+
+/** Types that these kernels quantize to; others are ggml's quantizer's. */
+export const BLOCKS_MADE = ['Q4_K', 'Q5_K'] as const satisfies readonly ExpertType[];
+type BlocksMade = (typeof BLOCKS_MADE)[number];
 
 function check(status: number, call: string): void {
   if (status === 0) return;
@@ -156,6 +164,17 @@ export class ExpertKernels {
     const pool = this.api.poolCreate(threads, cpus ? Int32Array.from(cpus) : null);
     if (!pool) check(-2, 'creating a pool of threads');
     return new ExpertPool(this.api, pool);
+  }
+
+  /**
+   * Writes plain numbers as whole blocks, bit for bit as ggml's quantizer does.
+   * @returns false where one of the numbers is infinite or none
+   * @throws FiddlerError `device` where the arguments make no sense
+   */
+  quantize(type: BlocksMade, fromType: ExpertType, from: bigint, to: bigint, elements: number): boolean {
+    const status = this.api.quantize(EXPERT_TYPES[type], EXPERT_TYPES[fromType], from, to, elements);
+    if (status !== NOT_FINITE) check(status, 'quantizing');
+    return status !== NOT_FINITE;
   }
 
   /** Huge pages and NUMA interleaving for anonymous memory that will hold weights, before it is first written. */
