@@ -15,8 +15,10 @@ typedef int32_t Ints __attribute__((vector_size(kLanes * 4)));
 
 constexpr int kStretch = 32, kStretches = 8; // numbers that share a scale and a minimum; such stretches in a block
 constexpr int kBlockNumbers = kStretch * kStretches;
-constexpr int kTogether = kLanes > kStretches ? kLanes / kStretches : 1; // blocks at a time
-constexpr int kColumns = kTogether * kStretches;
+constexpr int kAbreast = 2; // registers: sums wait for each other, those of two do not
+constexpr int kWidth = kLanes * kAbreast;
+constexpr int kTogether = kWidth / kStretches; // blocks at a time
+constexpr int kColumns = kWidth;
 
 // How a type's scales are searched: codes to `most`, and steps of 1/10 from `first` around it.
 struct Search {
@@ -24,8 +26,33 @@ struct Search {
   float first;
 };
 
-FK_INLINE Floats floats(Ints v) { return __builtin_convertvector(v, Floats); }
-FK_INLINE Floats select(Ints mask, Floats a, Floats b) { return mask ? a : b; }
+// A number, or what a comparison gives, for each of some stretches.
+struct Many {
+  Floats v[kAbreast];
+};
+struct Masks {
+  Ints v[kAbreast];
+};
+
+#define FK_EACH(result, expression)                                                                                    \
+  result many;                                                                                                         \
+  for (int n = 0; n < kAbreast; n++) many.v[n] = expression;                                                           \
+  return many
+FK_INLINE Many all(float f) { FK_EACH(Many, splat(f)); }
+FK_INLINE Many operator+(Many a, Many b) { FK_EACH(Many, a.v[n] + b.v[n]); }
+FK_INLINE Many operator-(Many a, Many b) { FK_EACH(Many, a.v[n] - b.v[n]); }
+FK_INLINE Many operator*(Many a, Many b) { FK_EACH(Many, a.v[n] * b.v[n]); }
+FK_INLINE Many operator/(Many a, Many b) { FK_EACH(Many, a.v[n] / b.v[n]); }
+FK_INLINE Many operator-(Many a) { FK_EACH(Many, -a.v[n]); }
+FK_INLINE Masks operator<(Many a, Many b) { FK_EACH(Masks, a.v[n] < b.v[n]); }
+FK_INLINE Masks operator==(Many a, Many b) { FK_EACH(Masks, a.v[n] == b.v[n]); }
+FK_INLINE Masks operator&(Masks a, Masks b) { FK_EACH(Masks, a.v[n] & b.v[n]); }
+FK_INLINE Masks operator~(Masks a) { FK_EACH(Masks, ~a.v[n]); }
+FK_INLINE Many select(Masks mask, Many a, Many b) { FK_EACH(Many, mask.v[n] ? a.v[n] : b.v[n]); }
+FK_INLINE Many load_many(const float *p) { FK_EACH(Many, load(p + n * kLanes)); }
+FK_INLINE void store(float *p, Many m) {
+  for (int n = 0; n < kAbreast; n++) store(p + n * kLanes, m.v[n]);
+}
 
 // The nearest integer as ggml's nearest_int has it, also of what is too large for it; cut to [0, most].
 FK_INLINE Ints code(Floats v, int most) {
@@ -41,6 +68,31 @@ FK_INLINE Ints code(Floats v, int most) {
   const Ints top = Ints{} + most;
   i = i > 0 ? i : Ints{};
   return i < top ? i : top;
+#endif
+}
+
+// The same of what is below 2^22.
+FK_INLINE Floats small_code(Floats v, Floats most) {
+#if defined(__AVX512F__)
+  v = _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  return _mm512_min_ps(_mm512_max_ps(v, _mm512_setzero_ps()), most);
+#elif defined(__AVX2__)
+  v = _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  return _mm256_min_ps(_mm256_max_ps(v, _mm256_setzero_ps()), most);
+#else
+  v = (v + splat(12582912.f)) - splat(12582912.f);
+  v = v < Floats{} ? Floats{} : v;
+  return most < v ? most : v;
+#endif
+}
+
+FK_INLINE bool all_set(Ints mask) {
+#if defined(__AVX512F__)
+  return _mm512_movepi32_mask((__m512i)mask) == 0xffff;
+#elif defined(__AVX2__)
+  return _mm256_movemask_ps((__m256)mask) == 0xff;
+#else
+  return (mask[0] & mask[1] & mask[2] & mask[3]) != 0;
 #endif
 }
 
@@ -63,59 +115,86 @@ FK_INLINE Floats magnitude(Floats v) {
   return v;
 }
 
+FK_INLINE Many codes_of(Many v, int most) { FK_EACH(Many, __builtin_convertvector(code(v.v[n], most), Floats)); }
+FK_INLINE Many small_codes_of(Many v, int most) { FK_EACH(Many, small_code(v.v[n], splat(float(most)))); }
+FK_INLINE Many larger(Many a, Many b) { FK_EACH(Many, a.v[n] < b.v[n] ? b.v[n] : a.v[n]); }
+FK_INLINE Many root(Many m) { FK_EACH(Many, root(m.v[n])); }
+FK_INLINE Many magnitude(Many m) { FK_EACH(Many, magnitude(m.v[n])); }
+#undef FK_EACH
+FK_INLINE bool all_set(Masks m) {
+  bool set = true;
+  for (int n = 0; n < kAbreast; n++) set = set && all_set(m.v[n]);
+  return set;
+}
+
 // A stretch's scale and minimum, and by what its codes were made: code = (x - base) * inverse.
 struct Found {
-  Floats scale, minimum, inverse, base;
+  Many scale, minimum, inverse, base;
 };
 
+// Of numbers x with weights w: their codes l by a scale, and weighted sums of these.
+struct Sums {
+  Many l, l2, xl;
+};
+template <bool kSmall>
+FK_INLINE Sums sum_codes(const Many *x, const Many *w, Many inverse, Many base, int most, Many *l) {
+  Sums sums = {all(0), all(0), all(0)};
+  for (int i = 0; i < kStretch; i++) {
+    const Many exact = inverse * (x[i] - base);
+    l[i] = kSmall ? small_codes_of(exact, most) : codes_of(exact, most);
+    const Many wl = w[i] * l[i];
+    sums.l = sums.l + wl;
+    sums.l2 = sums.l2 + wl * l[i];
+    sums.xl = sums.xl + wl * x[i];
+  }
+  return sums;
+}
+
 // make_qkx2_quants with squared errors, weighted by a number's magnitude and the root of the mean square.
-FK_INLINE Found search(const Floats *x, Search how) {
-  const Floats zero = {};
-  Floats squares = zero;
-  for (int i = 0; i < kStretch; i++) squares += x[i] * x[i];
-  const Floats mean = root(squares / splat(float(kStretch)));
-  Floats w[kStretch], l[kStretch];
+FK_INLINE Found search(const Many *x, Search how) {
+  const Many zero = all(0);
+  Many squares = zero;
+  for (int i = 0; i < kStretch; i++) squares = squares + x[i] * x[i];
+  const Many mean = root(squares / all(float(kStretch)));
+  Many w[kStretch], l[kStretch];
   for (int i = 0; i < kStretch; i++) w[i] = mean + magnitude(x[i]);
-  Floats least = x[0], most = x[0], sum_w = w[0], sum_x = w[0] * x[0];
+  Many least = x[0], most = x[0], sum_w = w[0], sum_x = w[0] * x[0];
   for (int i = 1; i < kStretch; i++) {
     least = select(x[i] < least, x[i], least);
-    most = select(x[i] > most, x[i], most);
-    sum_w += w[i];
-    sum_x += w[i] * x[i];
+    most = select(most < x[i], x[i], most);
+    sum_w = sum_w + w[i];
+    sum_x = sum_x + w[i] * x[i];
   }
-  least = select(least > zero, zero, least);
-  const Ints flat = most == least;
-  const Floats top = splat(float(how.most));
+  const Many lowest = least;
+  least = select(zero < least, zero, least);
+  const Masks flat = most == least;
+  const Many top = all(float(how.most));
   Found best = {zero, least, top / (most - least), least};
-  best.scale = splat(1) / best.inverse;
-  Floats best_error = zero;
+  best.scale = all(1) / best.inverse;
+  Many best_error = zero;
   for (int i = 0; i < kStretch; i++) {
-    const Floats difference = best.scale * floats(code(best.inverse * (x[i] - least), how.most)) + least - x[i];
-    best_error += w[i] * (difference * difference);
+    const Many difference = best.scale * codes_of(best.inverse * (x[i] - least), how.most) + least - x[i];
+    best_error = best_error + w[i] * (difference * difference);
   }
   for (int step = 0; step <= how.steps; step++) {
-    const Floats base = best.minimum; // what was found so far moves it
-    const Floats inverse = splat(how.first + 0.1f * float(step) + float(how.most)) / (most - base);
-    Floats sum_l = zero, sum_l2 = zero, sum_xl = zero;
-    for (int i = 0; i < kStretch; i++) {
-      l[i] = floats(code(inverse * (x[i] - base), how.most));
-      const Floats wl = w[i] * l[i];
-      sum_l += wl;
-      sum_l2 += wl * l[i];
-      sum_xl += wl * x[i];
-    }
-    const Floats determinant = sum_w * sum_l2 - sum_l * sum_l;
-    Floats scale = (sum_w * sum_xl - sum_x * sum_l) / determinant;
-    Floats minimum = (sum_l2 * sum_x - sum_l * sum_xl) / determinant;
-    const Ints above = minimum > zero;
-    scale = select(above, sum_xl / sum_l2, scale);
+    const Many base = best.minimum; // what was found so far moves it
+    const Many inverse = all(how.first + 0.1f * float(step) + float(how.most)) / (most - base);
+    const Many furthest = larger(magnitude(most - base), magnitude(lowest - base));
+    const bool small = all_set(magnitude(inverse) * furthest < all(2097152.f));
+    const Sums sums = small ? sum_codes<true>(x, w, inverse, base, how.most, l)
+                            : sum_codes<false>(x, w, inverse, base, how.most, l);
+    const Many determinant = sum_w * sums.l2 - sums.l * sums.l;
+    Many scale = (sum_w * sums.xl - sum_x * sums.l) / determinant;
+    Many minimum = (sums.l2 * sum_x - sums.l * sums.xl) / determinant;
+    const Masks above = zero < minimum;
+    scale = select(above, sums.xl / sums.l2, scale);
     minimum = select(above, zero, minimum);
-    Floats error = zero;
+    Many error = zero;
     for (int i = 0; i < kStretch; i++) {
-      const Floats difference = scale * l[i] + minimum - x[i];
-      error += w[i] * (difference * difference);
+      const Many difference = scale * l[i] + minimum - x[i];
+      error = error + w[i] * (difference * difference);
     }
-    const Ints better = (determinant > zero) & (error < best_error) & ~flat;
+    const Masks better = (zero < determinant) & (error < best_error) & ~flat;
     best_error = select(better, error, best_error);
     best.scale = select(better, scale, best.scale);
     best.minimum = select(better, minimum, best.minimum);
@@ -221,31 +300,26 @@ inline bool quantize_blocks(Search how, fk_type from_type, const uint8_t *from, 
   alignas(64) float x[kStretch][kColumns];
   alignas(64) int32_t codes[kStretch][kColumns];
   alignas(64) float scales[kColumns], minima[kColumns], scales_after[kColumns], minima_after[kColumns];
-  Found found[kColumns / kLanes];
   Head heads[kTogether];
+  Many numbers[kStretch];
   for (int64_t block = 0; block < blocks; block += kTogether) {
     const int count = int(std::min<int64_t>(kTogether, blocks - block));
     if (!transpose(from_type, from + block * kBlockNumbers * number_bytes, count * kStretches, x)) return false;
-    for (int c = 0; c < kColumns; c += kLanes) {
-      Floats lanes[kStretch];
-      for (int i = 0; i < kStretch; i++) lanes[i] = load(x[i] + c);
-      const Found f = found[c / kLanes] = search(lanes, how);
-      store(scales + c, f.scale);
-      store(minima + c, f.minimum);
-    }
+    for (int i = 0; i < kStretch; i++) numbers[i] = load_many(x[i]);
+    const Found found = search(numbers, how);
+    store(scales, found.scale);
+    store(minima, found.minimum);
     for (int b = 0; b < kTogether; b++) {
       const int c = b * kStretches;
       heads[b] = pack_head(scales + c, minima + c, scales_after + c, minima_after + c);
     }
-    for (int c = 0; c < kColumns; c += kLanes) {
-      const Found &f = found[c / kLanes];
-      const Floats scale = load(scales_after + c), minimum = load(minima_after + c);
-      const Ints none = scale == Floats{}; // codes are then those of the search
-      for (int i = 0; i < kStretch; i++) {
-        const Floats v = load(x[i] + c);
-        const Floats coded = select(none, f.inverse * (v - f.base), (v + minimum) / scale);
-        const Ints result = code(coded, how.most);
-        memcpy(codes[i] + c, &result, sizeof result);
+    const Many scale = load_many(scales_after), minimum = load_many(minima_after);
+    const Masks none = scale == all(0); // codes are then those of the search
+    for (int i = 0; i < kStretch; i++) {
+      const Many coded = select(none, found.inverse * (numbers[i] - found.base), (numbers[i] + minimum) / scale);
+      for (int n = 0; n < kAbreast; n++) {
+        const Ints result = code(coded.v[n], how.most);
+        memcpy(codes[i] + n * kLanes, &result, sizeof result);
       }
     }
     for (int b = 0; b < count; b++) {
