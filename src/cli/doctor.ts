@@ -33,6 +33,7 @@ async function doctor({ json, refresh = false, debug }: DoctorFlags): Promise<vo
   const { examineMachine } = await import('../devices/examination.js');
   const { ARCHITECTURES } = await import('../models/gguf/index.js');
   const { FAMILIES } = await import('../models/index.js');
+  const { EXPERT_TYPES } = await import('../native/expert-arguments.js');
   const { silenceLog } = await import('../native/ggml/backend.js');
   const { COMPUTED_TYPES } = await import('../weights/gguf/types.js');
   if (!debug) silenceLog();
@@ -41,7 +42,8 @@ async function doctor({ json, refresh = false, debug }: DoctorFlags): Promise<vo
   const families = FAMILIES.map(({ name, modelType }) => name ?? modelType);
   const architectures = ARCHITECTURES.map(({ name }) => name);
   const types = COMPUTED_TYPES;
-  const found = { version: VERSION, ...examination, policies, families, architectures, types };
+  const nativeTypes = Object.keys(EXPERT_TYPES);
+  const found = { version: VERSION, ...examination, policies, families, architectures, types, nativeTypes };
   process.stdout.write(json ? `${JSON.stringify(found)}\n` : formatExamination(found));
 }
 
@@ -52,9 +54,24 @@ function formatExamination(
     families: string[];
     architectures: string[];
     types: readonly string[];
+    /** Of these, what the native kernels compute. */
+    nativeTypes: readonly string[];
   },
 ): string {
-  const { version, cpu, ram, accelerators, auto, libraries, ggml, policies, families, architectures, types } = found;
+  const {
+    version,
+    cpu,
+    ram,
+    accelerators,
+    auto,
+    libraries,
+    ggml,
+    policies,
+    families,
+    architectures,
+    types,
+    nativeTypes,
+  } = found;
   return [
     `Fiddler ${version}, Node ${process.versions.node}, ${process.platform}-${process.arch}\n`,
     table('CPU', [
@@ -62,7 +79,7 @@ function formatExamination(
       ['cores', coresOf(cpu)],
       ['extensions', cpu.features.join(' ')],
       ...(cpu.library ? [['kernels', cpu.library] as const] : []),
-      ['experts beside a GPU', cpu.kernels[0] ?? "ggml's: native kernels were not built"],
+      ...expertRows(cpu.kernels[0], types, nativeTypes),
       ['RAM', `${formatBytes(ram.available)} available of ${formatBytes(ram.total)}`],
     ]),
     table(`Accelerators (auto takes ${auto})`, accelerators.flatMap(acceleratorRows)),
@@ -80,6 +97,16 @@ function formatExamination(
       libraries.map(({ file, version }) => [version ?? '', file]),
     ),
   ].join('\n');
+}
+
+/** What computes experts of each type on the CPU beside a GPU. */
+function expertRows(kernel: string | undefined, types: readonly string[], native: readonly string[]): Row[] {
+  if (kernel === undefined) return [['experts beside a GPU', "by ggml's kernels: native ones were not built"]];
+  const others = types.filter((type) => !native.includes(type));
+  return [
+    ['experts beside a GPU', `${native.join(', ')} by ${kernel}`],
+    ['', `${others.join(', ')} by ggml`],
+  ];
 }
 
 function coresOf({ cores, hardwareThreads }: Examination['cpu']): string {

@@ -25,7 +25,7 @@ export function formatPlan(plan: Plan): string {
   const rows: [string, string][] = [
     [
       'model',
-      `${plan.model} (${plan.family}), ${plural(experts.total, 'expert')} of ${formatBytes(experts.bytes)} in ${experts.types}`,
+      `${plan.model} (${plan.family}), ${plural(experts.total, 'expert')} of ${formatBytes(experts.bytes)} in ${experts.types} by ${experts.kernels}`,
     ],
     [
       'context',

@@ -12,14 +12,11 @@ const FINISHES: Readonly<Record<Report['finish'], string>> = {
 
 /** The report as a table of lines, each with its newline. */
 export function formatReport(report: Report): string {
-  const { experts, lanes, memory } = report;
+  const { lanes, memory } = report;
   const { dim } = pc.createColors(pc.isColorSupported && process.stderr.isTTY === true);
   const cached = report.cachedTokens > 0 ? `, ${report.cachedTokens} of them cached` : '';
   const rows: [string, string][] = [
-    [
-      'model',
-      `${report.model} on ${report.accelerator}, policy ${report.policy}, ${plural(report.threads, 'thread')} of ${report.kernels}`,
-    ],
+    ['model', `${report.model} on ${report.accelerator}, policy ${report.policy}, ${plural(report.threads, 'thread')}`],
     ['prefill', `${plural(report.promptTokens, 'token')}${cached}, ${rate(report.prefillRate)}`],
   ];
   if (report.generatedTokens > 0) rows.push(['first token', `after ${seconds(report.ttft)}`]);
@@ -30,7 +27,7 @@ export function formatReport(report: Report): string {
     );
   }
   if (report.seed !== undefined) rows.push(['seed', `${report.seed}`]);
-  rows.push(['experts', expertsLine(experts)]);
+  rows.push(['experts', expertsLine(report)]);
   for (const name of ['resident', 'streamed', 'cpu'] as const) rows.push([`  ${LANE_NAMES[name]}`, lane(lanes[name])]);
   if (used(report.cache)) rows.push(['  cache', cacheWork(report.cache)]);
   const planned = memory.planned === undefined ? '' : ` of ${formatBytes(memory.planned)} planned`;
@@ -77,10 +74,11 @@ function cacheWork({ hits, usefulPrefetches: useful, wastedPrefetches: wasted }:
   return `${`${hits}`.padStart(7)} of those streamed were there already${prefetches}`;
 }
 
-function expertsLine({ resident, total, profiled, hitRate, exchanged, types }: Report['experts']): string {
+function expertsLine({ experts, kernels }: Report): string {
+  const { resident, total, profiled, hitRate, exchanged, types } = experts;
   const by = resident > 0 && profiled > 0 ? ` by a profile of ${plural(profiled, 'token')}` : '';
   const moved = exchanged > 0 ? `, ${exchanged} exchanged` : '';
-  return `${resident} of ${total} resident${by}${moved}, hit rate ${percent(hitRate)}; ${types}`;
+  return `${resident} of ${total} resident${by}${moved}, hit rate ${percent(hitRate)}; ${types} by ${kernels}`;
 }
 
 export function percent(share: number): string {

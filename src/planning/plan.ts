@@ -30,8 +30,8 @@ export interface Plan {
     /** Tables that stay in the files, of which each token reads a few rows. */
     tables: number;
   };
-  /** `bytes` of the largest; `types` of their matrices. */
-  experts: { resident: number; total: number; bytes: number; types: string };
+  /** `bytes` of the largest; `types` of their matrices, and the kernels that compute them on the CPU. */
+  experts: { resident: number; total: number; bytes: number; types: string; kernels: string };
   /** Seconds to load from files that are in memory already; where rates are known. */
   loadSeconds?: number;
   /** Fastest first, by decoding of as many sequences as there is room for; none where rates are not known. */
@@ -195,7 +195,7 @@ function describeLayout(
       ram: { available: machine.ram.available, parts: ram, total: sumOf(ram) },
       tables: blueprint.tables.reduce((sum, table) => sum + table.bytes, 0),
     },
-    experts: { resident, total, bytes, types: typesLine(blueprint) },
+    experts: { resident, total, bytes, types: typesLine(blueprint), kernels: layout.experts.kernels },
     loadSeconds: rates && ((rates.fill ?? 0) * copied) / 1e12,
   };
 }

@@ -1,6 +1,7 @@
 import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
+import { loadExpertKernels } from '../../src/native/kernels.js';
 import { temporaryFolder } from '../support/folder.js';
 import { hubServer } from '../support/hub-server.js';
 import { knownMachine } from '../support/known-machine.js';
@@ -37,4 +38,18 @@ it('of a GGUF file on the hub a plan reads the header alone, and names types as 
   const { report } = jsonLines(ran.stdout).pop();
   expect(report.experts).toMatchObject({ resident: 8, total: 16, types: 'Q4_K, down Q6_K' });
   expect(report.memory.accelerator).toBeGreaterThan(0);
+  expect(report.kernels).toBe(plan.experts.kernels);
+  const kernels = ['--cpu-kernels', 'native', '--experts-resident', '0%'];
+  const { stderr: lines } = await fiddler([
+    ...run,
+    '--accelerator',
+    'host',
+    '--threads',
+    '1',
+    '--ctx',
+    '512',
+    ...kernels,
+  ]);
+  const name = loadExpertKernels()?.name;
+  if (name) expect(lines).toMatch(new RegExp(`experts +0 of 16 resident, .*; Q4_K, down Q6_K by ${name}\n`));
 });

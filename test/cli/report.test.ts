@@ -30,12 +30,12 @@ describe('formatReport', () => {
   it('says everything, a line each', () => {
     expect(formatReport(REPORT)).toBe(
       [
-        'model        mini on host, policy stream, 2 threads of ggml',
+        'model        mini on host, policy stream, 2 threads',
         'prefill      12 tokens, 4 of them cached, 321 tokens/s',
         'first token  after 30 ms',
         'decode       20 tokens, 45.68 tokens/s; a stop text came',
         'seed         7',
-        'experts      12 of 48 resident, hit rate 31.3%; Q4_K, down Q6_K',
+        'experts      12 of 48 resident, hit rate 31.3%; Q4_K, down Q6_K by ggml',
         '  resident        75 experts    16.5 MB       3.2 ms',
         '  streamed       165 experts    36.3 MB       9.9 ms',
         '  CPU              1 experts   220.0 kB       0.4 ms',
