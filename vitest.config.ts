@@ -22,10 +22,22 @@ const beside = {
 };
 
 const slow = ['test/**/*.slow.test.ts'];
-/** What leaves nothing behind in its process: files one after another in one, since starting it takes longer than most. */
-const light = ['test/{experts,sampling,text,weights}/**/*.test.ts'];
+/** What changes its process or looks at all of it: a process a file. Others share one, since starting it takes longer than most of them. */
+const alone = [
+  'test/cli/{plan,plan-gguf,profile,usage}.test.ts',
+  'test/devices/{core-watch,cuda-code,environment,probe}.test.ts',
+  'test/engine/{errors-in-calls,rebalance,stopwatch}.test.ts',
+  'test/loading/{popularity,residency,types}.test.ts',
+  'test/pace/calibration.test.ts',
+  'test/planning/rehearsal.test.ts',
+  'test/thread/{engine-thread,loading,outbox}.test.ts',
+];
 /** What several threads compute together: one file at a time, on every core. */
-const together = ['test/native/*.test.ts', 'test/engine/golden.test.ts', 'test/weights/conversions/*.test.ts'];
+const together = [
+  'test/native/{experts,pool}.test.ts',
+  'test/engine/golden.test.ts',
+  'test/weights/conversions/*.test.ts',
+];
 
 export default defineConfig({
   test: {
@@ -44,18 +56,17 @@ export default defineConfig({
       {
         test: {
           ...beside,
-          name: 'beside',
-          include: ['test/**/*.test.ts'],
-          exclude: [...slow, ...together, ...light],
+          name: 'alone',
+          include: alone,
           sequence: { groupOrder: 1 },
         },
       },
       {
         test: {
           ...beside,
-          name: 'light',
-          include: light,
-          exclude: [...slow, ...together],
+          name: 'beside',
+          include: ['test/**/*.test.ts'],
+          exclude: [...slow, ...together, ...alone],
           isolate: false,
           sequence: { groupOrder: 1 },
         },
