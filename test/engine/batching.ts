@@ -116,6 +116,7 @@ export function sameAsAlone({
     expertCache: 100_000,
     threads: 1,
     profile: false,
+    policy: accelerator === 'none' ? undefined : 'stream', // costs are set here: measuring them takes longer than the rest
     ...options,
   };
   const single = loadEngine(model, { ...shared, ...other });
