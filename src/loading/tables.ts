@@ -28,14 +28,20 @@ export function findTables(checkpoint: Checkpoint, tables: readonly TokenRows[])
   });
 }
 
+/** Whole numbers of each type as copies. */
+const INTEGERS = {
+  I32: (bytes: ArrayBuffer) => BigInt64Array.from(new Int32Array(bytes), BigInt),
+  I64: (bytes: ArrayBuffer) => new BigInt64Array(bytes).slice(),
+};
+
 /** @throws FiddlerError `file` or `unsupported`: missing, or of another number or type */
 export function checkIntegers(checkpoint: Checkpoint, all: readonly HostIntegers[]): void {
   for (const { name, shape } of all) {
     const stored = checkpoint.get(name);
     checkShape(stored, shape);
-    if (stored.dtype === 'I64') continue;
+    if (stored.dtype in INTEGERS) continue;
     const problem = `tensor ${name} in ${stored.file} has type ${stored.dtype}`;
-    throw new FiddlerError('unsupported', problem, 'use a checkpoint that stores it as I64');
+    throw new FiddlerError('unsupported', problem, 'use a checkpoint that stores it as I32 or I64');
   }
 }
 
@@ -46,8 +52,8 @@ export function readTables(
   tables: readonly FoundTable[],
 ): void {
   for (const each of integers) {
-    const { address, bytes } = checkpoint.get(each.name);
-    each.values = new BigInt64Array(view(address, bytes)).slice();
+    const { address, bytes, dtype } = checkpoint.get(each.name);
+    each.values = INTEGERS[dtype as keyof typeof INTEGERS](view(address, bytes));
     checkBelow(each);
   }
   for (const { table, rows } of tables) table.choose = table.prepare(rows);

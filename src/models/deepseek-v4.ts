@@ -190,7 +190,8 @@ function rotationsOf(c: Config): Record<'main' | 'compress', Rotation> {
   const { head_dim: headSize, qk_rope_head_dim: rotated, index_head_dim: indexed, rope_parameters: newer } = c;
   refuseUnless(rotated <= headSize, 'qk_rope_head_dim', `is ${rotated}, more than a head has, ${headSize}`);
   refuseUnless(rotated <= indexed, 'index_head_dim', `is ${indexed}, less than the ${rotated} that are rotated`);
-  const scaling = c.rope_scaling ? { attention_factor: 1, ...c.rope_scaling } : undefined;
+  const own = c.rope_scaling ?? undefined;
+  const scaling = own && { ...own, attention_factor: own.attention_factor ?? 1 };
   const of = (kind: 'main' | 'compress', config: Config) => {
     const factored = { ...ropeOfKind(config, kind), partial_rotary_factor: rotated / headSize };
     return { ...readRotation(factored, { headSize, interleaved: true, base: 1e4 }), trailing: true };

@@ -7,7 +7,7 @@ export type DType = Exclude<TypeName, 'I32' | 'I64'>;
 export type PlainDType = 'F32' | 'F16' | 'BF16';
 
 /** Every element type a checkpoint may hold: these, FP8 (arXiv 2209.05433), bytes of whatever is packed in them, and integers. */
-export type StoredDType = DType | 'F8_E4M3' | 'U8' | 'I64';
+export type StoredDType = DType | 'F8_E4M3' | 'U8' | 'I32' | 'I64';
 
 /** Bytes of one element of each type that safetensors files hold. */
 export const DTYPE_BYTES: Readonly<Record<PlainDType, number>> = { F32: 4, F16: 2, BF16: 2 };

@@ -37,7 +37,7 @@ function withoutOnes(shape: readonly number[]): readonly number[] {
 /** The type in which a tensor's numbers lie in the file. @throws FiddlerError `unsupported` where ggml has none */
 export function typeInPlace(stored: StoredTensor): Type {
   const { dtype, name, file } = stored;
-  if (Object.hasOwn(Type, dtype) && dtype !== 'I64') return Type[dtype as DType];
+  if (Object.hasOwn(Type, dtype) && dtype !== 'I32' && dtype !== 'I64') return Type[dtype as DType];
   throw new FiddlerError(
     'unsupported',
     `tensor ${name} in ${file} has type ${dtype}`,

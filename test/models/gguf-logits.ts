@@ -4,12 +4,12 @@ import type { LoadOptions } from '../../src/options.js';
 export const TOKENS: readonly number[] = Array.from({ length: 24 }, (_, i) => (i * 37 + 5) % 300);
 
 /** Logits of a model [tokens, vocabulary]; on the CPU unless the options say otherwise. */
-export function logitsOf(file: string, options: LoadOptions = {}): Float32Array {
+export function logitsOf(file: string, options: LoadOptions = {}, tokens = TOKENS): Float32Array {
   const session = loadEngine(file, { accelerator: 'none', ctx: 128, profile: false, policy: 'static', ...options });
   try {
     const rows: number[] = [];
     session.evaluate(
-      TOKENS,
+      tokens,
       () => false,
       (_, row) => void rows.push(...row),
     );

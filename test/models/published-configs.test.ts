@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { readGolden } from '../../bench/golden-data.js';
 import { loadEngine } from '../../src/engine/load.js';
 import { temporaryFolder } from '../support/folder.js';
+import { publishedV4Name } from '../support/gguf-of.js';
 import { readTensors } from '../support/model.js';
 import { type TensorToWrite, writeSafetensors } from '../support/safetensors.js';
 
@@ -107,14 +108,7 @@ const WITHIN: Record<string, { config: Config; to: string }> = {
 };
 
 /** What tensors are called on the hub where the golden models have other names. */
-const NAMES: Record<string, (tensor: string) => string> = {
-  deepseek_v4: (tensor) =>
-    tensor
-      .replace('model.embed_tokens.', 'embed.')
-      .replace('model.hc_head.hc_', 'hc_head_')
-      .replace('.attn.norm.', '.attn.kv_norm.')
-      .replace(/^model\./, ''),
-};
+const NAMES: Record<string, (tensor: string) => string> = { deepseek_v4: publishedV4Name };
 
 /** Positions before the first where an indexer's choice ties and that shows (test/golden/README.md). */
 const UNTIED: Record<string, number> = { deepseek_v4: 42 };

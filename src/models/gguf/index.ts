@@ -10,11 +10,14 @@ import type { GgufArchitecture } from './architecture.js';
 import { cohere2moe } from './cohere2moe.js';
 import { deepseek } from './deepseek.js';
 import { deepseek2 } from './deepseek2.js';
+import { deepseek4 } from './deepseek4.js';
+import { deepseek32 } from './deepseek32.js';
 import { dots1 } from './dots1.js';
 import { ernie45Moe } from './ernie4-5-moe.js';
 import { exaoneMoe } from './exaone-moe.js';
 import { ggufExperts } from './experts.js';
 import { gemma4 } from './gemma4.js';
+import { glmDsa } from './glm-dsa.js';
 import { glm4moe } from './glm4moe.js';
 import { gptOss } from './gpt-oss.js';
 import { granitehybrid } from './granitehybrid.js';
@@ -22,6 +25,7 @@ import { granitemoe } from './granitemoe.js';
 import { hunyuanMoe } from './hunyuan-moe.js';
 import { hyV3 } from './hy-v3.js';
 import { GgufKeys } from './keys.js';
+import { kimiLinear } from './kimi-linear.js';
 import { laguna } from './laguna.js';
 import { lfm2moe } from './lfm2moe.js';
 import { llama } from './llama.js';
@@ -51,10 +55,13 @@ export const ARCHITECTURES: readonly GgufArchitecture[] = [
   phimoe,
   deepseek,
   deepseek2,
+  deepseek32,
+  deepseek4,
   granitemoe,
   granitehybrid,
   nemotronHMoe,
   glm4moe,
+  glmDsa,
   gptOss,
   ernie45Moe,
   dots1,
@@ -66,6 +73,7 @@ export const ARCHITECTURES: readonly GgufArchitecture[] = [
   cohere2moe,
   afmoe,
   laguna,
+  kimiLinear,
   mimo2,
   mistral4,
 ];
@@ -101,13 +109,19 @@ export function adoptGguf(
   spec: ModelSpec,
   declarations: Declarations,
 ): Checkpoint {
-  const { parameters, hostVectors } = declarations;
+  const { parameters, hostVectors, integers } = declarations;
   const architecture = architectureOf({ metadata });
   const embedding = { ...spec.embedding, shape: [spec.vocabulary, spec.hidden] };
   const alone = parameters.flatMap(({ groups, shape }) =>
     groups?.alone ? { name: groups.alone, shape: [rowsTaken(groups), shape[1]!] } : [],
   );
-  const named = new PublishedNames(checkpoint, architecture, [embedding, ...hostVectors, ...parameters, ...alone]);
+  const named = new PublishedNames(checkpoint, architecture, [
+    embedding,
+    ...hostVectors,
+    ...integers,
+    ...parameters,
+    ...alone,
+  ]);
   const used = new Set(named.used);
   for (const name of ['rope_freqs.weight', ...(architecture.ofConfig ?? [])]) used.add(name);
   const layers = layersOf(spec);

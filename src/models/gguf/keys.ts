@@ -52,6 +52,14 @@ export class GgufKeys {
     return this.metadata.integers(this.key(name));
   }
 
+  /** A number; of a list with one for each layer the first, where those of all `layers` are equal. */
+  shared(name: string): number | undefined {
+    if (!this.metadata.isList(this.key(name))) return this.number(name);
+    const values = new Set(this.metadata.numbers(this.key(name))!.slice(0, this.layers));
+    if (values.size > 1) this.refuse(name, 'differs between layers');
+    return [...values][0];
+  }
+
   /** Flags of a list, which may be one for each layer. */
   flags(name: string): boolean[] | undefined {
     return this.metadata.flags(this.key(name));

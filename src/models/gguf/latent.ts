@@ -6,11 +6,14 @@ import { lossFreeConfig } from './loss-free.js';
 /** The converter multiplies YaRN's `mscale_all_dim` by this. */
 const LOG_MULTIPLIER = 0.1;
 
-/** The keys of config.json for multi-head latent attention and what DeepSeek-V2's heirs have beside it. */
-export function latentConfig(keys: GgufKeys): JsonObject {
+/**
+ * The keys of config.json for multi-head latent attention and what DeepSeek-V2's heirs have beside it.
+ * @param kvHeads of the latent that all share, where the file has a number for each layer
+ */
+export function latentConfig(keys: GgufKeys, kvHeads?: number): JsonObject {
   const latent = latentSizes(keys);
   return {
-    ...decoderConfig(keys),
+    ...decoderConfig(keys, { kvHeads }),
     ...latent,
     ...ropeConfig(keys, latent.qk_rope_head_dim),
     ...lossFreeConfig(keys),

@@ -50,13 +50,14 @@ const INNER: Readonly<Record<string, string>> = {
 const PARTS = /^(?:model\.layers\.(\d+)\.)?(.*?)(\.weight|\.bias)?$/;
 
 /** As if the text of a model that sees more were all of it, and every model were called so. */
-const partsOf = (published: string) => PARTS.exec(published.replace(/^(model\.language_model|backbone)\./, 'model.'))!;
+const partsOf = (published: string) =>
+  PARTS.exec(published.replace(/^((model\.language_model|backbone)\.|(?=layers\.))/, 'model.'))!;
 
 /** What a GGUF file calls a tensor of that published name; the name itself where that is not known. */
 export function ggufName(published: string, { names }: Pick<GgufArchitecture, 'names'>): string {
   const [, layer, stem, suffix = ''] = partsOf(published);
   const table = { ...(layer === undefined ? OUTER : INNER), ...names };
-  const name = table[stem!];
+  const name = table[`${stem}${suffix}`] ?? table[stem!];
   if (name === undefined) return published;
   const whole = /\.(weight|bias)$/.test(name) ? name : `${name}${suffix}`;
   return layer === undefined ? whole : `blk.${layer}.${whole}`;

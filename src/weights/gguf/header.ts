@@ -1,10 +1,11 @@
 import { FiddlerError } from '../../errors.js';
+import type { TypeName } from '../../native/ggml/tensor.js';
 import { blockBytes, blockElements, Type } from '../../native/ggml/tensor.js';
-import type { DType } from '../checkpoint.js';
+import type { StoredDType } from '../checkpoint.js';
 import { quote } from '../mapped.js';
 import { broken, Cursor, HeaderGoesOn } from './cursor.js';
 import { type Metadata, readMetadata } from './metadata.js';
-import { computedType, foreignName } from './types.js';
+import { foreignName, storedType } from './types.js';
 
 /** "GGUF", little-endian. */
 const MAGIC = 0x46554747;
@@ -25,7 +26,7 @@ export interface GgufTensor {
   /** Outermost dimension first. */
   readonly shape: readonly number[];
   /** Undefined where this engine does not compute with the type. */
-  readonly dtype: DType | undefined;
+  readonly dtype: (StoredDType & TypeName) | undefined;
   /** Name of the type for messages. */
   readonly typeName: string;
   /** Offset of the first byte in the file. */
@@ -114,7 +115,7 @@ function readTensor(cursor: Cursor, i: number): GgufTensor {
   if (ne.includes(0)) throw broken(file, `${what} has a dimension of 0`);
   const number = cursor.u32(what);
   const offset = cursor.size64(`the offset of ${what}`, cursor.size);
-  const dtype = computedType(number);
+  const dtype = storedType(number);
   const shape = [...ne].reverse();
   if (!dtype) return { name, shape, dtype, typeName: foreignName(number), offset, bytes: 0 };
   const block = blockElements(Type[dtype]);

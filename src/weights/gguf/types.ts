@@ -1,5 +1,5 @@
 import { Type, type TypeName, typeName } from '../../native/ggml/tensor.js';
-import type { DType } from '../checkpoint.js';
+import type { StoredDType } from '../checkpoint.js';
 
 const KNOWN = new Map<number, TypeName>(Object.values(Type).map((type) => [type, typeName(type)]));
 
@@ -14,8 +14,6 @@ const FOREIGN: Readonly<Record<number, string>> = {
   15: 'Q8_K',
   24: 'I8',
   25: 'I16',
-  26: 'I32',
-  27: 'I64',
   28: 'F64',
   31: 'Q4_0_4_4 (removed from ggml)',
   32: 'Q4_0_4_8 (removed from ggml)',
@@ -47,10 +45,9 @@ const FOREIGN: Readonly<Record<number, string>> = {
   158: 'IQ1_KT (ik_llama.cpp)',
 };
 
-/** The type of that number, where ggml computes with it. */
-export function computedType(number: number): DType | undefined {
-  const name = KNOWN.get(number);
-  return name === 'I32' || name === 'I64' ? undefined : name;
+/** The type of that number, where ggml computes with it or it is of whole numbers. */
+export function storedType(number: number): (StoredDType & TypeName) | undefined {
+  return KNOWN.get(number);
 }
 
 /** What a type that is not computed is called. */
