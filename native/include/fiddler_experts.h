@@ -135,6 +135,35 @@ int fk_experts_wait(fk_pool *pool);
  * without importance; `elements` is a multiple of a block. On the calling thread. */
 int fk_quantize(int type, int from_type, const void *from, void *to, int64_t elements);
 
+/* How a router's logits become scores. */
+typedef enum fk_score {
+  FK_SCORE_LOGIT = 0,        /* the logits themselves; the weights of the chosen are softmax over these alone */
+  FK_SCORE_SOFTMAX = 1,      /* over all experts */
+  FK_SCORE_SIGMOID = 2,
+  FK_SCORE_SQRT_SOFTPLUS = 3,
+} fk_score;
+
+/* How experts are chosen by their scores, and weighed. */
+typedef struct fk_routing {
+  int32_t chosen;      /* experts of a token, at most FK_MAX_CHOSEN */
+  int32_t score;       /* fk_score */
+  int32_t groups;      /* experts are chosen from the `kept` best of so many equal groups; 1: from all */
+  int32_t kept;
+  int32_t group_best;  /* a group is as good as its best expert (1) or its two best (2) */
+  int32_t renormalise; /* not 0: weights are divided by their sum plus epsilon, or by minimum where that is more */
+  float epsilon, minimum;
+  float scale; /* factor of the weights */
+} fk_routing;
+#define FK_MAX_CHOSEN 64
+#define FK_MAX_ROUTED 4096 /* experts */
+
+/* For each token of logits [tokens, experts] the chosen experts, best first (of equals the lower number), and their
+ * weights: ids and weights are [tokens, chosen]. bias is added to the logits, correction to the scores for choosing only,
+ * scales are further factors of the weights: [experts] each, or NULL. By the threads of the pool where there is one and
+ * tokens are many. */
+int fk_route(fk_pool *pool, const fk_routing *routing, const float *bias, const float *correction, const float *scales,
+             const float *logits, int tokens, int experts, int32_t *ids, float *weights);
+
 /* For weights in anonymous memory, before they are first written: huge pages, and pages interleaved over the NUMA
  * nodes where there are several (any thread may compute any row). A hint: pages that cannot be had so are ordinary. */
 void fk_memory_advise(void *address, size_t bytes);

@@ -143,6 +143,43 @@ FK_API int fk_quantize(int type, int from_type, const void *from, void *to, int6
   return kernel().quantize(fk_type(type), fk_type(from_type), from, to, elements / block) ? FK_OK : FK_NOT_FINITE;
 }
 
+namespace {
+
+bool makes_sense(const fk_routing &rule, int experts) {
+  if (experts < 1 || experts > FK_MAX_ROUTED) return false;
+  if (rule.chosen < 1 || rule.chosen > FK_MAX_CHOSEN || rule.chosen > experts) return false;
+  if (rule.score < FK_SCORE_LOGIT || rule.score > FK_SCORE_SQRT_SOFTPLUS) return false;
+  if (rule.groups < 1 || experts % rule.groups != 0 || rule.kept < 1 || rule.kept > rule.groups) return false;
+  return (rule.group_best == 1 || rule.group_best == 2) && int64_t(rule.kept) * (experts / rule.groups) >= rule.chosen;
+}
+
+// Tokens of a chunk; fewer than two chunks are not worth waking anybody.
+constexpr int kRoutedTogether = 128;
+
+} // namespace
+
+FK_API int fk_route(fk_pool *pool, const fk_routing *routing, const float *bias, const float *correction,
+                    const float *scales, const float *logits, int tokens, int experts, int32_t *ids, float *weights) {
+  if (!routing || !logits || !ids || !weights || tokens < 0 || !makes_sense(*routing, experts)) return FK_INVALID;
+  const Routing call = {*routing, bias, correction, scales, logits, experts, ids, weights};
+  const auto route = kernel().common->route;
+  if (!pool || tokens < 2 * kRoutedTogether) {
+    route(call, 0, tokens);
+    return FK_OK;
+  }
+  if (pool->pool.busy()) return FK_INVALID;
+  try {
+    pool->pool.start({{(tokens + kRoutedTogether - 1) / kRoutedTogether, [&](int chunk, int) {
+                         const int first = chunk * kRoutedTogether;
+                         route(call, first, std::min(first + kRoutedTogether, tokens));
+                       }}});
+  } catch (...) {
+    return FK_NO_MEMORY;
+  }
+  pool->pool.wait();
+  return FK_OK;
+}
+
 FK_API void fk_memory_advise(void *address, size_t bytes) {
   const uintptr_t page = 4096, begin = ((uintptr_t)address + page - 1) / page * page;
   const uintptr_t end = ((uintptr_t)address + bytes) / page * page;

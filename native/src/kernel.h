@@ -113,6 +113,15 @@ inline const uint8_t *Task::down_row(const Arithmetic &down, int c) const {
   return (const uint8_t *)expert.down + c * expert.down_stride + int64_t(expert.row_begin) / down.block * down.block_bytes;
 }
 
+// One call of fk_route.
+struct Routing {
+  fk_routing rule;
+  const float *bias, *correction, *scales, *logits;
+  int experts;
+  int32_t *ids;
+  float *weights;
+};
+
 // What all types share; compiled for an instruction set.
 struct Common {
   // One token of x into rows of a layout.
@@ -124,6 +133,8 @@ struct Common {
   void (*gate_up)(const Job &, const Task &, const Scratch &, int r0, int r1, const uint8_t *next);
   // y[..., c0 .. c1) += of one task. Only one thread at a time holds a column.
   void (*down)(const Job &, const Task &, const Scratch &, int c0, int c1, const uint8_t *next);
+  // Experts of tokens [t0, t1).
+  void (*route)(const Routing &, int t0, int t1);
   uint64_t (*read)(const void *, size_t bytes); // streams through memory; returns a checksum
 };
 

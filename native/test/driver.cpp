@@ -154,6 +154,28 @@ struct Case {
   }
 };
 
+// A router's buffers end where the data ends; what it chooses is its k best, which are found here by counting.
+void check_route(fk_pool *pool, const char *kernel) {
+  const int groups = uniform(0, 1) ? 1 : 4, experts = groups * uniform(2, 80), tokens = uniform(1, 600);
+  const int chosen = uniform(1, std::min(experts / groups, 12));
+  const fk_routing rule = {chosen, uniform(FK_SCORE_LOGIT, FK_SCORE_SQRT_SOFTPLUS), groups, uniform(1, groups), 2, 1, 0, 0, 2};
+  std::vector<float> logits(size_t(tokens) * experts), bias(experts), weights(size_t(tokens) * chosen);
+  std::vector<int32_t> ids(weights.size(), -1);
+  for (float &f : logits) f = normal();
+  for (float &f : bias) f = normal();
+  int status = fk_route(pool, &rule, bias.data(), groups > 1 ? bias.data() : nullptr, nullptr, logits.data(), tokens,
+                        experts, ids.data(), weights.data());
+  for (size_t i = 0; i < ids.size() && groups == 1; i++) {
+    const float *row = &logits[i / chosen * experts];
+    int above = 0;
+    for (int e = 0; e < experts; e++) above += row[e] + bias[e] > row[ids[i]] + bias[ids[i]];
+    if (above != int(i) % chosen) status = 1;
+  }
+  if (status == FK_OK) return;
+  std::printf("%s: routes %d of %d experts in %d groups, %d tokens: wrong\n", kernel, chosen, experts, groups, tokens);
+  std::exit(1);
+}
+
 void check_kernels(int cases) {
   std::string names = std::string(fk_kernels_available()) + ",amx-emulated,";
   fk_pool *pool = fk_pool_create(3, nullptr);
@@ -166,6 +188,7 @@ void check_kernels(int cases) {
       const int type = i % FK_TYPES, other = i % 3 == 2 ? uniform(0, FK_TYPES - 1) : type;
       Case test(type, i % 2 ? type : other, other);
       for (int precision : {FK_AUTO, FK_FULL_F32}) test.run(pool, precision, name.c_str());
+      check_route(pool, name.c_str());
     }
   }
   fk_select_kernel(nullptr);

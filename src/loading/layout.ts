@@ -12,6 +12,7 @@ import type { Profile } from '../experts/profile.js';
 import type { ExpertsSpec, MatrixTypes } from '../experts/spec.js';
 import { loadExpertKernels } from '../native/kernels.js';
 import { hold, Resources } from '../native/resources.js';
+import { Choices } from '../network/choices.js';
 import { Network } from '../network/network.js';
 import type { LoadOptions } from '../options.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
@@ -152,12 +153,13 @@ function build(
   const kvCache = new KvCache(accelerator, declarations.caches, rows, sequences, cacheType(blueprint, machine));
   const states = new StateMemory(accelerator, declarations.states, sequences);
   const { embedding, tables } = blueprint;
-  const sized = { chunk, calls, context, sequences, rows, hostMemory, cacheStep };
+  const pool = nativePool(machine, expertLayers, expertTypes, cpuKernels);
+  const choices = new Choices(pool?.pool ?? (cpuKernels === 'ggml' ? undefined : loadExpertKernels())); // none without a library
+  const sized = { chunk, calls, context, sequences, rows, hostMemory, cacheStep, choices };
   const network = new Network({ cpu, accelerator, spec, declarations, embedding, tables, mapped, ...sized });
   const host = new HostExperts(checkpoint, cpu, expertLayers, expertTypes, hostMemory.type);
   const room = { count: sizes.slots, strided: machine.kind.byNumber.strided };
   const slots = sizes.streams ? new StreamSlots(accelerator, expertLayers, expertTypes, room) : undefined;
-  const pool = nativePool(machine, expertLayers, expertTypes, cpuKernels);
   const { input, hostInput } = network.expertInput;
   const experts = new Experts({
     cpu,

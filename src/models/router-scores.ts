@@ -28,6 +28,7 @@ export function scoreRouter(options: ScoreRouterOptions): Router {
   let choice = new Float32Array();
   return {
     chosen,
+    rule: table ? undefined : { chosen, score: options.score, correction, groups, renormalise, scale },
     choose(logits, ids, weights, token = 0) {
       scores = sized(scores, logits);
       choice = sized(choice, logits);

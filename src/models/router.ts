@@ -1,9 +1,12 @@
+import type { RoutingRule } from '../native/routing-arguments.js';
 import type { HostVector } from './parameters.js';
 
 /** Chooses experts from a router's logits; pure, so that each kind is tested alone. */
 export interface Router {
   /** Experts chosen for a token. */
   readonly chosen: number;
+  /** What `choose` does, as data: native code may do it in its place. */
+  readonly rule?: RoutingRule;
   /**
    * Writes the ids of the chosen experts, best first, and their weights.
    * @param logits [experts], not changed
@@ -26,6 +29,7 @@ export function softmaxOverChosen(
   let biased = new Float32Array();
   return {
     chosen,
+    rule: { chosen, score: 'logit', scale, bias, scales },
     choose(given, ids, weights) {
       if (bias) biased = sized(biased, given);
       const logits = bias ? sumInto(biased, given, bias.values) : given;

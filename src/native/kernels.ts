@@ -5,6 +5,7 @@ import { FiddlerError } from '../errors.js';
 import { bind, type Calls } from './calls.js';
 import { EXPERT_BYTES, EXPERT_TYPES, type ExpertRoutes, type ExpertType } from './expert-arguments.js';
 import { hold } from './resources.js';
+import type { RoutingRule } from './routing-arguments.js';
 
 /** Where `native/build.mjs` leaves the library: the same place seen from src/native and from dist/native. */
 const LIBRARY = fileURLToPath(new URL('../../native/build/libfiddler-experts.so', import.meta.url));
@@ -28,6 +29,8 @@ const DECLARATIONS = {
     'int fk_experts_start(void* pool, const void* layer, const void* experts, int count, const void* route_tokens, const void* route_weights, int routes, const void* x, void* y, int tokens)',
   wait: 'int fk_experts_wait(void* pool)',
   quantize: 'int fk_quantize(int type, int from_type, const void* from, void* to, int64_t elements)',
+  route:
+    'int fk_route(void* pool, const void* routing, const void* bias, const void* correction, const void* scales, const void* logits, int tokens, int experts, void* ids, void* weights)',
   memoryAdvise: 'void fk_memory_advise(void* address, size_t bytes)',
   measureRead: 'double fk_measure_read(void* pool, const void* address, size_t bytes)',
   measurePeak: 'double fk_measure_peak(void* pool, int type)',
@@ -116,6 +119,11 @@ export class ExpertPool {
     this.pending = [];
   }
 
+  /** What `ExpertKernels.route` does, with these threads where tokens are many. */
+  route(...call: RouteCall): void {
+    route(this.api, this.pool, ...call);
+  }
+
   /** Bytes a second of a plain streaming read of this memory. */
   measureRead(address: NativeMemory, bytes: number): number {
     return this.api.measureRead(this.pool, address, bytes);
@@ -135,6 +143,22 @@ export class ExpertPool {
     const count = Math.floor(experts.byteLength / EXPERT_BYTES);
     return [this.pool, layer, experts, count, routes.tokens, routes.weights, routes.tokens.length, x, y, tokens];
   }
+}
+
+/** A rule, and what it is given and gives: logits [tokens, experts], ids and weights [tokens, chosen]. */
+type RouteCall = [
+  rule: RoutingRule,
+  encoded: Uint8Array,
+  logits: Float32Array,
+  tokens: number,
+  ids: Int32Array,
+  weights: Float32Array,
+];
+
+function route(api: Api, pool: bigint | null, ...[rule, encoded, logits, tokens, ids, weights]: RouteCall): void {
+  const vectors = [rule.bias?.values ?? null, rule.correction?.values ?? null, rule.scales?.values ?? null];
+  const experts = logits.length / tokens;
+  check(api.route(pool, encoded, ...vectors, logits, tokens, experts, ids, weights), 'route');
 }
 
 /** The native library of CPU expert kernels. */
@@ -175,6 +199,14 @@ export class ExpertKernels {
     const status = this.api.quantize(EXPERT_TYPES[type], EXPERT_TYPES[fromType], from, to, elements);
     if (status !== NOT_FINITE) check(status, 'quantizing');
     return status !== NOT_FINITE;
+  }
+
+  /**
+   * A router's choice for each token, best first, and its weights.
+   * @param encoded what encodeRouting gave
+   */
+  route(...call: RouteCall): void {
+    route(this.api, null, ...call);
   }
 
   /** Huge pages and NUMA interleaving for anonymous memory that will hold weights, before it is first written. */

@@ -8,6 +8,7 @@ import type { Graph } from '../native/ggml/graph.js';
 import { type Tensor, TensorContext, Type } from '../native/ggml/tensor.js';
 import type { StoredTensor } from '../weights/checkpoint.js';
 import type { Batch } from './batch.js';
+import type { Choices } from './choices.js';
 import { type InputSizes, StepInputs } from './inputs.js';
 import { Kept } from './kept.js';
 import { copyRows, Ring } from './ring.js';
@@ -43,6 +44,7 @@ export interface NetworkParts {
   rows: ReadonlyMap<number, number>;
   /** Attention reads the KV cache in steps of at least so many rows. */
   cacheStep: number;
+  choices: Choices;
 }
 
 /** Everything of a model but its routed experts: embedding, attention, routers, dense layers, output head. */
@@ -77,6 +79,7 @@ export class Network {
   constructor(private readonly parts: NetworkParts) {
     const { cpu, accelerator, spec, declarations, calls, sequences, embedding, tables, mapped, hostMemory, rows } =
       parts;
+    const { choices } = parts;
     const unified = accelerator.unified;
     this.embeddings = new KeptGraphs(cpu);
     this.heads = new KeptGraphs(accelerator);
@@ -107,7 +110,7 @@ export class Network {
       const buffer = accelerator.allocate(this.context, 'hidden states');
       if (carried.length > 0 && !accelerator.countsOnly) buffer.clear(); // a layer that is timed alone takes what is there
     }
-    this.routes = new RouteBuffers(accelerator, layersOf(spec), width, calls, hostMemory);
+    this.routes = new RouteBuffers(accelerator, layersOf(spec), width, calls, hostMemory, choices);
     this.tables = new TableRows(accelerator, tables, calls, hostMemory);
     const { encoder, layers } = spec;
     const { states, caches } = declarations;

@@ -5,6 +5,7 @@ import { dropOverflow } from '../models/router-capacity.js';
 import type { Graph } from '../native/ggml/graph.js';
 import { type Tensor, TensorContext, Type } from '../native/ggml/tensor.js';
 import type { Batch, Group } from './batch.js';
+import type { Choices } from './choices.js';
 
 /** Told what a layer's router was asked, [tokens, experts], and what it answered; both are valid during the call. */
 export type OnRouted = (layer: number, moe: MoeSpec, logits: Float32Array, routes: Routes) => void;
@@ -41,6 +42,7 @@ export class RouteBuffers {
     private readonly width: number,
     chunk: number,
     hostMemory: HostMemory,
+    private readonly choices: Choices,
   ) {
     const most = (of: (moe: MoeSpec) => number) => Math.max(1, ...layers.map(({ moe }) => (moe ? of(moe) : 0)));
     // Beside those of a call, the logits of one token that are a guess.
@@ -94,16 +96,8 @@ export class RouteBuffers {
    */
   choose({ router, capacity, experts }: MoeSpec, layer: number, { tokens, groups }: Called): Routes {
     const { chosen } = router;
-    const { count } = experts;
     const logits = this.logitsOf({ experts }, tokens);
-    for (let t = 0; t < tokens; t++) {
-      router.choose(
-        logits.subarray(t * count, (t + 1) * count),
-        this.experts.subarray(t * chosen, (t + 1) * chosen),
-        this.weights.subarray(t * chosen, (t + 1) * chosen),
-        this.tokens[t],
-      );
-    }
+    this.choices.choose(router, logits, this.tokens.subarray(0, tokens), this.experts, this.weights);
     if (capacity) {
       for (const group of groups) {
         for (let i = 0; i < group.sequences; i++) {
@@ -128,7 +122,7 @@ export class RouteBuffers {
     const weights = this.guessed.subarray(0, ids.length);
     const logits = this.values.subarray(from, from + next.experts.count);
     if (next.router.guess) next.router.guess(logits, ids, weights);
-    else next.router.choose(logits, ids, weights, this.tokens[0]);
+    else this.choices.choose(next.router, logits, this.tokens.subarray(0, 1), ids, weights);
     return ids;
   }
 }

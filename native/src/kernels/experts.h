@@ -2,6 +2,7 @@
 #pragma once
 #include "activation.h"
 #include "tokens.h"
+#include "route.h"
 
 namespace fk {
 namespace {
@@ -234,7 +235,7 @@ inline uint64_t read(const void *address, size_t bytes) {
   return result;
 }
 
-constexpr Common common() { return {convert_row, pack, gate_up, down, read}; }
+constexpr Common common() { return {convert_row, pack, gate_up, down, route, read}; }
 
 } // namespace
 } // namespace fk
