@@ -116,7 +116,10 @@ export class Workbench extends Session {
     const { decoder } = this.parts.network;
     this.calls.run(() => {
       const shape = decoder.begin(this.parts.network.madeUp(tokens, past));
-      for (const l of decoder.layers.keys()) decoder.attend(l, shape);
+      for (const l of decoder.layers.keys()) {
+        decoder.attend(l, shape);
+        decoder.route(l, shape);
+      }
     });
     return decoder.layers.length;
   }

@@ -41,6 +41,8 @@ export class Experts {
   /** Undoes an exchange of which it is not known whether its copies are there. */
   private unfinished?: () => void;
   private last?: { routes: Routes; plan: readonly Share[] };
+  /** What the layer before streamed, until copies for the next were queued. */
+  private streamed?: { routes: Routes; shares: readonly Share[] };
 
   constructor(private readonly parts: ExpertsParts) {
     const { layers } = parts;
@@ -81,6 +83,17 @@ export class Experts {
     this.execute(routes, decides ? this.decide(demand, costs, layer) : inPlace(demand), backlog);
   }
 
+  /**
+   * Queues copies of experts that the layer at hand will surely choose; called once it is queued, behind the CPU's sums,
+   * which it begins with: copies to the accelerator take turns.
+   */
+  copyAhead(): void {
+    if (!this.streamed) return;
+    const { routes, shares } = this.streamed;
+    this.streamed = undefined;
+    this.lanes.stream?.copyAhead(routes, shares, this.costs.for(routes.tokens).copy);
+  }
+
   private decide(demand: readonly Demand[], costs: Costs, layer: number): Share[] {
     return this.policy.decide(demand, costs, this.width(layer), rowsTogether(this.parts.host.typesOf(layer)));
   }
@@ -108,8 +121,9 @@ export class Experts {
     return this.lanes.arrived();
   }
 
-  /** Queues what the caller of `arrived` would have to add. */
+  /** Queues what the caller of `arrived` would have to add: no layer follows. */
   settle(): void {
+    this.streamed = undefined;
     this.lanes.settle();
   }
 
@@ -171,8 +185,7 @@ export class Experts {
       const streamed = times.timed.streamed - (backlog ?? 0);
       this.costs.learn(division, this.width(layer), tokens, { ...times.timed, streamed });
     }
-    // Behind the CPU's sums, which the next layer begins with: copies to the accelerator take turns.
-    if (backlog !== undefined) this.lanes.stream?.copyAhead(routes, division.streamed, this.costs.for(tokens).copy);
+    if (backlog !== undefined) this.streamed = { routes, shares: division.streamed };
     this.count(layer, division, times);
   }
 
@@ -256,6 +269,7 @@ export class Experts {
    */
   recover(): void {
     this.last = undefined;
+    this.streamed = undefined;
     this.lanes.recover();
     this.unfinished?.();
     this.unfinished = undefined;

@@ -86,13 +86,18 @@ export interface GroupRows extends GroupRange {
   /** Where the token of each lies. */
   tokens: number;
   /**
-   * Where the assignments of tokens are named again, each token's first, then each token's second, and so on, so that no row
-   * of the output is written twice at once; and where these tokens lie.
+   * Where each round's tokens lie, the rounds one behind the other, and where their assignments are named again: each token's
+   * first, then each token's second, and so on, so that no row of the output is written twice at once.
    */
-  order: number;
   targets: number;
-  /** How many tokens have a first, a second, … */
-  columns: readonly number[];
+  order: number;
+  rounds: readonly Round[];
+}
+
+/** Additions of as many tokens' results, of each token so many. */
+export interface Round {
+  tokens: number;
+  depth: number;
 }
 
 /**
@@ -159,15 +164,18 @@ export function buildGroupForRows(
   io: GroupIo,
   rows: GroupRows,
 ): void {
-  const { weights, order, targets, count, columns } = rows;
+  const { weights, order, targets, count, rounds } = rows;
   const results = buildAssigned(g, slab, activation, io, rows);
   const weighted = g.multiply(results, g.reshape(g.slice(io.weights, weights, count), 1, count));
   let output = io.output;
-  let at = 0;
-  for (const size of columns) {
-    const target = g.slice(io.numbers, targets + at, size);
-    const added = g.getRows(weighted, g.slice(io.numbers, order + at, size));
-    output = g.compute(g.setRows(output, g.add(g.getRows(output, target), added), target));
-    at += size;
+  let [ordered, targeted] = [order, targets];
+  for (const { tokens: size, depth } of rounds) {
+    const target = g.slice(io.numbers, targeted, size);
+    const added = g.getRows(weighted, g.slice(io.numbers, ordered, size * depth));
+    let sum = g.getRows(output, target);
+    for (let d = 0; d < depth; d++) sum = g.add(sum, g.rows(added, d * size, size));
+    output = g.compute(g.setRows(output, sum, target));
+    ordered += size * depth;
+    targeted += size;
   }
 }

@@ -18,7 +18,9 @@ export function forward(stack: Stack, experts: Experts, batch: Batch, cancelled:
       experts.wait(); // what is queued must not outlive its graphs
       return false;
     }
-    const routes = stack.attend(l, shape, experts.arrived()); // accelerator; only the router's logits and the experts' input come back
+    stack.attend(l, shape, experts.arrived()); // queued on the accelerator
+    experts.copyAhead(); // meanwhile experts travel that this layer will surely choose
+    const routes = stack.route(l, shape); // only the router's logits and the experts' input come back
     if (routes) experts.run(routes); // decide, three lanes at once, add up
   }
   experts.settle();

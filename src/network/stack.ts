@@ -1,6 +1,6 @@
 import { KeptGraphs } from '../devices/kept-graphs.js';
 import type { Routes } from '../experts/assignments.js';
-import type { LayerSpec } from '../models/model.js';
+import type { LayerSpec, MoeSpec } from '../models/model.js';
 import { api } from '../native/ggml/api.js';
 import type { Graph } from '../native/ggml/graph.js';
 import type { Tensor } from '../native/ggml/tensor.js';
@@ -34,6 +34,9 @@ export interface StackParts extends LayerGraphParts {
 /** Told by what a layer's indexer chose for each token, [tokens][rows], and how many it chose. */
 export type OnChosen = (layer: number, scores: readonly Float32Array[], kept: number) => void;
 
+/** What an indexer's scores are, on the accelerator. */
+type Scored = Parameters<NonNullable<Shape['onScored']>>;
+
 /** What the graphs of a call depend on. */
 export interface Shape extends Called {
   /** One token of each sequence, as in decoding: the call's graphs by layer, with an addition of what arrived and without. */
@@ -49,6 +52,9 @@ export class Stack {
   private readonly ordinals: readonly number[];
   /** Shapes whose graphs are kept, the last used first. */
   private shapes: (Shape & { kept: KeptGraphs })[] = [];
+
+  /** What `attend` left for `route`. */
+  private queued?: { graph: Graph; scored: readonly Scored[] };
 
   constructor(private readonly parts: StackParts) {
     const { layers, expertLayersBefore } = parts;
@@ -124,30 +130,41 @@ export class Stack {
   }
 
   /**
-   * Computes a layer up to its experts, and what its router says of each token; undefined in a dense layer.
+   * Queues a layer up to its experts. What it reads may change only behind `route`.
    * @param arrived is added to the hidden states first
    */
-  attend(l: number, shape: Shape, arrived?: Tensor): Routes | undefined {
+  attend(l: number, shape: Shape, arrived?: Tensor): void {
     const { accelerator, routes } = this.parts;
-    const layer = this.layers[l]!;
-    const guess = shape.guesses ? this.graphs.following[l]?.moe : undefined;
-    const { onChosen } = this;
-    const scored: Parameters<NonNullable<Shape['onScored']>>[] = [];
-    const onScored = onChosen && ((...of: (typeof scored)[number]) => void scored.push(of));
-    const called = onScored ? { ...shape, onScored } : shape;
+    const { moe } = this.layers[l]!;
+    const scored: Scored[] = [];
+    const called = this.onChosen ? { ...shape, onScored: (...of: Scored) => void scored.push(of) } : shape;
     const build = (g: Graph) => this.build(g, l, called, arrived);
     const capacity = this.capacityOf(shape);
     const kept = shape.kept?.of(2 * l + (arrived ? 1 : 0), capacity, build);
     const graph = kept?.graph ?? accelerator.graph(capacity, build);
     accelerator.compute.computeAsync(graph);
-    if (layer.moe && !accelerator.unified) routes.read(layer.moe, shape.tokens, guess);
-    if (layer.moe || !kept) accelerator.compute.synchronize();
-    for (const [scores, kept] of scored) onChosen!(l, readScores(scores), kept);
-    if (!kept) graph.free();
-    if (!layer.moe) return undefined;
-    const chosen = routes.choose(layer.moe, this.ordinals[l]!, shape);
-    routes.onRouted?.(l, layer.moe, routes.logitsOf(layer.moe, shape.tokens), chosen);
-    return guess ? { ...chosen, next: routes.guess(layer.moe, guess) } : chosen;
+    if (moe && !accelerator.unified) routes.read(moe, shape.tokens, this.guessed(l, shape));
+    this.queued = { graph, scored };
+  }
+
+  /** Waits for what `attend` queued. @returns what the layer's router says of each token; undefined in a dense layer */
+  route(l: number, shape: Shape): Routes | undefined {
+    const { accelerator, routes } = this.parts;
+    const { moe } = this.layers[l]!;
+    const { graph, scored } = this.queued!;
+    if (moe || !shape.kept) accelerator.compute.synchronize();
+    for (const [scores, kept] of scored) this.onChosen!(l, readScores(scores), kept);
+    if (!shape.kept) graph.free();
+    if (!moe) return undefined;
+    const chosen = routes.choose(moe, this.ordinals[l]!, shape);
+    routes.onRouted?.(l, moe, routes.logitsOf(moe, shape.tokens), chosen);
+    const guess = this.guessed(l, shape);
+    return guess ? { ...chosen, next: routes.guess(moe, guess) } : chosen;
+  }
+
+  /** The layer's successor whose router is asked about the present state. */
+  private guessed(l: number, shape: Shape): MoeSpec | undefined {
+    return shape.guesses ? this.graphs.following[l]?.moe : undefined;
   }
 
   private build(g: Graph, l: number, shape: Shape, arrived?: Tensor): void {

@@ -6,6 +6,7 @@ import { delay, mean, measureExperts, type Patience, QUICK, repeat } from '../ex
 import type { Blueprint } from '../loading/blueprint.js';
 import type { LayerSpec } from '../models/model.js';
 import type { Network } from '../network/network.js';
+import type { Shape, Stack } from '../network/stack.js';
 import { madeUpChoice } from '../sampling/sampling.js';
 import { paceOf, type Rates, withoutExperts } from './rates.js';
 
@@ -100,7 +101,7 @@ function measurePieces(
     };
     for (const kind of ['sparse', 'dense'] as const) {
       const attend = (l: number) => {
-        routes = stack.attend(l, shape) ?? routes;
+        routes = attended(stack, l, shape) ?? routes;
       };
       const times = kinds[kind].map((l) => timer.mean(() => attend(l), compute));
       if (times.length > 0) found[kind].push({ tokens, past, ms: times.reduce((a, b) => a + b) / times.length });
@@ -149,7 +150,7 @@ function beyondPieces(
   const token = (position: number) => {
     const shape = stack.begin(network.madeUp([0], position));
     for (const l of stack.layers.keys()) {
-      const routes = stack.attend(l, shape);
+      const routes = attended(stack, l, shape);
       if (routes) routed += makespan(experts.measure(routes), costs, expertLayers[0]!.width);
     }
     head();
@@ -181,7 +182,12 @@ function attending(network: Network, layer = 0): () => void {
   const stack = network.decoder;
   const call = network.madeUp([0], 0);
   // Embedded anew: what experts added of made-up inputs may be no number, and would stay in recurrent states.
-  return () => stack.attend(layer, stack.begin(call));
+  return () => void attended(stack, layer, stack.begin(call));
+}
+
+function attended(stack: Stack, l: number, shape: Shape): Routes | undefined {
+  stack.attend(l, shape);
+  return stack.route(l, shape);
 }
 
 function layersWhere(layers: readonly LayerSpec[], sparse: boolean): number[] {

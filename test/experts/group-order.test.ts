@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { Assignments } from '../../src/experts/assignments.js';
 import { batchesOf, halving } from '../../src/experts/lanes/batches.js';
-import { aligned, GroupOrder, LISTS, STEP } from '../../src/experts/lanes/group-order.js';
+import { aligned, GroupOrder, LISTS, roundsOf, STEP } from '../../src/experts/lanes/group-order.js';
 
 const EXPERTS = 40;
 const CHOSEN = 6;
@@ -35,42 +35,37 @@ it('orders a group so that no row has an expert twice, and adds every assignment
       const size = from + aligned(chosen.length * CHOSEN) + 2 * aligned(1);
       const [numbers, weights] = [new Int32Array(LISTS * size), new Float32Array(size)];
       const order = new GroupOrder(numbers, weights, chosen.length, CHOSEN);
-      const {
-        ids,
-        tokens,
-        order: again,
-        targets,
-        count,
-        abreast,
-        columns,
-        weights: at,
-      } = order.write(from, members, assignments, chosen.length);
+      const rows = order.write(from, members, assignments, chosen.length);
+      const { ids, tokens, count, abreast, rounds } = rows;
       const total = members.reduce((sum, { expert }) => sum + assignments.count(expert), 0);
       expect(count % abreast).toBe(0);
-      expect(count - total).toBeLessThan(abreast);
+      expect(count - total).toBeLessThanOrEqual(abreast);
       for (let row = 0; row < count; row += abreast) {
         const inRow = numbers.subarray(ids + row, ids + row + abreast);
         expect(new Set(inRow).size).toBe(abreast);
       }
-      expect(columns.reduce((sum, n) => sum + n, 0)).toBe(total);
       const added = new Set<string>();
-      let first = 0;
-      for (const column of columns) {
-        const written = numbers.subarray(targets + first, targets + first + column);
-        expect(new Set(written).size).toBe(column);
-        for (let i = first; i < first + column; i++) {
-          const place = numbers[again + i]!;
-          const token = numbers[targets + i]!;
+      let [ordered, targeted] = [rows.order, rows.targets];
+      for (const { tokens: size, depth } of rounds) {
+        const written = numbers.subarray(targeted, targeted + size);
+        expect(new Set(written).size).toBe(size);
+        for (let i = 0; i < size * depth; i++) {
+          const place = numbers[ordered + i]!;
+          const weight = weights[rows.weights + place]!;
+          if (weight === 0) continue;
+          const token = written[i % size]!;
           const expert = EXPERTS - numbers[ids + place]!;
           expect(numbers[tokens + place]).toBe(token);
-          expect(weights[at + place]).toBe(weightOf(token, expert));
+          expect(weight).toBe(weightOf(token, expert));
+          expect(added.has(`${token} ${expert}`)).toBe(false);
           added.add(`${token} ${expert}`);
         }
-        first += column;
+        ordered += size * depth;
+        targeted += size;
       }
       expect(added.size).toBe(total);
-      const named = new Set(numbers.subarray(again, again + total));
-      for (let place = 0; place < count; place++) if (!named.has(place)) expect(weights[at + place]).toBe(0);
+      expect(ordered).toBeLessThanOrEqual(rows.targets); // each list ends where the next begins
+      expect(targeted).toBeLessThanOrEqual(LISTS * (from + aligned(count)));
     }),
   );
 });
@@ -114,6 +109,34 @@ it('orders a group of few tokens so that its size and how many lie beside each o
       }
     }),
   );
+});
+
+it('adds in few rounds that read no more idle rows than others', () => {
+  const sizes = fc
+    .array(fc.integer({ min: 0, max: 4000 }), { minLength: 1, maxLength: 16 })
+    .map((all) => all.sort((a, b) => b - a));
+  fc.assert(
+    fc.property(sizes, (counted) => {
+      const rounds = roundsOf(counted);
+      const used = counted.filter((n) => n > 0);
+      expect(rounds.reduce((sum, { depth }) => sum + depth, 0)).toBe(used.length);
+      const rows = rounds.reduce((sum, { tokens, depth }) => sum + tokens * depth, 0);
+      expect(rows).toBeLessThanOrEqual(2 * used.reduce((sum, n) => sum + n, 0));
+      let column = 0;
+      for (const { tokens, depth } of rounds) {
+        expect(tokens).toBe(used[column]);
+        column += depth;
+      }
+    }),
+  );
+  expect(roundsOf([300, 10, 10, 0])).toEqual([
+    { tokens: 300, depth: 2 },
+    { tokens: 10, depth: 1 },
+  ]);
+  expect(roundsOf([2000, 1000, 900, 850])).toEqual([
+    { tokens: 2000, depth: 1 },
+    { tokens: 1000, depth: 3 },
+  ]);
 });
 
 it('divides shares into batches that keep their bounds, each share once', () => {

@@ -1,5 +1,5 @@
 import type { Assignments } from '../assignments.js';
-import type { GroupFew, GroupRows } from '../group.js';
+import type { GroupFew, GroupRows, Round } from '../group.js';
 
 /** An expert of a group, and its number in the slab. */
 export interface Member {
@@ -7,10 +7,13 @@ export interface Member {
   slot: number;
 }
 
-/** Lists of whole numbers of a group, see {@link GroupRows}. */
-export const LISTS = 4;
+/** Whole numbers that a group's lists take for each of its assignments, see {@link GroupRows}: the order has up to two. */
+export const LISTS = 5;
 /** They begin at multiples of so many numbers: Vulkan binds buffers at such places only. */
 export const APART = 64;
+
+/** A round of additions reads so many rows of no weight at most for each further assignment: about what a round takes. */
+const IDLE_ROWS = 512;
 
 export function aligned(count: number): number {
   return Math.ceil(count / APART) * APART;
@@ -25,12 +28,31 @@ const ABREAST = [32, 16, 8, 4, 2];
 /** In calls of few tokens assignments are filled up to a multiple of so many, so that few graphs serve. */
 export const STEP = 4;
 
+/**
+ * Rounds in which assignments are added: each is for the tokens that have so many, and all of them. Few rounds read more rows
+ * of no weight, at most as many as there are assignments.
+ * @param sizes how many tokens have a first, a second, … assignment
+ */
+export function roundsOf(sizes: ArrayLike<number>): Round[] {
+  const rounds: Round[] = [];
+  let [rows, used] = [0, 0];
+  for (let i = 0; i < sizes.length && sizes[i]! > 0; i++) {
+    const last = rounds.at(-1);
+    if (last && last.tokens - sizes[i]! <= IDLE_ROWS && rows + last.tokens <= 2 * (used + sizes[i]!)) last.depth++;
+    else rounds.push({ tokens: sizes[i]!, depth: 1 });
+    rows += rounds.at(-1)!.tokens;
+    used += sizes[i]!;
+  }
+  return rounds;
+}
+
 /** The order in which a group's assignments are computed and added. */
 export class GroupOrder {
-  /** Of each token, assignments that were counted so far. */
+  /** Of each token, assignments that were counted so far, and where it lies in its round. */
   private readonly seen: Int32Array;
-  /** Where the next first, second, … assignment of a token goes. */
-  private readonly next: Int32Array;
+  private readonly places: Int32Array;
+  /** How many tokens have a first, a second, … assignment. */
+  private readonly sizes: Int32Array;
 
   /** @param numbers and `weights`: what the device is sent */
   constructor(
@@ -40,39 +62,35 @@ export class GroupOrder {
     chosen: number,
   ) {
     this.seen = new Int32Array(chunk);
-    this.next = new Int32Array(chosen);
+    this.places = new Int32Array(chunk);
+    this.sizes = new Int32Array(chosen);
   }
 
   /** Writes the members' assignments: weights from `from` on, and the lists from {@link LISTS} times that. */
   write(from: number, members: readonly Member[], of: Assignments, tokens: number): GroupRows {
     const { abreast, total } = abreastOf(members, of);
-    const rows = Math.ceil(total / abreast);
+    const rows = Math.ceil((total + 1) / abreast); // the last has no weight
     const count = rows * abreast;
     const size = aligned(count);
     const ids = LISTS * from;
-    const at = { ids, weights: from, tokens: ids + size, order: ids + 2 * size, targets: ids + 3 * size };
-    const columns = this.columns(members, of, tokens);
-    this.seen.fill(0, 0, tokens);
+    const at = { ids, weights: from, tokens: ids + size, order: ids + 2 * size, targets: ids + 4 * size };
     let i = 0; // experts one behind the other go down the rows, so that those beside each other differ
     for (const { expert, slot } of members) {
       const end = of.start(expert) + of.count(expert);
       for (let a = of.start(expert); a < end; a++, i++) {
         const place = (i % rows) * abreast + Math.floor(i / rows);
-        const token = of.rows[a]!;
-        const target = this.next[this.seen[token]!++]!++;
         this.numbers[at.ids + place] = slot;
-        this.numbers[at.tokens + place] = token;
+        this.numbers[at.tokens + place] = of.rows[a]!;
         this.weights[from + place] = of.weights[a]!;
-        this.numbers[at.order + target] = place;
-        this.numbers[at.targets + target] = token;
       }
     }
     for (; i < count; i++) {
       const [row, column] = [(i % rows) * abreast, Math.floor(i / rows)];
-      this.fill(at, row, column, members);
+      this.fill(at, row, column, { members, of });
       this.weights[from + row + column] = 0;
     }
-    return { ...at, count, abreast, columns };
+    const rounds = this.rounds(at, members, of, tokens, { rows, abreast });
+    return { ...at, count, abreast, rounds };
   }
 
   /**
@@ -84,7 +102,7 @@ export class GroupOrder {
     const step = total <= STEP ? abreast : Math.max(STEP, abreast);
     const count = Math.ceil(total / step) * step;
     const rows = count / abreast;
-    const columns = Math.min(this.next.length, members.length);
+    const columns = Math.min(this.sizes.length, members.length);
     const size = aligned(Math.max(count, n * columns));
     const ids = LISTS * from;
     const at = { ids, weights: from, tokens: ids + size, order: ids + 2 * size };
@@ -104,35 +122,71 @@ export class GroupOrder {
         this.weights[from + target] = of.weights[a]!;
       }
     }
-    for (; i < count; i++) this.fill(at, (i % rows) * abreast, Math.floor(i / rows), members);
+    for (; i < count; i++) this.fill(at, (i % rows) * abreast, Math.floor(i / rows), { members, of });
     return { ...at, count, abreast, columns, n, size };
   }
 
-  /** Counts tokens that have a first, a second, … expert of the group, and notes where these begin. */
-  private columns(members: readonly Member[], of: Assignments, tokens: number): number[] {
-    const { seen, next } = this;
-    const sizes = new Int32Array(next.length);
+  /** Writes for each round where its tokens lie, and where their assignments do: that of no weight where there is none. */
+  private rounds(
+    { order, targets }: Pick<GroupRows, 'order' | 'targets'>,
+    members: readonly Member[],
+    of: Assignments,
+    tokens: number,
+    { rows, abreast }: { rows: number; abreast: number },
+  ): Round[] {
+    const { numbers, seen, places } = this;
+    const rounds = roundsOf(this.count(members, of, tokens));
+    const columns: { order: number; targets: number; found: { tokens: number } | undefined }[] = [];
+    let [ordered, targeted] = [order, targets];
+    for (const round of rounds) {
+      const found = { tokens: 0 };
+      for (let d = 0; d < round.depth; d++) {
+        columns.push({ order: ordered, targets: targeted, found: d === 0 ? found : undefined });
+        ordered += round.tokens;
+      }
+      targeted += round.tokens;
+    }
+    numbers.fill(rows * abreast - 1, order, ordered);
+    seen.fill(0, 0, tokens);
+    let i = 0;
+    for (const { expert } of members) {
+      const end = of.start(expert) + of.count(expert);
+      for (let a = of.start(expert); a < end; a++, i++) {
+        const token = of.rows[a]!;
+        const column = columns[seen[token]!++]!;
+        if (column.found) {
+          places[token] = column.found.tokens++;
+          numbers[column.targets + places[token]!] = token;
+        }
+        numbers[column.order + places[token]!] = (i % rows) * abreast + Math.floor(i / rows);
+      }
+    }
+    return rounds;
+  }
+
+  /** Counts tokens that have a first, a second, … assignment in the group. */
+  private count(members: readonly Member[], of: Assignments, tokens: number): Int32Array {
+    const { seen, sizes } = this;
+    sizes.fill(0);
     seen.fill(0, 0, tokens);
     for (const { expert } of members) {
       const end = of.start(expert) + of.count(expert);
       for (let a = of.start(expert); a < end; a++) sizes[seen[of.rows[a]!]!++]!++;
     }
-    next[0] = 0;
-    for (let column = 1; column < next.length; column++) next[column] = next[column - 1]! + sizes[column - 1]!;
-    return [...sizes].filter((size) => size > 0);
+    return sizes;
   }
 
-  /** An assignment of no use at the end of a row, by an expert that the row does not have. */
+  /** A token of an expert once more, of no use, at the end of a row that has not this expert. */
   private fill(
     { ids, tokens }: Pick<GroupRows, 'ids' | 'tokens'>,
     row: number,
     column: number,
-    members: readonly Member[],
+    { members, of }: { members: readonly Member[]; of: Assignments },
   ): void {
     const used = this.numbers.subarray(ids + row, ids + row + column);
-    const { slot } = members.find((member) => !used.includes(member.slot))!;
+    const { expert, slot } = members.find((member) => !used.includes(member.slot))!;
     this.numbers[ids + row + column] = slot;
-    this.numbers[tokens + row + column] = 0;
+    this.numbers[tokens + row + column] = of.rows[of.start(expert)]!;
   }
 }
 

@@ -91,8 +91,8 @@ export class ExpertGroups {
   reserve(expert: PlacedExpert, activation: ActivationName): void {
     const { chosen } = this;
     const count = this.most + APART;
-    const columns = Array.from({ length: chosen }, (_, i) => (i === 0 ? count - chosen + 1 : 1));
-    const rows = { ids: 0, weights: 0, tokens: 0, order: 0, targets: 0, count, abreast: 1, columns };
+    const rounds = [{ tokens: Math.ceil((2 * count) / chosen), depth: chosen }];
+    const rows = { ids: 0, weights: 0, tokens: 0, order: 0, targets: 0, count, abreast: 1, rounds };
     const tensors = matrixEntries(expert).map(([name, { tensor }]) => [name, tensor]);
     const one: Slab = { ...Object.fromEntries(tensors), biases: expert.biases?.tensor };
     this.device.reserve(groupCapacity(chosen), (g) => buildGroupForRows(g, one, activation, this.io, rows));
@@ -167,7 +167,7 @@ export class ExpertGroups {
     this.sent += size;
     this.send('numbers', rows.ids, LISTS * size);
     this.send('weights', from, rows.count);
-    this.graphs.run(groupCapacity(rows.columns.length), (g) => buildGroupForRows(g, slab, activation, this.io, rows));
+    this.graphs.run(groupCapacity(this.chosen), (g) => buildGroupForRows(g, slab, activation, this.io, rows));
   }
 
   private send(what: 'numbers' | 'weights', from: number, count: number): void {

@@ -159,7 +159,8 @@ export class SlotMemory {
   clearBehind(on: Backend, matrix: MatrixName, slot: number, end: number): void {
     if (!this.zeros) return;
     const { tensor, bytes } = this.regions.get(matrix)!;
-    on.write(tensor, this.zeros.address, slot * bytes + end, Math.min(this.padding, bytes - end));
+    const behind = Math.min(this.padding, bytes - end);
+    if (behind > 0) on.write(tensor, this.zeros.address, slot * bytes + end, behind);
   }
 }
 
