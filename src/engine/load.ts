@@ -70,6 +70,7 @@ function prepare(layout: Layout, source: ModelSource, options: Loading, compared
   if (rates) experts.costs.set(costsOf(rates.experts), true);
   throwIfEnded?.();
   const rebalancer = options.rebalance ? Rebalancer.create(experts, expertLayers, profile) : undefined;
+  experts.follower = rebalancer;
   if (options.rebalance && !rebalancer) {
     options.onWarning?.('no layer has both resident and missing experts, so that there is nothing to rebalance');
   }
@@ -106,7 +107,7 @@ export function fillLayout(
   const begin = performance.now();
   const bytes = fill(layout, onProgress);
   const seconds = (performance.now() - begin) / 1000;
-  if (sizes.streams && machine.kind.gpu) pinMissing(layout, !rebalance, throwIfEnded);
+  if (sizes.streams && machine.kind.gpu) pinMissing(layout, rebalance, throwIfEnded);
   if (experts.native) machine.yieldCores();
   return { bytes, seconds };
 }
@@ -139,14 +140,21 @@ function fill(
   return done;
 }
 
-/** Pins the experts that are not resident: in place where that is wanted and the driver does it, else in copies. */
+/**
+ * Pins the experts that are not resident: in place where the driver does it, else in copies.
+ * @param keepsAll in place the others too, since they may leave the accelerator
+ */
 function pinMissing(
   { blueprint, machine, host, experts: { resident } }: Layout,
-  inPlace: boolean,
+  keepsAll: boolean,
   throwIfEnded?: () => void,
 ): void {
   const missing = blueprint.expertLayers.map((_, layer) => resident.missing(layer));
-  if (inPlace && pinExperts(machine.accelerator, host, missing)) return;
+  const every = blueprint.expertLayers.map(({ count }) => [...Array(count).keys()]);
+  if (pinExperts(machine.accelerator, host, keepsAll ? every : missing)) {
+    host.keepsAll = keepsAll;
+    return;
+  }
   missing.forEach((experts, layer) => {
     for (const e of experts) {
       throwIfEnded?.();

@@ -1,6 +1,6 @@
 import { makespan } from './costs.js';
-import type { Counts } from './placement.js';
 import type { Costs, Policy } from './policy.js';
+import type { RecentUse } from './recent-use.js';
 import type { ExpertsSpec } from './spec.js';
 
 /** A resident expert that leaves the accelerator for a missing one of its layer. */
@@ -10,53 +10,43 @@ export interface Exchange {
   admitted: number;
 }
 
-/** How often each expert was chosen of late; both decay. */
-export interface RecentUse {
-  tokens: number;
-  counts: Counts;
-}
+/** By how much more (base 2) what comes must be worth than what leaves: less exchanges experts back and forth. */
+const MARGIN = 0.5;
 
-/** Milliseconds: what a call of one token takes less where an expert is resident, and what an exchange takes. */
-export interface ExchangeCosts {
-  saved: number;
-  exchange: number;
-}
-
-/** Tokens in which an exchange must have paid. */
-export const HORIZON = 512;
-
-/** By how many standard deviations two counts must differ: less is chance, which would exchange experts back and forth. */
-const CERTAINTY = 2;
-
-/** The exchange that gains most, if it gains more over the horizon than it costs. */
+/**
+ * The exchange of a layer by which most is gained: of `wanted`, missing experts that a call used, the one worth most comes for
+ * the resident one worth least, but for those that the call used.
+ */
 export function chooseExchange(
-  { tokens, counts }: RecentUse,
-  resident: (layer: number, expert: number) => boolean,
-  costs: ExchangeCosts,
+  layer: number,
+  wanted: readonly number[],
+  resident: Iterable<number>,
+  use: RecentUse,
+  time: number,
 ): Exchange | undefined {
-  let best: Exchange | undefined;
-  let gained = 0;
-  counts.forEach((of, layer) => {
-    const [evicted, admitted] = extremes(of, (expert) => resident(layer, expert));
-    if (evicted === undefined || admitted === undefined) return;
-    const [fewer, more] = [of[evicted]!, of[admitted]!];
-    if (more - fewer <= gained || more - fewer <= CERTAINTY * Math.sqrt(more + fewer)) return;
-    gained = more - fewer;
-    best = { layer, evicted, admitted };
-  });
-  return (gained / tokens) * HORIZON * costs.saved > costs.exchange ? best : undefined;
+  let admitted: number | undefined;
+  let most = Number.NEGATIVE_INFINITY;
+  for (const expert of wanted) {
+    const worth = use.worth(layer, expert, time);
+    if (worth > most) [admitted, most] = [expert, worth];
+  }
+  if (admitted === undefined) return undefined;
+  let evicted: number | undefined;
+  let least = most - MARGIN;
+  for (const expert of resident) {
+    if (use.lastOf(layer, expert) === time) continue;
+    const worth = use.worth(layer, expert, time);
+    if (worth < least) [evicted, least] = [expert, worth];
+  }
+  return evicted === undefined ? undefined : { layer, evicted, admitted };
 }
 
-/** A layer's resident expert that is chosen least, and its missing one that is chosen most. */
-function extremes(counts: ArrayLike<number>, resident: (expert: number) => boolean) {
-  let least: number | undefined;
-  let most: number | undefined;
-  for (let e = 0; e < counts.length; e++) {
-    if (resident(e)) {
-      if (least === undefined || counts[e]! < counts[least]!) least = e;
-    } else if (most === undefined || counts[e]! > counts[most]!) most = e;
-  }
-  return [least, most] as const;
+/** An exchange that brings a layer's placement closer to what it was. */
+export function restoring(layer: number, was: ReadonlySet<number>, is: Iterable<number>): Exchange | undefined {
+  const there = new Set(is);
+  const admitted = [...was].find((expert) => !there.has(expert));
+  const evicted = [...there].find((expert) => !was.has(expert));
+  return admitted === undefined || evicted === undefined ? undefined : { layer, evicted, admitted };
 }
 
 /** What a call of one token takes less, in milliseconds, where one of its missing experts is resident instead. */

@@ -27,6 +27,13 @@ export interface Caching {
   prefetch?: boolean;
 }
 
+/** Is told what is chosen, and exchanges experts for it. */
+export interface Follower {
+  used(layer: number, demand: readonly Demand[], tokens: number): void;
+  /** Called while nothing of that layer is computed; what is queued then travels beside what is. */
+  follow(layer: number): void;
+}
+
 /** The routed experts of a model: decides where each is computed, has the lanes compute them, and learns from it. */
 export class Experts {
   readonly costs = new LearntCosts();
@@ -34,6 +41,8 @@ export class Experts {
   policy!: Policy;
   /** Writes down what is chosen, while there is one. */
   trace?: TraceWriter;
+  /** Lets what is resident follow use. */
+  follower?: Follower;
   private readonly lanes: Lanes;
   /** Bytes of one expert of each layer. */
   private readonly bytes: readonly number[];
@@ -76,6 +85,7 @@ export class Experts {
     const backlog = stream?.begin(tokens) ?? 0;
     const demand = this.demand(routes, (e) => stream?.has(layer, e) === true);
     for (const each of demand) this.statistics.chosen(layer, each.expert, each.tokens);
+    this.follower?.used(layer, demand, tokens);
     this.trace?.routed(routes);
     // Slots are left out where every expert was to be resident; if some do not fit after all, nothing can be streamed.
     const decides = offloads && (stream !== undefined || !this.policy.streams);
@@ -84,14 +94,17 @@ export class Experts {
   }
 
   /**
-   * Queues copies of experts that the layer at hand will surely choose; called once it is queued, behind the CPU's sums,
+   * Queues copies of experts that the layer at hand will surely choose, and of one that is to be resident; called once it is queued, behind the CPU's sums,
    * which it begins with: copies to the accelerator take turns.
    */
   copyAhead(): void {
-    if (!this.streamed) return;
-    const { routes, shares } = this.streamed;
-    this.streamed = undefined;
-    this.lanes.stream?.copyAhead(routes, shares, this.costs.for(routes.tokens).copy);
+    if (this.streamed) {
+      const { routes, shares } = this.streamed;
+      this.streamed = undefined;
+      this.lanes.stream?.copyAhead(routes, shares, this.costs.for(routes.tokens).copy);
+    }
+    // What the accelerator may still compute is of the last layer.
+    if (this.last) this.follower?.follow((this.last.routes.layer + this.bytes.length - 1) % this.bytes.length);
   }
 
   private decide(demand: readonly Demand[], costs: Costs, layer: number): Share[] {
@@ -208,27 +221,35 @@ export class Experts {
     }
   }
 
-  /** Exchanges a resident expert for a missing one of its layer; only between calls of the model. Done when it returns. */
+  /** Exchanges experts between calls; done when it returns. */
   exchange(exchange: Exchange): void {
+    this.wait();
+    this.queueExchange(exchange);
+    this.wait();
+  }
+
+  /**
+   * Queues copies that exchange a resident expert for a missing one of its layer, which takes part from now on. Only while
+   * nothing of that layer is computed.
+   */
+  queueExchange(exchange: Exchange): void {
     const { layer, evicted, admitted } = exchange;
     const { copies } = this.parts.accelerator;
-    this.wait();
     for (const expert of [evicted, admitted]) this.lanes.forget(layer, expert);
+    let comesBack = false;
     const read = (target: PlacedExpert) => {
+      comesBack = true;
       this.resident.read(copies, layer, evicted, target);
-      copies.synchronize();
     };
-    const overwrite = (source: PlacedExpert) => {
-      this.resident.overwrite(copies, layer, evicted, source);
-      copies.synchronize();
-    };
+    const overwrite = (source: PlacedExpert) => this.resident.overwrite(copies, layer, evicted, source);
     const write = (source: PlacedExpert, left: PlacedExpert) => {
       this.unfinished = () => overwrite(left);
       overwrite(source);
       this.unfinished = undefined;
       this.resident.rename(layer, [evicted, admitted]);
     };
-    this.parts.host.exchange(exchange, read, write);
+    this.parts.host.exchange(exchange, read, write, () => copies.synchronize());
+    this.lanes.comes(layer, comesBack);
   }
 
   /** The native kernels compute the CPU lane. */
@@ -273,6 +294,7 @@ export class Experts {
     this.lanes.recover();
     this.unfinished?.();
     this.unfinished = undefined;
+    this.wait();
   }
 }
 

@@ -105,21 +105,28 @@ export class HostExperts {
     this.experts[layer]![expert] = placed;
   }
 
+  /** Experts that go to the accelerator stay in memory here too, so that none has to come back: all are pinned in place. */
+  keepsAll = false;
+
   /**
    * One expert comes here from the accelerator, another leaves for there. Where experts are copies, those of the two take
    * turns with spare memory.
-   * @param read copies the evicted expert's weights into memory; done when it returns
-   * @param write copies the admitted one's from there; done when it returns. Where it fails, `left` still is what was there
+   * @param read queues the copy of the evicted expert's weights into memory
+   * @param write queues the copy of the admitted one's from there. Where it fails, `left` still is what was there
+   * @param wait returns once both are done
    */
   exchange(
     { layer, evicted, admitted }: Exchange,
     read: (target: PlacedExpert) => void,
     write: (source: PlacedExpert, left: PlacedExpert) => void,
+    wait: () => void,
   ): void {
     const source = this.expert(layer, admitted);
     const copies = this.copies[layer]!;
     if (!copies.has(admitted)) {
       write(source, this.expert(layer, evicted));
+      if (this.keepsAll) return;
+      wait();
       releaseExpert(this.checkpoint, this.find(layer, admitted));
       return;
     }

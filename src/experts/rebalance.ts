@@ -1,37 +1,58 @@
-import { chooseExchange, type Exchange, HORIZON, savedMs } from './exchange.js';
+import { chooseExchange, type Exchange, restoring, savedMs } from './exchange.js';
 import type { Experts } from './experts.js';
+import type { Demand } from './policy.js';
 import type { Profile } from './profile.js';
+import { RecentUse } from './recent-use.js';
+import { MOST_DECODED } from './replay.js';
 import type { ExpertsSpec } from './spec.js';
+import { Trial } from './trial.js';
 
-/** Tokens between two looks at what was chosen. */
-const LOOK_EVERY = 16;
-/** After so many tokens what was chosen before counts half: as long as an exchange has to pay. */
-const HALF_LIFE = HORIZON;
+/** Calls within which a missing expert must be used a second time before it comes: many are not used again soon. */
+const WINDOW = 64;
+/** Calls between two looks at what a hit saves. */
+const LOOK_EVERY = 64;
+/** Share of an exchange's copies that others wait for, where they run beside everything else. */
+const DISTURBANCE = 0.25;
 
-/** Lets residency follow use while a model runs: exchanges experts of a layer between calls, one at most a call. */
+/** Milliseconds of an exchange: until it is queued, and until its copies are done. */
+interface ExchangeTimes {
+  queued: number;
+  done: number;
+}
+
+/**
+ * Residency as a cache: experts that calls use, and that are missing, come to the accelerator for those of their layer that
+ * were used less for their age, one of a layer in a call, as long as that pays. Prompts displace nothing.
+ */
 export class Rebalancer {
-  /** Tokens routed to each expert of late, by layer, and tokens in all. */
-  private readonly counts: Float64Array[];
-  private tokens: number;
-  /** What `Statistics.popularity` was at the last look. */
-  private readonly seen: Uint32Array[];
-  private unseen = 0;
-  /** An exchange has just paid, so that another may. */
-  private again = false;
-  private exchangeMs: number;
+  private readonly use: RecentUse;
+  private readonly trial = new Trial();
+  /** By layer, the experts that were resident when the trial began. */
+  private before: ReadonlySet<number>[];
+  /** A trial lost hits: experts go back to where they were. */
+  private restores = false;
+  /** Missing experts of each layer that the last call used, not for the first time. */
+  private readonly wanted: number[][];
+  private time = 1;
+  private found = { hits: 0, before: 0, exchanges: 0 };
+  private saved = 0;
 
   private constructor(
     private readonly experts: Experts,
     private readonly layers: readonly ExpertsSpec[],
-    exchangeMs: number,
+    private readonly times: ExchangeTimes,
     profile?: Profile,
   ) {
-    this.exchangeMs = exchangeMs;
-    const { tokens, counts } = profile ?? { tokens: 0, counts: layers.map(({ count }) => new Uint32Array(count)) };
-    const weight = Math.min(1, HALF_LIFE / Math.max(1, tokens));
-    this.tokens = weight * tokens;
-    this.counts = counts.map((layer) => Float64Array.from(layer, (n) => weight * n));
-    this.seen = experts.statistics.popularity.map((layer) => layer.slice());
+    this.use = new RecentUse(layers.map(({ count }) => count));
+    this.before = this.placement();
+    this.wanted = layers.map(() => []);
+    // What was chosen before counts as if it were one call's.
+    profile?.counts.forEach((counts, layer) => {
+      const most = Math.max(1, ...Array.from(counts));
+      Array.from(counts).forEach((n, expert) => {
+        if (n > 0) this.use.note(layer, expert, 0, n / most);
+      });
+    });
   }
 
   /**
@@ -44,43 +65,77 @@ export class Rebalancer {
       const [admitted] = experts.resident.missing(layer);
       if (evicted === undefined || admitted === undefined) continue;
       timed(experts, { layer, evicted, admitted });
-      const ms = timed(experts, { layer, evicted: admitted, admitted: evicted });
-      return new Rebalancer(experts, layers, ms, profile);
+      const times = timed(experts, { layer, evicted: admitted, admitted: evicted });
+      return new Rebalancer(experts, layers, times, profile);
     }
     return undefined;
   }
 
-  /** After a call of so many tokens: exchanges two experts where that pays. */
-  afterCall(tokens: number): void {
-    this.unseen += tokens;
-    if (this.unseen < LOOK_EVERY && !this.again) return;
-    this.look();
-    const { experts } = this;
-    const exchange = chooseExchange(
-      { tokens: this.tokens, counts: this.counts },
-      (layer, expert) => experts.resident.has(layer, expert),
-      { saved: savedMs(experts.policy, experts.costs.measured, this.layers[0]!), exchange: this.exchangeMs },
-    );
-    this.again = exchange !== undefined;
+  private placement(): ReadonlySet<number>[] {
+    return this.layers.map((_, layer) => new Set(this.experts.resident.of(layer)));
+  }
+
+  /** A layer's experts were chosen, in a call of so many tokens. */
+  used(layer: number, demand: readonly Demand[], tokens: number): void {
+    const { use, time, found, wanted } = this;
+    const [was, missed] = [this.before[layer]!, wanted[layer]!];
+    missed.length = 0;
+    if (tokens > MOST_DECODED) {
+      for (const { expert, tokens: of } of demand) use.note(layer, expert, time, of / tokens);
+      return;
+    }
+    for (const { expert, resident } of demand) {
+      const again = use.note(layer, expert, time) <= WINDOW;
+      if (resident) found.hits++;
+      else if (again) missed.push(expert);
+      if (was.has(expert)) found.before++;
+    }
+  }
+
+  /** Makes an exchange of a layer that is not being computed, where one pays: queued when this returns. */
+  follow(layer: number): void {
+    const { experts, use, time, wanted } = this;
+    const missed = wanted[layer]!;
+    const exchange = this.trial.active
+      ? missed.length > 0 && this.saved > 0
+        ? chooseExchange(layer, missed, experts.resident.names(layer), use, time)
+        : undefined
+      : this.restores
+        ? restoring(layer, this.before[layer]!, experts.resident.names(layer))
+        : undefined;
+    missed.length = 0;
     if (!exchange) return;
-    this.exchangeMs = (this.exchangeMs + timed(experts, exchange)) / 2;
+    experts.queueExchange(exchange);
+    this.found.exchanges++;
     experts.statistics.exchanges++;
   }
 
+  /** A call of so many tokens has ended. */
+  afterCall(tokens: number): void {
+    if (this.time++ % LOOK_EVERY === 1) this.look();
+    if (tokens > MOST_DECODED) return;
+    const { queued, done } = this.times;
+    const { overlap } = this.experts.costs.measured;
+    const exchange = overlap ? queued + DISTURBANCE * (done - queued) : done;
+    const change = this.trial.call(this.found, { saved: this.saved, exchange });
+    this.found = { hits: 0, before: 0, exchanges: 0 };
+    if (change === 'failed') this.restores = this.trial.lost;
+    if (change !== 'begins') return;
+    this.restores = false;
+    this.before = this.placement();
+    this.trial.begin();
+  }
+
   private look(): void {
-    const kept = 0.5 ** (this.unseen / HALF_LIFE);
-    this.tokens = this.tokens * kept + this.unseen;
-    this.counts.forEach((counts, layer) => {
-      const [now, before] = [this.experts.statistics.popularity[layer]!, this.seen[layer]!];
-      for (let e = 0; e < counts.length; e++) counts[e] = counts[e]! * kept + now[e]! - before[e]!;
-      before.set(now);
-    });
-    this.unseen = 0;
+    this.saved = savedMs(this.experts.policy, this.experts.costs.for(1), this.layers[0]!);
   }
 }
 
-function timed(experts: Experts, exchange: Exchange): number {
+function timed(experts: Experts, exchange: Exchange): ExchangeTimes {
+  experts.wait();
   const begin = performance.now();
-  experts.exchange(exchange);
-  return performance.now() - begin;
+  experts.queueExchange(exchange);
+  const queued = performance.now() - begin;
+  experts.wait();
+  return { queued, done: performance.now() - begin };
 }

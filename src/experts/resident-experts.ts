@@ -93,7 +93,12 @@ export class ResidentExperts {
     return this.slots[layer]!.has(expert);
   }
 
-  /** A layer's experts that are resident, in order. */
+  /** A layer's experts that are resident, in no order. */
+  names(layer: number): Iterable<number> {
+    return this.slots[layer]!.keys();
+  }
+
+  /** The same, in order. */
   of(layer: number): number[] {
     return [...Array(this.layers[layer]!.count).keys()].filter((expert) => this.has(layer, expert));
   }

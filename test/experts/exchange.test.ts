@@ -1,92 +1,96 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { NO_COSTS } from '../../src/experts/costs.js';
-import { chooseExchange, HORIZON, type RecentUse, savedMs } from '../../src/experts/exchange.js';
+import { chooseExchange, restoring, savedMs } from '../../src/experts/exchange.js';
 import { POLICIES, policyNamed } from '../../src/experts/policies/index.js';
 import type { Costs } from '../../src/experts/policy.js';
+import { RecentUse } from '../../src/experts/recent-use.js';
 
-const cost = fc.double({ min: 0, max: 50, noNaN: true });
-const use: fc.Arbitrary<RecentUse> = fc.record({
-  tokens: fc.integer({ min: 1, max: 2000 }),
-  counts: fc.array(fc.array(fc.nat(400), { minLength: 2, maxLength: 12 }), { minLength: 1, maxLength: 6 }),
+const EXPERTS = 12;
+/** Experts used by each of some calls. */
+const calls = fc.array(fc.uniqueArray(fc.nat(EXPERTS - 1), { minLength: 1, maxLength: 4 }), {
+  minLength: 1,
+  maxLength: 80,
 });
-/** Which experts are resident, as bits by layer. */
-const masks = fc.array(fc.nat(4095), { minLength: 6, maxLength: 6 });
-const holds = (mask: readonly number[]) => (layer: number, expert: number) => ((mask[layer]! >> expert) & 1) === 1;
+const some = fc.uniqueArray(fc.nat(EXPERTS - 1), { minLength: 1, maxLength: EXPERTS - 1 });
+
+function used(chosen: readonly number[][]): { use: RecentUse; time: number } {
+  const use = new RecentUse([EXPERTS]);
+  for (const [time, experts] of chosen.entries()) for (const e of experts) use.note(0, e, time);
+  return { use, time: chosen.length - 1 };
+}
 
 describe('choosing an exchange', () => {
-  it('takes a missing expert for a resident one of its layer, only for more than it costs', () => {
+  it('takes the missing expert worth most for the resident one worth least that the call did not use', () => {
     fc.assert(
-      fc.property(use, masks, cost, cost, (recent, mask, saved, exchange) => {
-        const found = chooseExchange(recent, holds(mask), { saved, exchange });
-        if (!found) return;
-        const { layer, evicted, admitted } = found;
-        expect(holds(mask)(layer, evicted)).toBe(true);
-        expect(holds(mask)(layer, admitted)).toBe(false);
-        const [fewer, more] = [recent.counts[layer]![evicted]!, recent.counts[layer]![admitted]!];
-        const hits = ((more - fewer) / recent.tokens) * HORIZON;
-        expect(hits * saved).toBeGreaterThan(exchange);
-        expect(more - fewer).toBeGreaterThan(2 * Math.sqrt(more + fewer));
-      }),
-    );
-  });
-
-  it('gains as much as any other that is certain', () => {
-    fc.assert(
-      fc.property(use, masks, (recent, mask) => {
-        const found = chooseExchange(recent, holds(mask), { saved: 1, exchange: 0 });
-        const gain = found
-          ? recent.counts[found.layer]![found.admitted]! - recent.counts[found.layer]![found.evicted]!
-          : 0;
-        recent.counts.forEach((layer, l) => {
-          const resident = Array.from(layer).filter((_, e) => holds(mask)(l, e));
-          const missing = Array.from(layer).filter((_, e) => !holds(mask)(l, e));
-          const [least, most] = [Math.min(...resident), Math.max(...missing)];
-          if (most - least > 2 * Math.sqrt(most + least)) expect(gain).toBeGreaterThanOrEqual(most - least);
-        });
-      }),
-    );
-  });
-
-  it('comes to an end, and never loses a hit on the way', () => {
-    fc.assert(
-      fc.property(use, masks, (recent, mask) => {
-        const bits = [...mask];
-        const hits = () =>
-          recent.counts.reduce(
-            (all, layer, l) => all + Array.from(layer).reduce((sum, n, e) => sum + (holds(bits)(l, e) ? n : 0), 0),
-            0,
-          );
-        for (let before = hits(), rounds = 0; ; rounds++) {
-          const found = chooseExchange(recent, holds(bits), { saved: 1, exchange: 0 });
-          if (!found) break;
-          bits[found.layer]! ^= (1 << found.evicted) | (1 << found.admitted);
-          expect(hits()).toBeGreaterThan(before);
-          expect(rounds).toBeLessThan(72);
-          before = hits();
+      fc.property(calls, some, (chosen, resident) => {
+        const { use, time } = used(chosen);
+        const last = chosen.at(-1)!;
+        const wanted = last.filter((e) => !resident.includes(e));
+        const found = chooseExchange(0, wanted, resident, use, time);
+        const worth = (e: number) => use.worth(0, e, time);
+        const leaving = resident.filter((e) => !last.includes(e)).map(worth);
+        const best = Math.max(...wanted.map(worth));
+        if (!found) {
+          expect(wanted.length === 0 || !(Math.min(...leaving) < best - 0.5)).toBe(true);
+          return;
         }
+        expect(wanted).toContain(found.admitted);
+        expect(resident).toContain(found.evicted);
+        expect(last).not.toContain(found.evicted);
+        expect(worth(found.admitted)).toBe(best);
+        expect(worth(found.evicted)).toBe(Math.min(...leaving));
+        expect(worth(found.evicted)).toBeLessThan(best - 0.5);
       }),
     );
   });
 
-  it('needs a difference that is no chance, and a saving', () => {
-    const resident = (_: number, e: number) => e === 0;
-    const costs = { saved: 2, exchange: 1 };
-    const choose = (counts: number[][], changed = {}) =>
-      chooseExchange({ tokens: 100, counts }, resident, { ...costs, ...changed });
-    expect(choose([[10, 12]])).toBeUndefined();
-    expect(choose([[10, 40]])).toEqual({ layer: 0, evicted: 0, admitted: 1 });
-    expect(choose([[40, 10]])).toBeUndefined();
-    expect(choose([[10, 40]], { saved: 0 })).toBeUndefined();
-    expect(choose([[10, 40]], { exchange: 1000 })).toBeUndefined();
-    expect(
-      choose([
-        [10, 40],
-        [0, 50],
-      ]),
-    ).toMatchObject({ layer: 1 });
-    expect(chooseExchange({ tokens: 0, counts: [[0, 0]] }, resident, costs)).toBeUndefined();
+  it('prefers what was used often, and of equals what was used lately', () => {
+    const { use, time } = used([[0], [0, 1], [0, 2], [3]]);
+    const order = [0, 1, 2, 4].sort((a, b) => use.worth(0, b, time) - use.worth(0, a, time));
+    expect(order).toEqual([0, 2, 1, 4]);
+    expect(use.worth(0, 4, time)).toBe(Number.NEGATIVE_INFINITY);
   });
+
+  it('hits a model whose use wanders more often than any placement that stays', () => {
+    const resident = new Set([0, 1, 2]);
+    const use = new RecentUse([EXPERTS]);
+    let [hits, time] = [0, 0];
+    const counts = new Array<number>(EXPERTS).fill(0);
+    for (let phase = 0; phase < 4; phase++) {
+      for (let i = 0; i < 40; i++, time++) {
+        const expert = 3 * phase + (i % 3);
+        const wanted = use.note(0, expert, time) < 64 && !resident.has(expert) ? [expert] : [];
+        counts[expert]!++;
+        if (resident.has(expert)) hits++;
+        const found = chooseExchange(0, wanted, resident, use, time);
+        if (!found) continue;
+        resident.delete(found.evicted);
+        resident.add(found.admitted);
+      }
+    }
+    const staying = [...counts]
+      .sort((a, b) => b - a)
+      .slice(0, 3)
+      .reduce((a, b) => a + b);
+    expect(hits).toBeGreaterThan(2.5 * staying);
+  });
+});
+
+it('goes back to a placement one exchange after the other', () => {
+  fc.assert(
+    fc.property(some, (was) => {
+      const is = new Set(was.map((_, i) => (i * 5 + 1) % EXPERTS));
+      fc.pre(is.size === was.length);
+      for (let step = 0; step <= EXPERTS; step++) {
+        const found = restoring(0, new Set(was), is);
+        if (!found) break;
+        is.delete(found.evicted);
+        is.add(found.admitted);
+      }
+      expect(is).toEqual(new Set(was));
+    }),
+  );
 });
 
 describe('what a resident expert saves', () => {

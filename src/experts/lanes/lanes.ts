@@ -11,6 +11,7 @@ import type { OnSpan, SpanLane } from '../spans.js';
 import type { ExpertsSpec } from '../spec.js';
 import type { Statistics } from '../statistics.js';
 import { batchesOf } from './batches.js';
+import { Coming } from './coming.js';
 import { ExpertCompute } from './compute.js';
 import { type CpuExperts, GgmlExperts } from './cpu.js';
 import { ExpertGroups, type GroupPlace } from './groups.js';
@@ -71,6 +72,7 @@ export class Lanes {
   private readonly onCpu: CpuExperts;
   /** Where ggml's kernels compute the CPU lane. */
   private readonly cpuGraphs?: ExpertCompute;
+  private readonly coming: Coming;
   /** In a call of one token, the place of the first streamed expert's weight: behind those of all experts. */
   private readonly streamedPlaces: number;
 
@@ -85,6 +87,7 @@ export class Lanes {
     const most = chunk * chosen;
     this.assignments = new Assignments(count, most);
     this.streamedPlaces = count;
+    this.coming = new Coming(accelerator);
     const inputsOf = (device: Device) =>
       new RoutingInputs(device, Assignments.capacity(count, most), count + chosen, hostMemory);
     this.forCpu = inputsOf(cpu);
@@ -180,6 +183,7 @@ export class Lanes {
       ended('streamed');
     });
     for (const share of resident) {
+      this.coming.awaitOn(this.parts.accelerator.compute, layer);
       this.runResident(layer, share, tokens);
       ended('resident');
     }
@@ -226,6 +230,7 @@ export class Lanes {
 
   private runResidents(layer: number, shares: readonly Share[], tokens: number): void {
     if (shares.length === 0) return;
+    this.coming.awaitOn(this.parts.accelerator.compute, layer);
     if (!this.groupsResidents(layer)) {
       for (const share of shares) this.runResident(layer, share, tokens);
       return;
@@ -248,6 +253,7 @@ export class Lanes {
   }
 
   private startCpu(layer: number, shares: readonly Share[], tokens: number): void {
+    this.coming.awaitHere(layer);
     if (!this.onCpu.overwrites) this.sums?.clear(tokens);
     this.onCpu.start({ layer, shares, assignments: this.assignments, tokens });
   }
@@ -281,6 +287,11 @@ export class Lanes {
     this.parts.accelerator.wait();
   }
 
+  /** Copies of an exchange of a layer were queued. @param back an expert of it comes to the host's memory */
+  comes(layer: number, back: boolean): void {
+    this.coming.queued(layer, back);
+  }
+
   /** Drops what was kept for an expert whose weights lie elsewhere from now on. */
   forget(layer: number, expert: number): void {
     this.onAccelerator.forget(layer, expert);
@@ -311,5 +322,6 @@ export class Lanes {
     this.cpuGraphs?.dropGraphs();
     this.sums?.drop();
     this.stream?.forget();
+    this.coming.forget();
   }
 }
