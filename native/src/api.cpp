@@ -169,10 +169,10 @@ FK_API int fk_route(fk_pool *pool, const fk_routing *routing, const float *bias,
   }
   if (pool->pool.busy()) return FK_INVALID;
   try {
-    pool->pool.start({{(tokens + kRoutedTogether - 1) / kRoutedTogether, [&](int chunk, int) {
+    pool->pool.start({{(tokens + kRoutedTogether - 1) / kRoutedTogether, [&](int chunk, int, int) {
                          const int first = chunk * kRoutedTogether;
                          route(call, first, std::min(first + kRoutedTogether, tokens));
-                       }}});
+                       }, {}}});
   } catch (...) {
     return FK_NO_MEMORY;
   }
