@@ -60,6 +60,7 @@ typedef enum fk_activation {
   FK_GELU_TANH = 3,
   FK_RELU = 4,
   FK_RELU_SQUARED = 5, /* max(0, x)² */
+  FK_SILU_LIMITED = 6, /* silu(min(gate, limit)) clamp(up, ±limit) */
 } fk_activation;
 
 typedef enum fk_precision {
@@ -74,7 +75,7 @@ typedef struct fk_layer {
   int32_t gate_type, up_type, down_type; /* fk_type; gate's is ignored of ungated experts */
   int32_t activation; /* fk_activation */
   int32_t precision;  /* fk_precision */
-  float alpha, limit; /* of FK_SWIGLU_CLAMPED */
+  float alpha, limit; /* of FK_SWIGLU_CLAMPED; limit of FK_SILU_LIMITED too */
   int32_t overwrite;  /* not 0: what y holds counts as 0, in every row of it */
 } fk_layer;
 

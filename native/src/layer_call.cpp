@@ -35,7 +35,7 @@ LayerCall::LayerCall(int threads)
 fk_status LayerCall::check(const fk_layer &layer, const fk_expert *experts, int count, const Routes &routes,
                            int tokens) {
   if (layer.hidden <= 0 || tokens < 0 || count < 0 || routes.count < 0 || !known(layer.up_type, FK_TYPES - 1) ||
-      !known(layer.down_type, FK_TYPES - 1) || !known(layer.activation, FK_RELU_SQUARED) ||
+      !known(layer.down_type, FK_TYPES - 1) || !known(layer.activation, FK_SILU_LIMITED) ||
       !known(layer.precision, FK_FULL_F32) || layer.hidden % kPortableFull[layer.up_type].block)
     return FK_INVALID;
   const int block = kPortableFull[layer.down_type].block;
@@ -47,7 +47,7 @@ fk_status LayerCall::check(const fk_layer &layer, const fk_expert *experts, int 
         e.first_route > routes.count - e.routes || e.row_begin % block || e.row_end % block)
       return FK_INVALID;
     if (e.gate ? !known(layer.gate_type, FK_TYPES - 1) || layer.hidden % kPortableFull[layer.gate_type].block
-               : layer.activation == FK_SWIGLU_CLAMPED)
+               : layer.activation == FK_SWIGLU_CLAMPED || layer.activation == FK_SILU_LIMITED)
       return FK_INVALID;
   }
   return FK_OK;

@@ -26,7 +26,7 @@ export const EXPERT_TYPES = {
 } as const;
 export type ExpertType = keyof typeof EXPERT_TYPES;
 
-/** As in `fk_activation`; `swiglu-clamped` is gpt-oss's. */
+/** As in `fk_activation`; `swiglu-clamped` is gpt-oss's, `silu-limited` DeepSeek-V4's. */
 export const EXPERT_ACTIVATIONS = {
   silu: 0,
   'swiglu-clamped': 1,
@@ -34,6 +34,7 @@ export const EXPERT_ACTIVATIONS = {
   'gelu-tanh': 3,
   relu: 4,
   'relu-squared': 5,
+  'silu-limited': 6,
 } as const;
 export type ExpertActivation = keyof typeof EXPERT_ACTIVATIONS;
 
@@ -48,7 +49,7 @@ export interface ExpertLayer {
   readonly activation: ExpertActivation;
   /** Upcast weights and compute in f32; otherwise activations may be rounded to 8 bits and all but f32 weights to bf16. */
   readonly fullF32?: boolean;
-  /** Of `swiglu-clamped`. */
+  /** Of `swiglu-clamped`; the limit of `silu-limited` too. */
   readonly alpha?: number;
   readonly limit?: number;
   /** What y holds counts as 0, in every row of it. */

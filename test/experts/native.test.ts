@@ -19,6 +19,7 @@ const plain = { count: COUNT, chosen: 1, hidden: HIDDEN, width: WIDTH, matrices 
 const SPECS = {
   silu: { ...plain, activation: 'silu' },
   relu: { ...plain, activation: 'relu' },
+  'silu, limited': { ...plain, activation: 'silu-limited' },
   'clamped, with biases': { ...plain, activation: 'swiglu-clamped', biases: matrices },
 } as const satisfies Record<string, ExpertsSpec>;
 

@@ -217,6 +217,10 @@ function activate(activation: ExpertActivation, gate: number | undefined, up: nu
       return 0.5 * v * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (v + 0.044715 * v * v * v)));
     return Math.max(v, 0) ** (activation === 'relu-squared' ? 2 : 1);
   };
+  if (activation === 'silu-limited') {
+    const g = Math.min(gate!, LIMIT);
+    return g * sigmoid(g) * Math.min(Math.max(up, -LIMIT), LIMIT);
+  }
   if (activation === 'swiglu-clamped') {
     const g = Math.min(gate!, LIMIT);
     const u = Math.min(Math.max(up, -LIMIT), LIMIT);

@@ -49,9 +49,10 @@ describe.skipIf(!kernels)('CPU expert kernels: pool and arguments', () => {
     expect(() => attempt({}, encodeLayer({ hidden: 0, upType: 'BF16', downType: 'BF16', activation: 'silu' }))).toThrow(
       /no sense/,
     );
-    expect(() =>
-      attempt({}, encodeLayer({ hidden: 4, upType: 'BF16', downType: 'BF16', activation: 'swiglu-clamped' })),
-    ).toThrow(/no sense/);
+    for (const activation of ['swiglu-clamped', 'silu-limited'] as const) {
+      const limited = encodeLayer({ hidden: 4, upType: 'BF16', downType: 'BF16', activation });
+      expect(() => attempt({}, limited)).toThrow(/no sense/);
+    }
     expect(() =>
       attempt({}, encodeLayer({ hidden: 40, upType: 'Q8_0', downType: 'Q8_0', activation: 'silu' })),
     ).toThrow(/no sense/);

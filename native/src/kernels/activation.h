@@ -46,7 +46,13 @@ FK_INLINE float clamped_swiglu(float g, float u, float alpha, float limit) {
   return g * sigmoid(alpha * g) * (u + 1.0f);
 }
 
-// out = f(g) · u; ungated (g NULL): f(u), where the clamped SwiGLU has no meaning and is refused before.
+FK_INLINE float limited_silu(float g, float u, float limit) {
+  g = g > limit ? limit : g;
+  u = u > limit ? limit : u < -limit ? -limit : u;
+  return g * sigmoid(g) * u;
+}
+
+// out = f(g) · u; ungated (g NULL): f(u), where what limits both has no meaning and is refused before.
 inline void activate(const fk_layer &layer, const float *g, const float *u, float *out) {
   const float *f = g ? g : u;
   float v[kVector];
@@ -56,6 +62,9 @@ inline void activate(const fk_layer &layer, const float *g, const float *u, floa
     break;
   case FK_SWIGLU_CLAMPED:
     for (int i = 0; i < kVector; i++) out[i] = clamped_swiglu(g[i], u[i], layer.alpha, layer.limit);
+    return;
+  case FK_SILU_LIMITED:
+    for (int i = 0; i < kVector; i++) out[i] = limited_silu(g[i], u[i], layer.limit);
     return;
   case FK_GELU:
     for (int i = 0; i < kVector; i++) v[i] = gelu(f[i]);

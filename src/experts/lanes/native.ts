@@ -8,7 +8,7 @@ import {
 } from '../../native/expert-arguments.js';
 import { type Tensor, Type, typeName } from '../../native/ggml/tensor.js';
 import type { ExpertPool } from '../../native/kernels.js';
-import { type ActivationName, CLAMPED_SWIGLU } from '../activations.js';
+import { type ActivationName, CLAMPED_SWIGLU, SILU_LIMIT } from '../activations.js';
 import { biasesAt, biasLayout, type PlacedExpert } from '../expert.js';
 import type { HostExperts } from '../host-experts.js';
 import type { ExpertsSpec, MatrixTypes } from '../spec.js';
@@ -26,6 +26,7 @@ const ACTIVATIONS: Partial<Record<ActivationName, Pick<ExpertLayer, 'activation'
   'gelu-tanh': { activation: 'gelu-tanh' },
   relu: { activation: 'relu' },
   'relu-squared': { activation: 'relu-squared' },
+  'silu-limited': { activation: 'silu-limited', limit: SILU_LIMIT },
   'swiglu-clamped': { activation: 'swiglu-clamped', ...CLAMPED_SWIGLU },
 };
 
