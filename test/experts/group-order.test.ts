@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { Assignments } from '../../src/experts/assignments.js';
 import { batchesOf, halving } from '../../src/experts/lanes/batches.js';
-import { aligned, GroupOrder, LISTS, roundsOf, STEP } from '../../src/experts/lanes/group-order.js';
+import { aligned, GroupOrder, LISTS, MOST_FILLED, roundsOf, STEP } from '../../src/experts/lanes/group-order.js';
 
 const EXPERTS = 40;
 const CHOSEN = 6;
@@ -80,7 +80,7 @@ it('orders a group of few tokens so that its size and how many lie beside each o
       const { assignments, demand, weightOf } = grouped(chosen);
       const members = demand.slice(0, taken).map(({ expert }) => ({ expert, slot: EXPERTS - expert }));
       const from = before * aligned(1);
-      const size = from + aligned(16 * CHOSEN + STEP);
+      const size = from + aligned(members.length * chosen.length + MOST_FILLED);
       const [numbers, weights] = [new Int32Array(LISTS * size).fill(-1), new Float32Array(size).fill(NaN)];
       const order = new GroupOrder(numbers, weights, chosen.length, CHOSEN);
       const n = chosen.length;
@@ -90,6 +90,7 @@ it('orders a group of few tokens so that its size and how many lie beside each o
       expect(count % abreast).toBe(0);
       expect(count - total).toBeLessThan(Math.max(STEP, abreast));
       if (total > STEP) expect(count % STEP).toBe(0);
+      expect(from + found.size).toBeLessThanOrEqual(size);
       expect(columns).toBe(Math.min(CHOSEN, members.length));
       for (let row = 0; row < count; row += abreast) {
         expect(new Set(numbers.subarray(ids + row, ids + row + abreast)).size).toBe(abreast);

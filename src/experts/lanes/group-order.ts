@@ -27,6 +27,8 @@ const ABREAST = [32, 16, 8, 4, 2];
 
 /** In calls of few tokens assignments are filled up to a multiple of so many, so that few graphs serve. */
 export const STEP = 4;
+/** Assignments with which a group is filled up, at most. */
+export const MOST_FILLED = Math.max(STEP, ...ABREAST);
 
 /**
  * Rounds in which assignments are added: each is for the tokens that have so many, and all of them. Few rounds read more rows

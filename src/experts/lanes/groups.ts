@@ -9,7 +9,7 @@ import { buildGroupForFew, buildGroupForOne, buildGroupForRows, type GroupIo, gr
 import type { Slab } from '../resident-experts.js';
 import type { ExpertsSpec } from '../spec.js';
 import { ExpertGraphs } from './graphs.js';
-import { APART, aligned, GroupOrder, LISTS, type Member, STEP } from './group-order.js';
+import { APART, aligned, GroupOrder, LISTS, type Member, MOST_FILLED } from './group-order.js';
 
 /** Intermediate values of a group's graph take about so much, unless one expert's take more. */
 const GRAPH_BYTES = 64 * 2 ** 20;
@@ -145,7 +145,7 @@ export class ExpertGroups {
 
   /** Each token may have as many experts as the group has. */
   private fits(members: readonly Member[], tokens: number): boolean {
-    return this.sent + aligned(members.length * tokens + STEP) <= this.room;
+    return this.sent + aligned(members.length * tokens + MOST_FILLED) <= this.room;
   }
 
   private forFew({ key, slab, activation }: GroupPlace, members: readonly Member[], of: Assignments, n: number): void {
