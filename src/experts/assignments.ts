@@ -93,5 +93,6 @@ export class Assignments {
       next += apart || this.counts[e]!;
       if (this.counts[e]! > 0) this.end = this.starts[e]! + this.counts[e]!;
     }
+    if (apart > 0) this.rows.fill(0, 0, this.end); // between them lie tokens of the call, too: kernels look at all
   }
 }

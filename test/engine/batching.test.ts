@@ -1,8 +1,18 @@
 import { describe, it } from 'vitest';
+import { kernelsMissing } from '../support/kernels.js';
 import { sameAsAlone } from './batching.js';
 
-describe.each(['none', 'host'] as const)('sequences that are computed at once on %s', (accelerator) => {
-  it('give what each gives alone, whatever arrives when, is cancelled, shared or resident', () => {
-    sameAsAlone({ accelerator, model: 'test/golden/mixtral', runs: 30 });
+const model = 'test/golden/mixtral';
+
+describe('sequences that are computed at once', () => {
+  it.each(['none', 'host'] as const)(
+    'give what each gives alone, whatever arrives when, is cancelled, shared or resident on %s',
+    (accelerator) => {
+      sameAsAlone({ accelerator, model, runs: 30 });
+    },
+  );
+
+  it.skipIf(kernelsMissing())('give that with the native CPU kernels, too', () => {
+    sameAsAlone({ accelerator: 'host', model, runs: 20, options: { cpuKernels: 'native' } });
   });
 });

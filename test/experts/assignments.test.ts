@@ -49,6 +49,7 @@ describe('assignments', () => {
         expect(found).toEqual(expected(given));
         const last = Math.max(0, ...[...Array(EXPERTS).keys()].map((e) => assignments.count(e) && behind(e)));
         expect(assignments.end).toBe(last);
+        for (const row of assignments.rows.subarray(0, last)) expect(row).toBeLessThan(given.tokens); // between them too
       }),
     );
   });
