@@ -44,6 +44,13 @@ export function formatPlan(plan: Plan): string {
       `${formatBytes(memory.tables)} of tables stay in the files: each token reads a few rows of them`,
     ]);
   }
+  if (memory.kept) {
+    const { bytes, there } = memory.kept;
+    rows.push([
+      'disk',
+      `${formatBytes(bytes)} of quantized weights under the cache folder, ${there ? 'there' : 'to be written'}`,
+    ]);
+  }
   if (plan.loadSeconds !== undefined) rows.push(['loading', loading(plan, plan.loadSeconds)]);
   const table = rows.map(([name, value]) => `${name.padEnd(10)} ${value}\n`).join('');
   const predicted = plan.policies.length > 0 ? `${predictions(plan.policies)}\n` : '';

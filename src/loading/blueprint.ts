@@ -29,8 +29,8 @@ export interface Blueprint extends Description {
   expertLayers: ExpertsSpec[];
   /** Of each of these, the types in which its experts are computed. */
   expertTypes: MatrixTypes[];
-  /** What was quantized lies in a file under the cache folder. */
-  kept?: true;
+  /** What was quantized lies in a file of so many bytes under the cache folder. */
+  kept?: number;
   /** The accelerator does not multiply all of these types. */
   expertsOnCpu?: boolean;
   /** Computed type of all matrices where it is not the stored one. */

@@ -21,7 +21,7 @@ import type { ModelSource } from './model-source.js';
 /** Bytes of a disk that are left free. */
 const SPARE = 64 << 20;
 /** Numbers that are quantized and written at a time. */
-const PIECE = 16 << 20;
+const PIECE = 4 << 20;
 
 /** Called with bytes of quantized weights that are written, and bytes of all; may throw to end it. */
 type OnWritten = (done: number, total: number) => void;
@@ -35,7 +35,7 @@ export function keepQuantized(source: ModelSource, options: LoadOptions, onWritt
   const layout = layOut(source, { ...options, onWarning: undefined }, { countsOnly: true });
   try {
     const { blueprint, checkpoint, machine, sizes } = layout;
-    if (blueprint.kept) return;
+    if (blueprint.kept !== undefined) return;
     const parts = keptParts({ checkpoint, blueprint });
     const place = keptFile(source, { checkpoint }, parts);
     if (!place) {
@@ -63,7 +63,7 @@ function writeKept(
 ): void {
   const { head, places, bytes } = keptHeader(key, parts);
   mkdirSync(dirname(file), { recursive: true });
-  checkDisk(file, bytes);
+  checkDisk(dirname(file), bytes);
   const end = claim(file, 'writing');
   const partial = `${file}.partial`;
   try {
@@ -96,10 +96,11 @@ function writeKept(
   }
 }
 
-function checkDisk(file: string, bytes: number): void {
-  const free = freeBytes(dirname(file));
+/** @throws FiddlerError `memory` where the disk of a folder does not hold so many bytes */
+export function checkDisk(folder: string, bytes: number): void {
+  const free = freeBytes(folder);
   if (bytes + SPARE <= free) return;
-  const problem = `${gib(bytes)} are to be kept, but the disk of ${dirname(file)} has only ${gib(free)} left`;
+  const problem = `${gib(bytes)} are to be kept, but the disk of ${folder} has only ${gib(free)} left`;
   throw new FiddlerError(
     'memory',
     problem,

@@ -70,7 +70,17 @@ export function keptFile(
   const label = `${basename(name)
     .replaceAll(/[^\w.-]/g, '_')
     .slice(0, 80)}-${types}-${key.slice(0, 16)}`;
-  return { file: join(cacheFolder(), 'quantized', `${label}.gguf`), key };
+  return { file: join(keptFolder(), `${label}.gguf`), key };
+}
+
+/** Bytes of the file of what is quantized, there or not. */
+export function keptBytes({ checkpoint, blueprint }: Quantized): number {
+  return blueprint.kept ?? keptHeader('0'.repeat(64), keptParts({ checkpoint, blueprint })).bytes;
+}
+
+/** The folder of such files. */
+export function keptFolder(): string {
+  return join(cacheFolder(), 'quantized');
 }
 
 /** The same with what was quantized where it lies in the kept file; as it was given where there is none of use. */
@@ -87,7 +97,10 @@ export function withKept(source: ModelSource, opened: Quantized): Quantized {
     const shape = [...heldSizes(of.parameter)].reverse();
     return { ...of, source: findSource(checkpoint, parameterName(of), shape) };
   });
-  return { checkpoint, blueprint: { ...blueprint, expertLayers, parameters, kept: true } };
+  return {
+    checkpoint,
+    blueprint: { ...blueprint, expertLayers, parameters, kept: keptHeader(found.key, parts).bytes },
+  };
 }
 
 /** How the file begins, where its tensors lie, and its size. */

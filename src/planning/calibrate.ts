@@ -136,12 +136,12 @@ function keyOf(source: ModelSource, options: LoadOptions): string {
 
 /** Every lane is measured, whatever was asked for: of each layer at least as many experts are resident as a token chooses. */
 function forRates(source: ModelSource, options: LoadOptions): LoadOptions {
-  const { accelerator, threads, dtype, cpuKernels, ctx, debug } = options;
+  const { accelerator, threads, dtype, quantize, cpuKernels, ctx, debug } = options;
   const experts = expertLayersOf(describe(source).spec);
   const bytes = experts.reduce((sum, of) => sum + of.count * expertBytes(of, uniformTypes(of, Type.BF16)), 0);
   const chosen = Math.max(...experts.map((of) => of.chosen / of.count));
   const expertsResident = Math.min(0.5, Math.max(chosen, RESIDENT_BYTES / bytes));
-  return { accelerator, threads, dtype, cpuKernels, ctx, debug, expertsResident, profile: false };
+  return { accelerator, threads, dtype, quantize, cpuKernels, ctx, debug, expertsResident, profile: false };
 }
 
 /** A sample of a model, whose weights are filled once. */
@@ -153,8 +153,9 @@ interface Sample {
 
 /** @throws FiddlerError `memory` where there is no room for it */
 function openSample(source: ModelSource, given: LoadOptions): Sample {
-  const options = forRates(source, given);
-  const sample = sampleOf(source, availableRam().available - PROCESS_BYTES - bytesBeside(source, options));
+  const { quantize, ...options } = forRates(source, given);
+  const room = availableRam().available - PROCESS_BYTES - bytesBeside(sampleOf(source, undefined, quantize), options);
+  const sample = sampleOf(source, room, quantize);
   const opened = openWeights(sample, options);
   return {
     measure(threads, run) {
@@ -173,8 +174,8 @@ function openSample(source: ModelSource, given: LoadOptions): Sample {
 }
 
 /** RAM that a sample takes beside its weights, in bytes. */
-function bytesBeside(source: ModelSource, options: LoadOptions): number {
-  const layout = layOut(sampleOf(source), options, { countsOnly: true });
+function bytesBeside(sample: ModelSource, options: LoadOptions): number {
+  const layout = layOut(sample, options, { countsOnly: true });
   try {
     const { blueprint, host, placement } = layout;
     const each = layerBytes(blueprint);

@@ -4,6 +4,8 @@ import { POLICIES } from '../experts/policies/index.js';
 import { expertTotals, residentBytes } from '../loading/blueprint.js';
 import { checkRam } from '../loading/fitting.js';
 import { sumOf, totalRam } from '../loading/footprint.js';
+import { checkDisk } from '../loading/keeping.js';
+import { keptBytes, keptFolder } from '../loading/kept.js';
 import { checkLayout, type Layout, layOut, type OpenModel, openWeights } from '../loading/layout.js';
 import type { Machine, StandIn } from '../loading/machine.js';
 import type { ModelSource } from '../loading/source.js';
@@ -29,6 +31,8 @@ export interface Plan {
     ram: { available: number; parts: Record<string, number>; total: number };
     /** Tables that stay in the files, of which each token reads a few rows. */
     tables: number;
+    /** The file under the cache folder of what was quantized, where it is kept. */
+    kept?: { bytes: number; there: boolean };
   };
   /** `bytes` of the largest; `types` of their matrices, and the kernels that compute them on the CPU. */
   experts: { resident: number; total: number; bytes: number; types: string; kernels: string };
@@ -112,8 +116,14 @@ function planPolicy(
     const process = tight || unmeasured ? undefined : processFor(machine);
     const plan = describeLayout(source, layout, rates, process);
     const short = refusalOf(() => checkRam(plan.memory.ram.total, plan.memory.ram.available, plan.sequences));
-    const found = [tight, short].filter((line) => line !== undefined);
+    const kept = options.keep ? { bytes: keptBytes(layout), there: layout.blueprint.kept !== undefined } : undefined;
+    const writes = kept && !kept.there && !machine.elsewhere;
+    const full = writes ? refusalOf(() => checkDisk(keptFolder(), kept.bytes)) : undefined;
+    const found = [tight, short, full].filter((line) => line !== undefined);
     const shortages = found.length === 0 && unmeasured ? [unmeasured] : found;
+    if (kept) plan.memory.kept = kept;
+    // What quantizing takes is not measured.
+    if (options.quantize !== undefined && !kept?.there) delete plan.loadSeconds;
     return { ...plan, policies: rates ? [predictPolicy(layout, rates, options)] : [], shortages };
   } finally {
     layout.close();

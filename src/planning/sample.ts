@@ -8,6 +8,7 @@ import type { ModelSource } from '../loading/source.js';
 import { type MatrixDTypes, routeAtRandom, syntheticTensors } from '../loading/synthetic.js';
 import { expertLayersOf } from '../models/model.js';
 import { typeName } from '../native/ggml/tensor.js';
+import type { LoadOptions } from '../options.js';
 import type { DType } from '../weights/checkpoint.js';
 import type { JsonObject } from '../weights/config.js';
 import { openSynthetic, syntheticBytes } from '../weights/synthetic.js';
@@ -21,8 +22,9 @@ const EXPERT_BYTES = 2 ** 30;
  * A model's first layers with random weights, of which few experts have memory of their own: what its pieces take can be
  * measured with it, where its weights are not there or too many.
  * @param room most bytes that its weights may take; without it nothing is filled
+ * @param quantize matrices have the types in which a load would quantize them
  */
-export function sampleOf(source: ModelSource, room?: number): ModelSource {
+export function sampleOf(source: ModelSource, room?: number, quantize?: LoadOptions['quantize']): ModelSource {
   return {
     name: `${source.name} (sample)`,
     config: shortened(source),
@@ -31,7 +33,7 @@ export function sampleOf(source: ModelSource, room?: number): ModelSource {
     synthetic: true,
     open(spec, declarations) {
       routeAtRandom(spec);
-      const dtypes = source.quantized ? dtypesOf(source) : undefined;
+      const dtypes = source.quantized || quantize ? dtypesOf(source, quantize) : undefined;
       const tensors = (distinct: number) => syntheticTensors(spec, declarations, { distinct, dtypes });
       if (room === undefined) return openSynthetic(this.name, tensors(1), 0);
       const [one, two] = [syntheticBytes(tensors(1)), syntheticBytes(tensors(2))];
@@ -46,11 +48,16 @@ export function sampleOf(source: ModelSource, room?: number): ModelSource {
   };
 }
 
-/** The types in which a model's files hold its matrices. */
-function dtypesOf(source: ModelSource): MatrixDTypes {
-  const { checkpoint, blueprint } = openWeights(source, {});
+/** The types in which a model's files hold its matrices, or a load quantizes them. */
+function dtypesOf(source: ModelSource, quantize: LoadOptions['quantize']): MatrixDTypes {
+  const { checkpoint, blueprint } = openWeights(source, { quantize });
   const { embedding, expertTypes, parameters } = blueprint;
-  const types = new Map(parameters.map(({ parameter, source }) => [parameter.name, typeName(source.type) as DType]));
+  const types = new Map(
+    parameters.map(({ parameter, source, type }) => {
+      const held = parameter.precision === 'exact' ? source.type : type;
+      return [parameter.name, typeName(held) as DType];
+    }),
+  );
   types.set(blueprint.spec.embedding.name, embedding.dtype as DType);
   const experts = expertTypes.map((of) => mapMatrices(of, (type) => typeName(type) as DType));
   checkpoint.close();

@@ -23,8 +23,8 @@ if (skipped) console.warn(`memory on Vulkan is NOT tested: ${skipped}`);
 
 interface Setting {
   accelerator: 'none' | 'host' | 'vulkan';
-  /** The stored type, which is bf16 or Q4_K and Q6_K, or float32. */
-  dtype: 'auto' | 'f32' | 'blocks';
+  /** The stored type, which is bf16 or Q4_K and Q6_K; or float32, or Q4_K made of bf16, in RAM or kept on disk. */
+  dtype: 'auto' | 'f32' | 'blocks' | 'quantized' | 'kept';
   /** In percent. */
   residency: number;
 }
@@ -32,21 +32,32 @@ interface Setting {
 /** A row takes minutes there: with FIDDLER_MEMORY=all in the environment there are more. */
 const onVulkan: Record<Setting['dtype'], number[]> =
   process.env.FIDDLER_MEMORY === 'all'
-    ? { auto: [50, 100], f32: [50], blocks: [50] }
-    : { auto: [50], f32: [], blocks: [] };
+    ? { auto: [50, 100], f32: [50], blocks: [50], quantized: [50], kept: [] }
+    : { auto: [50], f32: [], blocks: [], quantized: [], kept: [] };
 
-const onHost: Record<Setting['dtype'], number[]> = { auto: [0, 25, 50, 100], f32: [0, 25, 50, 100], blocks: [50] };
+const onHost: Record<Setting['dtype'], number[]> = {
+  auto: [0, 25, 50, 100],
+  f32: [0, 25, 50, 100],
+  blocks: [50],
+  quantized: [50],
+  kept: [50],
+};
 
-const settings: Setting[] = (['auto', 'f32', 'blocks'] as const).flatMap((dtype) => [
+const settings: Setting[] = (['auto', 'f32', 'blocks', 'quantized', 'kept'] as const).flatMap((dtype) => [
   { accelerator: 'none', dtype, residency: 0 },
   ...onHost[dtype].map((residency) => ({ accelerator: 'host' as const, dtype, residency })),
   ...onVulkan[dtype].map((residency) => ({ accelerator: 'vulkan' as const, dtype, residency })),
 ]);
 
+/** Bytes of a number in Q4_K. */
+const Q4_K = 144 / 256;
+
 /** Bytes of all experts, of the embedding table and of the other weights, in the computed type. */
 function weightBytes(dtype: Setting['dtype']): { experts: number; embedding: number; others: number } {
   if (dtype !== 'blocks') {
-    const [experts, others] = [EXPERTS, OTHERS].map((names) => bytesOf(shapes, names, dtype === 'f32' ? 4 : 2));
+    const each = dtype === 'f32' ? 4 : 2;
+    const ofExperts = dtype === 'quantized' || dtype === 'kept' ? Q4_K : each;
+    const [experts, others] = [bytesOf(shapes, EXPERTS, ofExperts), bytesOf(shapes, OTHERS, each)];
     return { experts: experts!, embedding: bytesOf(shapes, EMBEDDING), others: others! };
   }
   const sum = (fits: (name: string) => boolean) =>
@@ -112,6 +123,8 @@ describe('peak resident set', () => {
     ];
     args.push('--threads', '1', '--no-profile', '--json');
     if (accelerator !== 'none') args.push('--experts-resident', `${residency}%`);
+    if (dtype === 'quantized' || dtype === 'kept') args.push('--quantize', 'q4_k');
+    if (dtype === 'kept') args.push('--keep');
     const env = accelerator === 'vulkan' ? SOFTWARE_VULKAN : {};
     const { code, stdout, stderr } = await runScript('dist/cli/main.js', [...command, ...args], env);
     expect(code, stderr).toBe(0);
