@@ -220,7 +220,7 @@ int main(int argc, char **argv) {
   const int threads = number("threads") ? number("threads") : int(cpus.size());
   cpus.resize(size_t(threads), -1);
   if (!options["kernel"].empty() && fk_select_kernel(options["kernel"].c_str())) return std::printf("no such kernel here\n"), 1;
-  fk_pool *pool = fk_pool_create(threads, cpus[size_t(threads) - 1] < 0 ? nullptr : cpus.data());
+  fk_pool *pool = fk_pool_create(threads, cpus[size_t(threads) - 1] < 0 ? nullptr : cpus.data(), nullptr);
   std::printf("kernel %s of %s, %d threads, experts of %s x %s, %s a call\n", fk_kernel_name(), fk_kernels_available(), threads,
               options["hidden"].c_str(), options["ff"].c_str(), options["experts"].c_str());
   ggml::Library library;

@@ -17,7 +17,7 @@
 extern "C" {
 #endif
 
-#define FK_API_VERSION 4
+#define FK_API_VERSION 5
 
 typedef enum fk_status {
   FK_OK = 0,
@@ -108,9 +108,10 @@ const char *fk_kernels_available(void);
 int fk_select_kernel(const char *name);
 
 /* A pool of `threads` threads: the caller of fk_experts_run and threads - 1 workers. Worker i is pinned to cpus[i];
- * cpus[0] is left to the caller, which is not pinned. With cpus NULL no worker is pinned. NULL where threads cannot be
- * had. */
-fk_pool *fk_pool_create(int threads, const int32_t *cpus);
+ * cpus[0] is left to the caller, which is not pinned. With cpus NULL no worker is pinned. Thread i is on
+ * NUMA node nodes[i], from 0 to 15, with NULL all on one: a node's threads take the same rows of each expert every time,
+ * and others' once theirs are done. NULL where threads cannot be had. */
+fk_pool *fk_pool_create(int threads, const int32_t *cpus, const int32_t *nodes);
 void fk_pool_free(fk_pool *pool);
 int fk_pool_threads(const fk_pool *pool);
 /* Between begin and end workers wait for work spinning, as long as it comes at least every 100 ms; otherwise they fall
@@ -165,9 +166,9 @@ typedef struct fk_routing {
 int fk_route(fk_pool *pool, const fk_routing *routing, const float *bias, const float *correction, const float *scales,
              const float *logits, int tokens, int experts, int32_t *ids, float *weights);
 
-/* For weights in anonymous memory, before they are first written: huge pages, and pages interleaved over the NUMA
- * nodes where there are several (any thread may compute any row). A hint: pages that cannot be had so are ordinary. */
-void fk_memory_advise(void *address, size_t bytes);
+/* A matrix's rows, before they are first written, on the NUMA nodes 0 to nodes - 1 whose threads compute them: the first
+ * part of as many as there are nodes on the first. A hint: pages that cannot be had so are ordinary. */
+void fk_memory_place(void *address, size_t bytes, int nodes);
 
 /* What the machine can do with this pool's threads; the measure for the kernels and for cost models. */
 double fk_measure_read(fk_pool *pool, const void *address, size_t bytes); /* bytes a second of a plain streaming read */

@@ -17,9 +17,10 @@
 using namespace fk;
 
 struct fk_pool {
-  fk_pool(int threads, std::vector<int> cpus) : call(threads), pool(threads, std::move(cpus)) {}
-  LayerCall call;
+  fk_pool(int threads, std::vector<int> cpus, std::vector<int> nodes)
+      : pool(threads, std::move(cpus), std::move(nodes)), call(threads, pool.nodes()) {}
   Pool pool;
+  LayerCall call;
 };
 
 namespace {
@@ -83,10 +84,13 @@ FK_API int fk_select_kernel(const char *name) {
   return FK_UNSUPPORTED;
 }
 
-FK_API fk_pool *fk_pool_create(int threads, const int32_t *cpus) {
+FK_API fk_pool *fk_pool_create(int threads, const int32_t *cpus, const int32_t *nodes) {
   if (threads < 1 || threads > 4096) return nullptr;
+  const auto listed = [&](const int32_t *of) { return of ? std::vector<int>(of, of + threads) : std::vector<int>(); };
+  for (int i = 0; nodes && i < threads; i++)
+    if (nodes[i] < 0 || nodes[i] >= kMostNodes) return nullptr;
   try {
-    return new fk_pool(threads, cpus ? std::vector<int>(cpus, cpus + threads) : std::vector<int>());
+    return new fk_pool(threads, listed(cpus), listed(nodes));
   } catch (...) {
     return nullptr;
   }
@@ -180,18 +184,18 @@ FK_API int fk_route(fk_pool *pool, const fk_routing *routing, const float *bias,
   return FK_OK;
 }
 
-FK_API void fk_memory_advise(void *address, size_t bytes) {
-  const uintptr_t page = 4096, begin = ((uintptr_t)address + page - 1) / page * page;
-  const uintptr_t end = ((uintptr_t)address + bytes) / page * page;
-  if (end <= begin) return;
-#ifdef MADV_HUGEPAGE
-  madvise((void *)begin, end - begin, MADV_HUGEPAGE);
-#endif
+FK_API void fk_memory_place(void *address, size_t bytes, int nodes) {
 #if defined(__linux__) && defined(SYS_mbind)
-  constexpr int kInterleave = 3; // MPOL_INTERLEAVE
-  const int nodes = std::min(numa_nodes(), 63);
-  const unsigned long mask = (1ul << nodes) - 1;
-  if (nodes > 1) syscall(SYS_mbind, begin, end - begin, kInterleave, &mask, sizeof mask * 8, 0);
+  constexpr int kPreferred = 1; // MPOL_PREFERRED
+  const uintptr_t page = 4096, begin = (uintptr_t)address;
+  const auto cut = [&](int n) { return (begin + uintptr_t(bytes / nodes * n)) / page * page; };
+  for (int n = 0; nodes > 1 && nodes <= kMostNodes && n < nodes; n++) {
+    const unsigned long mask = 1ul << n;
+    const uintptr_t from = n ? cut(n) : (begin + page - 1) / page * page, to = n + 1 < nodes ? cut(n + 1) : (begin + bytes) / page * page;
+    if (to > from) syscall(SYS_mbind, from, to - from, kPreferred, &mask, sizeof mask * 8, 0);
+  }
+#else
+  (void)address, (void)bytes, (void)nodes;
 #endif
 }
 

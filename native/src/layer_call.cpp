@@ -29,8 +29,8 @@ bool known(int value, int last) { return value >= 0 && value <= last; }
 
 } // namespace
 
-LayerCall::LayerCall(int threads)
-    : threads_(threads), threads_base_((char *)threads_scratch_.reserve(size_t(threads * kScratchBytes))) {}
+LayerCall::LayerCall(int threads, int nodes)
+    : threads_(threads), nodes_(nodes), threads_base_((char *)threads_scratch_.reserve(size_t(threads * kScratchBytes))) {}
 
 fk_status LayerCall::check(const fk_layer &layer, const fk_expert *experts, int count, const Routes &routes,
                            int tokens) {
@@ -183,13 +183,18 @@ void LayerCall::add_gate_up(std::vector<Stage> &stages, Batch batch) {
   const auto pieces = std::make_shared<std::vector<Piece>>();
   int64_t rows[2] = {0, 0}; // by form
   for (int i = batch.begin; i < batch.end; i++) rows[int(tasks_[i].form)] += tasks_[i].rows;
-  for (int i = batch.begin; i < batch.end; i++) {
-    const Task &task = tasks_[i];
-    const int most = task.expert.gate ? kPanelRows / 2 : kPanelRows;
-    const int chunks = threads_ * (task.form == Form::dot ? kChunksPerThread : kTileChunksPerThread);
-    const int fair = int(std::min<int64_t>(rows[int(task.form)] / chunks, most));
-    const int step = std::max(kStep, round_up(fair, kStep));
-    for (int r = 0; r < task.rows; r += step) pieces->push_back({i, r, std::min(r + step, task.rows)});
+  std::vector<int> ends;
+  for (int node = 0; node < nodes_; node++) {
+    for (int i = batch.begin; i < batch.end; i++) {
+      const Task &task = tasks_[i];
+      const int most = task.expert.gate ? kPanelRows / 2 : kPanelRows;
+      const int chunks = threads_ * (task.form == Form::dot ? kChunksPerThread : kTileChunksPerThread);
+      const int fair = int(std::min<int64_t>(rows[int(task.form)] / chunks, most));
+      const int step = std::max(kStep, round_up(fair, kStep));
+      const int end = rows_before(task, node + 1);
+      for (int r = rows_before(task, node); r < end; r += step) pieces->push_back({i, r, std::min(r + step, end)});
+    }
+    ends.push_back(int(pieces->size()));
   }
   const auto begin = [this, pieces](int chunk) {
     const Piece &piece = (*pieces)[chunk];
@@ -200,7 +205,16 @@ void LayerCall::add_gate_up(std::vector<Stage> &stages, Batch batch) {
     common_->gate_up(job_, tasks_[piece.task], scratch_of(thread), piece.begin, piece.end,
                      following < 0 ? nullptr : begin(following));
   };
-  stages.push_back({int(pieces->size()), run, [begin](int chunk) { approach(begin(chunk)); }});
+  stages.push_back({int(pieces->size()), run, [begin](int chunk) { approach(begin(chunk)); }, ends});
+}
+
+// Of a task's rows, those that nodes before this one compute: the same rows of an expert whatever part of it a task is.
+int LayerCall::rows_before(const Task &task, int node) const {
+  if (node == nodes_) return task.rows;
+  const fk_expert &e = task.expert;
+  const int64_t width = std::max<int64_t>(e.row_end, e.down_stride / job_.down->block_bytes * job_.down->block);
+  const int64_t rows = width * node / nodes_ - e.row_begin;
+  return int(std::min<int64_t>(task.rows, round_up(int(std::max<int64_t>(0, rows)), kStep)));
 }
 
 // A chunk owns its columns of y for all experts of the batch, so that no two threads add to one element.

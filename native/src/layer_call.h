@@ -10,7 +10,7 @@ namespace fk {
 
 class LayerCall {
 public:
-  explicit LayerCall(int threads);
+  LayerCall(int threads, int nodes);
 
   // FK_OK, or why the arguments make no sense.
   static fk_status check(const fk_layer &layer, const fk_expert *experts, int count, const Routes &routes, int tokens);
@@ -40,7 +40,9 @@ private:
   const uint8_t *dot_rows(int task, const uint8_t *p) const;
   Scratch scratch_of(int thread) const;
 
-  const int threads_;
+  int rows_before(const Task &task, int node) const;
+
+  const int threads_, nodes_;
   bool gated_ = false; // whether any expert is
   const Common *common_ = nullptr;
   Job job_ = {};

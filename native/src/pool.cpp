@@ -1,5 +1,6 @@
 #include "pool.h"
 
+#include <algorithm>
 #include <chrono>
 #include <pthread.h>
 #include <sched.h>
@@ -47,7 +48,9 @@ void pin(std::thread &thread, int cpu) {
 
 } // namespace
 
-Pool::Pool(int threads, std::vector<int> cpus) {
+Pool::Pool(int threads, std::vector<int> cpus, std::vector<int> nodes)
+    : node_of_(std::move(nodes)),
+      nodes_(node_of_.empty() ? 1 : *std::max_element(node_of_.begin(), node_of_.end()) + 1) {
   workers_.reserve(threads - 1);
   try {
     for (int i = 1; i < threads; i++) {
@@ -79,7 +82,7 @@ void Pool::wait() {
   take_part(0);
   if (!progress_.empty()) {
     Backoff backoff;
-    while (progress_.back().done.load(std::memory_order_acquire) < stages_.back().chunks) backoff();
+    while (progress_.back().done.count.load(std::memory_order_acquire) < stages_.back().chunks) backoff();
   }
   open_ = false;
   // A worker enters by adding to inside_ and then reading open_, both sequentially consistent: it is either seen here
@@ -101,17 +104,29 @@ void Pool::wake() {
   }
 }
 
+// The next chunk of a thread's own node, or where that has none left, of another one; -1 where none has.
+int Pool::take(const Stage &stage, Progress &progress, int node, int &helped) const {
+  for (; helped < nodes_; helped++) {
+    const int n = (node + helped) % nodes_;
+    const auto end_of = [&](int n) {
+      return n < 0 ? 0 : stage.ends.empty() ? int(int64_t(stage.chunks) * (n + 1) / nodes_) : stage.ends[n];
+    };
+    const int chunk = end_of(n - 1) + progress.taken[n].count.fetch_add(1, std::memory_order_relaxed);
+    if (chunk < end_of(n)) return chunk;
+  }
+  return -1;
+}
+
 void Pool::take_part(int thread) {
+  const int node = node_of_.empty() ? 0 : node_of_[thread];
   for (size_t s = 0; s < stages_.size(); s++) {
     const Stage &stage = stages_[s];
     Progress &progress = progress_[s];
-    const auto take = [&] {
-      const int chunk = progress.next.fetch_add(1, std::memory_order_relaxed);
-      return chunk < stage.chunks ? chunk : -1;
-    };
+    int helped = 0; // nodes that have nothing left
+    const auto take = [&] { return this->take(stage, progress, node, helped); };
     int chunk = take(), finished = 0;
     if (s > 0) {
-      const auto started = [&] { return progress_[s - 1].done.load(std::memory_order_acquire) >= stages_[s - 1].chunks; };
+      const auto started = [&] { return progress_[s - 1].done.count.load(std::memory_order_acquire) >= stages_[s - 1].chunks; };
       if (chunk >= 0 && stage.approach && !started()) stage.approach(chunk);
       Backoff backoff;
       while (!started()) backoff();
@@ -121,7 +136,7 @@ void Pool::take_part(int thread) {
       stage.run(chunk, following, thread);
       chunk = following;
     }
-    if (finished > 0) progress.done.fetch_add(finished, std::memory_order_acq_rel);
+    if (finished > 0) progress.done.count.fetch_add(finished, std::memory_order_acq_rel);
   }
 }
 

@@ -1,9 +1,11 @@
 // The library under a sanitizer: every kernel on random shapes in buffers that end where the data ends, against a
 // reference in double; then the pool's starts, sleeps and ends. Prints one line; exits with 1 at the first wrong result.
 #include "blocks.h"
+#include "../src/pool.h"
 #include "fiddler_experts.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -178,7 +180,7 @@ void check_route(fk_pool *pool, const char *kernel) {
 
 void check_kernels(int cases) {
   std::string names = std::string(fk_kernels_available()) + ",amx-emulated,";
-  fk_pool *pool = fk_pool_create(3, nullptr);
+  fk_pool *pool = fk_pool_create(3, nullptr, nullptr);
   for (size_t at = 0, end; (end = names.find(',', at)) != std::string::npos; at = end + 1) {
     const std::string name = names.substr(at, end - at);
     if (fk_select_kernel(name.c_str())) std::exit(1);
@@ -196,10 +198,13 @@ void check_kernels(int cases) {
 }
 
 // Workers that spin, sleep, are woken, and end while work waits.
+// Threads on made-up nodes; those of a node that has none are the others' to do.
+const int32_t kNodes[] = {2, 0, 2, 0};
+
 void check_pool(int rounds) {
   Case test(FK_BF16, FK_BF16, FK_BF16);
-  for (int threads : {1, 2, 4}) {
-    fk_pool *pool = fk_pool_create(threads, nullptr);
+  for (int threads : {1, 2, 4}) for (bool on_nodes : {false, true}) {
+    fk_pool *pool = fk_pool_create(threads, nullptr, on_nodes ? kNodes : nullptr);
     for (int i = 0; i < rounds; i++) {
       if (i % 10 == 3) fk_pool_begin(pool);
       if (i % 10 == 6) fk_pool_end(pool);
@@ -213,11 +218,38 @@ void check_pool(int rounds) {
   }
 }
 
+// A thread takes chunks of another node only once all of its own are taken, whatever the pace of each.
+void check_nodes(int rounds) {
+  fk::Pool pool(4, {}, {0, 0, 1, 1});
+  for (int round = 0; round < rounds; round++) {
+    const int chunks = 3 + round % 60, cut = round % 4 == 3 ? chunks / 3 : chunks / 2;
+    std::atomic<int> started[2] = {{0}, {0}};
+    std::atomic<int> computed{0}, early{0};
+    const auto run = [&](int chunk, int, int thread) {
+      const int node = thread / 2, of = chunk < cut ? 0 : 1, own = node ? chunks - cut : cut;
+      // Each of the other threads holds at most two that it has not begun.
+      if (of != node && started[node] < own - 6) early++;
+      started[of]++;
+      computed++;
+      if ((chunk + round) % 5 == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
+    };
+    fk::Stage stage = {chunks, run, {}, {}};
+    if (round % 4 == 3) stage.ends = {cut, chunks};
+    pool.start({stage});
+    pool.wait();
+    if (computed != chunks || early) {
+      std::printf("of %d chunks on two nodes %d were computed, %d too early\n", chunks, computed.load(), early.load());
+      std::exit(1);
+    }
+  }
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
   const int cases = argc > 1 ? std::atoi(argv[1]) : 2 * FK_TYPES;
   check_kernels(cases);
   check_pool(5 * cases);
+  check_nodes(20 * cases);
   std::printf("%d cases for each of %s,amx-emulated: right\n", cases, fk_kernels_available());
 }

@@ -1,5 +1,5 @@
 import { availableParallelism, freemem, totalmem } from 'node:os';
-import { allowedCpus, orderCpus, readSystem, readTopology } from './topology.js';
+import { allowedCpus, nodesOf, orderCpus, readSystem, readTopology } from './topology.js';
 
 /** CPUs, which are hardware threads, that this process may use: its affinity, and its control group's quota (rounded up). */
 export function usableCpus(): number {
@@ -20,6 +20,12 @@ export function cpusForThreads(threads: number): number[] | undefined {
   const topology = readTopology();
   const order = topology ? orderCpus(topology).order : [];
   return order.length < threads ? undefined : order.slice(0, threads);
+}
+
+/** The NUMA node of each of these CPUs, where they are on several. */
+export function nodesOfCpus(cpus: readonly number[] | undefined): number[] | undefined {
+  const topology = cpus && readTopology();
+  return topology && nodesOf(topology, cpus);
 }
 
 /** Bytes of RAM that this process can still take: by its control group where that has a limit, else by the system. */

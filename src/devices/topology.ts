@@ -7,7 +7,7 @@ const NODES = '/sys/devices/system/node';
 export interface Topology {
   /** Those that this process may use; one at least. */
   allowed: readonly number[];
-  /** Those of each NUMA node. */
+  /** Those of each NUMA node, by its number; none where there is no such node. */
   nodes: readonly (readonly number[])[];
   /** Names a CPU's core, alike for its hardware threads; undefined where that is not known. */
   core: (cpu: number) => string | undefined;
@@ -38,7 +38,7 @@ export function readTopology(): Topology | undefined {
   const fast = list('/sys/devices/cpu_core/cpus');
   return {
     allowed,
-    nodes: list(`${NODES}/online`).map((node) => list(`${NODES}/node${node}/cpulist`)),
+    nodes: numbered(list(`${NODES}/online`), (node) => list(`${NODES}/node${node}/cpulist`)),
     core: (cpu) => readSystem(`${CPUS}/cpu${cpu}/topology/thread_siblings_list`)?.trim(),
     ...(fast.length > 0 && { fast }),
   };
@@ -62,6 +62,21 @@ export function orderCpus({ allowed, nodes, core, fast }: Topology): { order: nu
     taken.add(name);
   }
   return { order: parts.flat(), cores: parts[0].length };
+}
+
+/** What there is for each number up to the last; nothing for those that are left out. */
+function numbered(numbers: readonly number[], of: (number: number) => number[]): number[][] {
+  return Array.from({ length: Math.max(-1, ...numbers) + 1 }, (_, n) => (numbers.includes(n) ? of(n) : []));
+}
+
+/** More nodes than a pool of threads tells apart. */
+const MOST_NODES = 16;
+
+/** The NUMA node of each of these CPUs; undefined where all are on one, or that is not known. */
+export function nodesOf({ nodes }: Pick<Topology, 'nodes'>, cpus: readonly number[]): number[] | undefined {
+  const found = cpus.map((cpu) => nodes.findIndex((node) => node.includes(cpu)));
+  const known = found.every((node) => node >= 0 && node < MOST_NODES);
+  return known && new Set(found).size > 1 ? found : undefined;
 }
 
 /** The numbers of a kernel's list such as `0-3,8`. */

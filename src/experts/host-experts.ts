@@ -34,6 +34,8 @@ export class HostExperts {
     readonly types: readonly MatrixTypes[],
     /** Type of the buffers for copies: memory that the accelerator copies from fast. */
     private readonly copyType: Pointer,
+    /** Puts a matrix's rows where they are computed, before they are written. */
+    private readonly placeRows?: (address: Pointer, bytes: number) => void,
   ) {
     this.mapped = new MappedTensors(checkpoint);
     this.experts = layers.map(() => []);
@@ -157,6 +159,8 @@ export class HostExperts {
     const size = vectorSize(spec);
     const biases = size > 0 ? { tensor: context.tensor(Type.F32, size) } : undefined;
     this.cpu.allocate(context, EXPERT_COPIES, this.copyType).markWeights();
+    if (this.placeRows)
+      for (const [, { tensor }] of matrixEntries(matrices)) this.placeRows(tensor.address, tensor.bytes);
     return { ...matrices, biases };
   }
 }

@@ -1,4 +1,4 @@
-import { cpusForThreads } from '../devices/cores.js';
+import { cpusForThreads, nodesOfCpus } from '../devices/cores.js';
 import { MappedTensors } from '../devices/mapped.js';
 import { FiddlerError } from '../errors.js';
 import { Experts } from '../experts/experts.js';
@@ -10,6 +10,7 @@ import { POLICIES, policyNamed } from '../experts/policies/index.js';
 import type { Policy } from '../experts/policy.js';
 import type { Profile } from '../experts/profile.js';
 import type { ExpertsSpec, MatrixTypes } from '../experts/spec.js';
+import type { Pointer } from '../native/ggml/api.js';
 import { loadExpertKernels } from '../native/kernels.js';
 import { hold, Resources } from '../native/resources.js';
 import { Choices } from '../network/choices.js';
@@ -157,7 +158,7 @@ function build(
   const choices = new Choices(pool?.pool ?? (cpuKernels === 'ggml' ? undefined : loadExpertKernels())); // none without a library
   const sized = { chunk, calls, context, sequences, rows, hostMemory, cacheStep, choices };
   const network = new Network({ cpu, accelerator, spec, declarations, embedding, tables, mapped, ...sized });
-  const host = new HostExperts(checkpoint, cpu, expertLayers, expertTypes, hostMemory.type);
+  const host = new HostExperts(checkpoint, cpu, expertLayers, expertTypes, hostMemory.type, pool?.place);
   const room = { count: sizes.slots, strided: machine.kind.byNumber.strided };
   const slots = sizes.streams ? new StreamSlots(accelerator, expertLayers, expertTypes, room) : undefined;
   const { input, hostInput } = network.expertInput;
@@ -196,8 +197,11 @@ function nativePool(
   if (computes && (machine.kind.gpu || asked === 'native')) {
     const { countsOnly, kind } = machine;
     const threads = countsOnly ? 1 : machine.threads;
-    const pool = kernels.pool(threads, cpusForThreads(threads));
-    return { name: kernels.name, pool, spin: kind.gpu && !countsOnly };
+    const cpus = cpusForThreads(threads);
+    const nodes = nodesOfCpus(cpus);
+    const pool = kernels.pool(threads, cpus, nodes);
+    const place = nodes && ((at: Pointer, bytes: number) => kernels.place(at, bytes, Math.max(...nodes) + 1));
+    return { name: kernels.name, pool, place, spin: kind.gpu && !countsOnly };
   }
   if (asked !== 'native') return undefined;
   const problem = kernels

@@ -9,7 +9,7 @@ import type { RoutingRule } from './routing-arguments.js';
 
 /** Where `native/build.mjs` leaves the library: the same place seen from src/native and from dist/native. */
 const LIBRARY = fileURLToPath(new URL('../../native/build/libfiddler-experts.so', import.meta.url));
-const API_VERSION = 4;
+const API_VERSION = 5;
 
 /** Memory for native code: an address, or a typed array that lives until the call is complete. */
 export type NativeMemory = bigint | ArrayBufferView;
@@ -19,7 +19,7 @@ const DECLARATIONS = {
   kernelName: 'const char* fk_kernel_name()',
   kernelsAvailable: 'const char* fk_kernels_available()',
   selectKernel: 'int fk_select_kernel(const char* name)',
-  poolCreate: 'void* fk_pool_create(int threads, const int32_t* cpus)',
+  poolCreate: 'void* fk_pool_create(int threads, const int32_t* cpus, const int32_t* nodes)',
   poolFree: 'void fk_pool_free(void* pool)',
   poolThreads: 'int fk_pool_threads(void* pool)',
   poolBegin: 'void fk_pool_begin(void* pool)',
@@ -31,7 +31,7 @@ const DECLARATIONS = {
   quantize: 'int fk_quantize(int type, int from_type, const void* from, void* to, int64_t elements)',
   route:
     'int fk_route(void* pool, const void* routing, const void* bias, const void* correction, const void* scales, const void* logits, int tokens, int experts, void* ids, void* weights)',
-  memoryAdvise: 'void fk_memory_advise(void* address, size_t bytes)',
+  memoryPlace: 'void fk_memory_place(void* address, size_t bytes, int nodes)',
   measureRead: 'double fk_measure_read(void* pool, const void* address, size_t bytes)',
   measurePeak: 'double fk_measure_peak(void* pool, int type)',
   poisonScratch: 'void fk_poison_scratch(void* pool, int byte)',
@@ -182,10 +182,12 @@ export class ExpertKernels {
 
   /**
    * A pool of `threads` threads. Worker i is pinned to cpus[i], without them to none; cpus[0] is the caller's.
+   * @param nodes the NUMA node of each: its threads take the same rows of each expert every time. Without them there is one
    * @throws FiddlerError `memory` where threads cannot be had.
    */
-  pool(threads: number, cpus?: readonly number[]): ExpertPool {
-    const pool = this.api.poolCreate(threads, cpus ? Int32Array.from(cpus) : null);
+  pool(threads: number, cpus?: readonly number[], nodes?: readonly number[]): ExpertPool {
+    const list = (of?: readonly number[]) => (of ? Int32Array.from(of) : null);
+    const pool = this.api.poolCreate(threads, list(cpus), list(nodes));
     if (!pool) check(-2, 'creating a pool of threads');
     return new ExpertPool(this.api, pool);
   }
@@ -209,9 +211,9 @@ export class ExpertKernels {
     route(this.api, null, ...call);
   }
 
-  /** Huge pages and NUMA interleaving for anonymous memory that will hold weights, before it is first written. */
-  advise(address: bigint, bytes: number): void {
-    this.api.memoryAdvise(address, bytes);
+  /** Puts a matrix's rows, before they are first written, on the nodes whose threads compute them. */
+  place(address: bigint, bytes: number, nodes: number): void {
+    this.api.memoryPlace(address, bytes, nodes);
   }
 }
 

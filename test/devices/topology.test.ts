@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { orderCpus, parseList, type Topology } from '../../src/devices/topology.js';
+import { nodesOf, orderCpus, parseList, type Topology } from '../../src/devices/topology.js';
 
 /** Numbers as the kernel lists them: runs joined by a dash. */
 function kernelList(numbers: number[]): string {
@@ -112,5 +112,21 @@ describe('CPUs for threads', () => {
 
   it('count each where the system does not say which share a core', () => {
     expect(orderCpus({ allowed: [5, 7], nodes: [], core: () => undefined })).toEqual({ order: [5, 7], cores: 2 });
+  });
+});
+
+describe('the nodes of threads', () => {
+  const nodes = [[0, 1, 4], [], [2, 3, 5]];
+
+  it('are told where they are several', () => {
+    expect(nodesOf({ nodes }, [0, 1, 2, 5])).toEqual([0, 0, 2, 2]);
+    expect(nodesOf({ nodes }, [5, 0])).toEqual([2, 0]);
+  });
+
+  it('are one where all CPUs are on it, or one is on none that is known', () => {
+    expect(nodesOf({ nodes }, [2, 3])).toBeUndefined();
+    expect(nodesOf({ nodes }, [0, 2, 9])).toBeUndefined();
+    expect(nodesOf({ nodes: [] }, [0, 1])).toBeUndefined();
+    expect(nodesOf({ nodes: Array.from({ length: 17 }, (_, cpu) => [cpu]) }, [0, 16])).toBeUndefined();
   });
 });

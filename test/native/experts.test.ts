@@ -147,12 +147,21 @@ describe.skipIf(!kernels).each(names)('CPU expert kernel %s', (name) => {
     }
   });
 
-  it('gives the same bits again and with other numbers of threads', () => {
+  it('gives the same bits again, with other numbers of threads, and on any nodes', () => {
     const routes = [[0, 1, 2], [2, 1], Array.from({ length: 20 }, (_, i) => i)];
     const test = expertCase({ hidden: 130, ff: 200, type: 'BF16', tokens: 20, routes });
     const first = test.run(pool);
     for (const threads of [1, 2, 5]) {
       const other = kernels!.pool(threads);
+      for (let i = 0; i < 3; i++) expect(test.run(other)).toEqual(first);
+      other.close();
+    }
+    for (const nodes of [
+      [0, 1],
+      [2, 0, 2],
+      [1, 1, 0, 3],
+    ]) {
+      const other = kernels!.pool(nodes.length, undefined, nodes);
       for (let i = 0; i < 3; i++) expect(test.run(other)).toEqual(first);
       other.close();
     }

@@ -2,6 +2,7 @@ import koffi from 'koffi';
 import { describe, expect, it } from 'vitest';
 import { type ExpertTask, encodeExperts, encodeLayer } from '../../src/native/expert-arguments.js';
 import { loadExpertKernels } from '../../src/native/kernels.js';
+import { mapAnonymous, unmap, view } from '../../src/native/os/memory.js';
 import { ExpertCase } from './expert-case.js';
 
 const kernels = loadExpertKernels();
@@ -102,6 +103,16 @@ describe.skipIf(!kernels)('CPU expert kernels: pool and arguments', () => {
       expect(test.run(pool)).toEqual(first);
     }
     pool.close();
+  });
+
+  it('places memory as far as the machine has the nodes, and refuses more than it tells apart', () => {
+    const memory = mapAnonymous('test', 1 << 20);
+    for (const nodes of [1, 2, 3, 16, 17]) kernels!.place(memory.address + 100n, memory.bytes - 200, nodes);
+    const bytes = new Uint8Array(view(memory.address, memory.bytes)).fill(7);
+    expect(bytes.every((byte) => byte === 7)).toBe(true);
+    unmap(memory);
+    expect(() => kernels!.pool(2, undefined, [0, 16])).toThrow(/pool of threads/);
+    expect(() => kernels!.pool(2, undefined, [0, -1])).toThrow(/pool of threads/);
   });
 
   it('measures what the machine can do', () => {
