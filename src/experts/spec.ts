@@ -1,4 +1,5 @@
 import { blockElements, rowBytes, type Type } from '../native/ggml/tensor.js';
+import type { Mxfp4Packing } from '../weights/mxfp4.js';
 import { type ActivationName, type ByMatrix, eachMatrix, type MatrixName, matrixEntries } from './activations.js';
 import { vectorSize } from './expert.js';
 
@@ -11,8 +12,7 @@ export interface ExpertMatrix {
   rows?: { from: number; of: number; step?: number };
   /** It is stored as [in, out]: "rows" are then columns. */
   transposed?: boolean;
-  /** It is packed into the tensors `${name}_blocks` and `${name}_scales`. */
-  packing?: 'mxfp4';
+  packing?: Mxfp4Packing;
 }
 
 /** Where the matrices of expert e lie. */

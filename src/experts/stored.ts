@@ -1,5 +1,5 @@
 import type { Checkpoint } from '../weights/checkpoint.js';
-import { findMxfp4, mxfp4Shapes } from '../weights/mxfp4.js';
+import { findMxfp4, mxfp4Tensors } from '../weights/mxfp4.js';
 import { findSource, rearranged, type StoredSource } from '../weights/source.js';
 import { type ByMatrix, mapMatrices, matrixEntries } from './activations.js';
 import { type ExpertMatrices, type ExpertMatrix, type ExpertsSpec, matrixShape } from './spec.js';
@@ -69,10 +69,10 @@ function matrixTensors(spec: ExpertsSpec, matrices: Readonly<ByMatrix<ExpertMatr
     if (packing === undefined) {
       return [{ name: tensor, shape: storedShape(spec, matrix, [rows, columns]), dtype: 'BF16' }];
     }
-    const { blocks, scales } = mxfp4Shapes(spec.count, part?.of ?? rows, columns);
+    const { blocks, scales } = mxfp4Tensors(tensor, packing, [spec.count, part?.of ?? rows, columns]);
     return [
-      { name: `${tensor}_blocks`, shape: blocks, dtype: 'U8' },
-      { name: `${tensor}_scales`, shape: scales, dtype: 'U8', byte: MXFP4_SCALE },
+      { name: blocks.name, shape: blocks.shape, dtype: 'U8' },
+      { name: scales.name, shape: scales.shape, dtype: 'U8', byte: MXFP4_SCALE },
     ];
   });
 }
@@ -101,9 +101,9 @@ function findMatrix(
 ): StoredMatrix {
   const { name, index, rows: part, transposed, packing } = matrix;
   const { from, of, step = 1 } = part ?? { from: 0, of: rows };
-  if (packing === 'mxfp4') {
-    const taken = { count: spec.count, index: index ?? 0, rows: { from, of, step } };
-    return { ...findMxfp4(checkpoint, name, taken, columns), rows, columns };
+  if (packing) {
+    const taken = { count: packing === 'apart' ? 1 : spec.count, index: index ?? 0, rows: { from, of, step } };
+    return { ...findMxfp4(checkpoint, { name, packing }, taken, columns), rows, columns };
   }
   const whole = findSource(checkpoint, name, storedShape(spec, matrix, [rows, columns]), index);
   const layout = transposed

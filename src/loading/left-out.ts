@@ -4,7 +4,7 @@ import type { Checkpoint, StoredTensor } from '../weights/checkpoint.js';
 import type { Description } from './blueprint.js';
 
 /** Tensors that belong to others, or say what the config says. */
-const ACCOUNTED = /(_scale_inv|_scales|_blocks|\.inv_freq|^lm_head\.weight)$/;
+const ACCOUNTED = /(_scale_inv|_scales|_blocks|\.scale|\.inv_freq|^lm_head\.weight)$/;
 
 /**
  * Says in a line which parts of a checkpoint are not computed with: what sees pictures, layers that predict further

@@ -3,7 +3,7 @@ import { SILU_LIMIT } from '../experts/activations.js';
 import { compressedAttention } from './blocks/compressed-attention.js';
 import { decoderOf } from './blocks/decoder.js';
 import { gatedFeedForward } from './blocks/feed-forward.js';
-import { mixtureOfExperts, separateExperts } from './blocks/moe.js';
+import { mixtureOfExperts, packedApart, separateExperts } from './blocks/moe.js';
 import { rmsNorm } from './blocks/norm.js';
 import { rotary } from './blocks/rotary.js';
 import { CONNECTION_WEIGHTS, STREAMS, sinkhornConnection, streamSum } from './blocks/sinkhorn-connection.js';
@@ -131,6 +131,7 @@ export const deepseekV4: Family = {
 function expertsOf(c: Config, declare: Declarations, prefix: string, hashed: boolean): MoeSpec {
   const [experts, chosen, width] = [c.n_routed_experts, c.num_experts_per_tok, c.moe_intermediate_size];
   refuseUnless(chosen <= experts, 'num_experts_per_tok', `is ${chosen}, but there are only ${experts} experts`);
+  const { matrices, alternatives } = separateExperts(`${prefix}.experts`, width, PROJECTIONS);
   const table = hashed ? expertTable(declare, `${prefix}.gate.tid2eid`, c) : undefined;
   return mixtureOfExperts(declare, {
     hidden: c.hidden_size,
@@ -146,7 +147,8 @@ function expertsOf(c: Config, declare: Declarations, prefix: string, hashed: boo
       table,
     }),
     gate: `${prefix}.gate.weight`,
-    ...separateExperts(`${prefix}.experts`, width, PROJECTIONS),
+    matrices,
+    alternatives: [packedApart(matrices), ...alternatives],
   });
 }
 

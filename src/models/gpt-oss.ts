@@ -33,7 +33,7 @@ export const gptOss: Family = {
     const { hidden, headSize } = heads;
     const width = c.intermediate_size;
     const rotate = rotary(declare, readRotation(c, { headSize, base: 150_000 }));
-    const packing = c.quantization_config?.quant_method;
+    const packing = c.quantization_config?.quant_method && 'together';
     if (packing) refuseUnless(hidden % 32 === 0 && width % 32 === 0, 'intermediate_size', 'is no multiple of 32');
     const window = slidingWindows(c, (l) => l % 2 === 0);
     return decoder(declare, c, {

@@ -6,12 +6,20 @@ export type DType = Exclude<TypeName, 'I32' | 'I64'>;
 /** Of these, those of a single number, which safetensors files may hold. */
 export type PlainDType = 'F32' | 'F16' | 'BF16';
 
-/** Every element type a checkpoint may hold: these, FP8 (arXiv 2209.05433), bytes of whatever is packed in them, and integers. */
-export type StoredDType = DType | 'F8_E4M3' | 'U8' | 'I32' | 'I64';
+/** Every element type a checkpoint may hold: these, FP8 (arXiv 2209.05433) and its scales, bytes of whatever is packed in them, and integers. */
+export type StoredDType = DType | 'F8_E4M3' | 'F8_E8M0' | 'U8' | 'I8' | 'I32' | 'I64';
 
 /** Bytes of one element of each type that safetensors files hold. */
 export const DTYPE_BYTES: Readonly<Record<PlainDType, number>> = { F32: 4, F16: 2, BF16: 2 };
-export const STORED_BYTES = { ...DTYPE_BYTES, F8_E4M3: 1, U8: 1, I64: 8 } as const satisfies {
+export const STORED_BYTES = {
+  ...DTYPE_BYTES,
+  F8_E4M3: 1,
+  F8_E8M0: 1,
+  U8: 1,
+  I8: 1,
+  I32: 4,
+  I64: 8,
+} as const satisfies {
   [T in StoredDType]?: number;
 };
 

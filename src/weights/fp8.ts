@@ -1,9 +1,11 @@
 import { FiddlerError } from '../errors.js';
 import type { Checkpoint, Region, ScaleBlock, StoredTensor } from './checkpoint.js';
+import type { Fp8Matrix } from './conversions/fp8.js';
 import type { Conversion } from './conversions/index.js';
 
 /**
- * How an FP8 matrix with its scales, `${name}_scale_inv`, becomes bf16: of a tensor of several the one at `index`.
+ * How an FP8 matrix with its scales, `${name}_scale_inv` or `.scale` in place of `.weight`, becomes bf16: of a tensor of
+ * several the one at `index`.
  * @throws FiddlerError `file` or `unsupported`
  */
 export function fp8Matrix(
@@ -34,6 +36,11 @@ export function fp8Matrix(
   };
 }
 
+/** What DeepSeek-V4 calls the scales of a matrix. */
+export function scaleBeside(name: string): string {
+  return name.replace(/\.weight$/, '.scale');
+}
+
 function checkBlock({ scaleBlock }: Checkpoint, { name, file, shape }: StoredTensor): ScaleBlock {
   if (scaleBlock && (shape.length === 2 || shape.length === 3)) return scaleBlock;
   const problem = scaleBlock ? `${shape.length} dimensions` : 'type F8_E4M3, but config.json names no fp8 blocks';
@@ -45,12 +52,14 @@ function findScales(
   checkpoint: Checkpoint,
   { name, shape }: StoredTensor,
   block: ScaleBlock,
-): { scales: StoredTensor; type: 'F32' | 'BF16' } {
-  const scales = checkpoint.get(`${name}_scale_inv`);
+): { scales: StoredTensor; type: Fp8Matrix['scaleType'] } {
+  const beside = scaleBeside(name);
+  const scales = checkpoint.get(beside !== name && checkpoint.tensors.has(beside) ? beside : `${name}_scale_inv`);
   const { dtype } = scales;
   const before = shape.length - 2;
   const expected = shape.map((n, i) => (i < before ? n : Math.ceil(n / block[i - before]!)));
-  if ((dtype === 'F32' || dtype === 'BF16') && scales.shape.join() === expected.join()) return { scales, type: dtype };
-  const problem = `is ${dtype} [${scales.shape}] instead of F32 or BF16 [${expected}]`;
+  const known = dtype === 'F32' || dtype === 'BF16' || dtype === 'F8_E8M0';
+  if (known && scales.shape.join() === expected.join()) return { scales, type: dtype };
+  const problem = `is ${dtype} [${scales.shape}] instead of F32, BF16 or F8_E8M0 [${expected}]`;
   throw new FiddlerError('file', `${scales.file}: tensor ${scales.name} ${problem}`, 'download the model again');
 }

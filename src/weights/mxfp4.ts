@@ -1,7 +1,9 @@
+import { FiddlerError } from '../errors.js';
 import { rowBytes, Type } from '../native/ggml/tensor.js';
 import type { Checkpoint } from './checkpoint.js';
 import type { Conversion } from './conversions/index.js';
 import { BLOCK, PACKED } from './conversions/mxfp4.js';
+import { scaleBeside } from './fp8.js';
 import { checkShape, type StoredSource } from './source.js';
 
 /** One matrix of those that a pair of tensors packs. */
@@ -13,24 +15,51 @@ export interface Mxfp4Part {
   rows: { from: number; of: number; step: number };
 }
 
-/** Shapes of the two tensors that pack `count` matrices [rows, columns]. */
-export function mxfp4Shapes(count: number, rows: number, columns: number): { blocks: number[]; scales: number[] } {
+/**
+ * How two tensors hold MXFP4 numbers, of which 2i and 2i + 1 are the low and high half of byte i, and their E8M0 scales:
+ * `together`, as gpt-oss is published, all matrices in `${name}_blocks` U8 [count, rows, columns / 32, 16] and
+ * `${name}_scales` U8 [count, rows, columns / 32]; `apart`, as DeepSeek-V4 is, each in `${name}` I8 [rows, columns / 2] and
+ * the same with `.scale` in place of `.weight`, F8_E8M0 [rows, columns / 32].
+ */
+export type Mxfp4Packing = 'together' | 'apart';
+
+/** The two tensors that pack `count` matrices [rows, columns], or one of them. */
+export function mxfp4Tensors(
+  name: string,
+  packing: Mxfp4Packing,
+  [count, rows, columns]: readonly [number, number, number],
+): Record<'blocks' | 'scales', { name: string; shape: number[]; dtypes: readonly ('U8' | 'I8' | 'F8_E8M0')[] }> {
   const groups = columns / BLOCK;
-  return { blocks: [count, rows, groups, PACKED], scales: [count, rows, groups] };
+  if (packing === 'apart') {
+    return {
+      blocks: { name, shape: [rows, columns / 2], dtypes: ['I8', 'U8'] },
+      scales: { name: scaleBeside(name), shape: [rows, groups], dtypes: ['F8_E8M0', 'U8'] },
+    };
+  }
+  return {
+    blocks: { name: `${name}_blocks`, shape: [count, rows, groups, PACKED], dtypes: ['U8'] },
+    scales: { name: `${name}_scales`, shape: [count, rows, groups], dtypes: ['U8'] },
+  };
 }
 
-/**
- * A matrix of MXFP4 numbers as gpt-oss is published: `${name}_blocks` U8 [count, rows, columns / 32, 16] with numbers
- * 2i and 2i + 1 in the low and high half of byte i, and `${name}_scales` U8 [count, rows, columns / 32] (E8M0).
- * @throws FiddlerError `file`
- */
-export function findMxfp4(checkpoint: Checkpoint, name: string, part: Mxfp4Part, columns: number): StoredSource {
+/** A matrix of MXFP4 numbers. @throws FiddlerError `file` */
+export function findMxfp4(
+  checkpoint: Checkpoint,
+  { name, packing }: { name: string; packing: Mxfp4Packing },
+  part: Mxfp4Part,
+  columns: number,
+): StoredSource {
   const { count, index, rows } = part;
   const groups = columns / BLOCK;
-  const shapes = mxfp4Shapes(count, rows.of, columns);
-  const pick = (suffix: 'blocks' | 'scales') => {
-    const stored = checkpoint.get(`${name}_${suffix}`);
-    checkShape(stored, shapes[suffix]);
+  const tensors = mxfp4Tensors(name, packing, [count, rows.of, columns]);
+  const pick = (which: 'blocks' | 'scales') => {
+    const { dtypes, shape, name: tensor } = tensors[which];
+    const stored = checkpoint.get(tensor);
+    checkShape(stored, shape);
+    if (!dtypes.some((dtype) => dtype === stored.dtype)) {
+      const problem = `${stored.file}: tensor ${tensor} is ${stored.dtype} instead of ${dtypes.join(' or ')}`;
+      throw new FiddlerError('file', problem, 'download the model again');
+    }
     const bytes = stored.bytes / count;
     return { address: stored.address + BigInt(index * bytes), bytes };
   };

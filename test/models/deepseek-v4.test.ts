@@ -10,13 +10,21 @@ import { Declarations } from '../../src/models/parameters.js';
 import { api } from '../../src/native/ggml/api.js';
 import { TensorContext, Type } from '../../src/native/ggml/tensor.js';
 import { Threadpool } from '../../src/native/ggml/threadpool.js';
+import { largest, logitsOf } from '../engine/evaluated.js';
 import { fiddlerError } from '../support/errors.js';
 import { temporaryFolder } from '../support/folder.js';
+import { E4M3, toBf16 } from '../support/fp8.js';
 import { changeTensor, readTensors } from '../support/model.js';
-import { writeSafetensors } from '../support/safetensors.js';
+import { numbersFrom } from '../support/numbers.js';
+import { type TensorToWrite, writeSafetensors } from '../support/safetensors.js';
 
 const GOLDEN = 'test/golden/deepseek_v4';
 const TABLE = 'model.layers.0.ffn.gate.tid2eid';
+/** Rows and columns of a block of FP8 numbers. */
+const BLOCK = 16;
+/** MXFP4's numbers (OCP Microscaling Formats 1.0). */
+const POSITIVE = [0, 0.5, 1, 1.5, 2, 3, 4, 6];
+const E2M1 = [...POSITIVE, ...POSITIVE.map((value) => -value)];
 const OPTIONS = { accelerator: 'none', dtype: 'f32', ctx: 128, chunk: 7, threads: 1, profile: false } as const;
 
 /** The golden model with another table of experts [vocabulary, 2]. */
@@ -105,5 +113,73 @@ describe('a connection between streams', () => {
     expect(whole).toHaveLength(5 * HIDDEN * TOKENS);
     expect(Math.max(...whole.map(Math.abs))).toBeGreaterThan(0.1);
     for (const [i, value] of single.entries()) expect(value).toBeCloseTo(whole[i]!, 5);
+  });
+});
+
+describe('a checkpoint as it is published', () => {
+  /** Matrices that are published in FP8 with a power of two for each block. */
+  const IN_FP8 = /\.(wq_a|wq_b|wkv|wo_a|wo_b|shared_experts\.w\d)\.weight$/;
+  const IN_MXFP4 = /\.experts\.\d+\.w\d\.weight$/;
+  const draw = numbersFrom(11);
+  const byte = () => Math.floor(draw() * 256);
+
+  /** A tensor in its type, and the same numbers in bf16. */
+  function packed({ name, shape, ...tensor }: TensorToWrite): { stored: TensorToWrite[]; same: TensorToWrite } {
+    const scale = name.replace(/\.weight$/, '.scale');
+    const [rows, columns] = shape as [number, number];
+    const inBf16 = (of: (i: number) => number) => {
+      const numbers = Uint16Array.from({ length: rows * columns }, (_, i) => toBf16(of(i)));
+      return { name, dtype: 'BF16', shape, data: new Uint8Array(numbers.buffer) };
+    };
+    if (IN_MXFP4.test(name)) {
+      const data = Uint8Array.from({ length: (rows * columns) / 2 }, byte);
+      const scales = Uint8Array.from({ length: (rows * columns) / 32 }, () => 121 + (byte() % 3));
+      const same = inBf16((i) => E2M1[(data[i >> 1]! >> (4 * (i % 2))) & 15]! * 2 ** (scales[i >> 5]! - 127));
+      return {
+        stored: [
+          { name, dtype: 'I8', shape: [rows, columns / 2], data },
+          { name: scale, dtype: 'F8_E8M0', shape: [rows, columns / 32], data: scales },
+        ],
+        same,
+      };
+    }
+    if (!IN_FP8.test(name)) return { stored: [{ name, shape, ...tensor }], same: { name, shape, ...tensor } };
+    const data = Uint8Array.from({ length: rows * columns }, () => byte() & 0xb7); // no number is none
+    const across = Math.ceil(columns / BLOCK);
+    const scales = Uint8Array.from({ length: Math.ceil(rows / BLOCK) * across }, () => 125 + (byte() % 3));
+    const block = (i: number) =>
+      Math.floor(Math.floor(i / columns) / BLOCK) * across + Math.floor((i % columns) / BLOCK);
+    return {
+      stored: [
+        { name, dtype: 'F8_E4M3', shape, data },
+        { name: scale, dtype: 'F8_E8M0', shape: [Math.ceil(rows / BLOCK), across], data: scales },
+      ],
+      same: inBf16((i) => E4M3[data[i]!]! * 2 ** (scales[block(i)]! - 127)),
+    };
+  }
+
+  function written(tensors: readonly TensorToWrite[], quantization?: object): string {
+    const dir = temporaryFolder();
+    const config = JSON.parse(readFileSync(join(GOLDEN, 'config.json'), 'utf8'));
+    writeFileSync(join(dir, 'config.json'), JSON.stringify({ ...config, quantization_config: quantization }));
+    writeSafetensors(join(dir, 'model.safetensors'), [...tensors]);
+    return dir;
+  }
+
+  it('has the logits of its numbers: FP8 by powers of two, and MXFP4 that each expert has to itself', () => {
+    const all = readTensors(join(GOLDEN, 'model.safetensors')).map(packed);
+    const fp8 = { quant_method: 'fp8', fmt: 'e4m3', scale_fmt: 'ue8m0', weight_block_size: [BLOCK, BLOCK] };
+    const [stored, same] = [
+      written(
+        all.flatMap((each) => each.stored),
+        fp8,
+      ),
+      written(all.map((each) => each.same)),
+    ];
+    const tokens = Array.from({ length: 30 }, (_, i) => (i * 37 + 11) % 320);
+    const options = { accelerator: 'none', ctx: 128 } as const;
+    const [found, expected] = [stored, same].map((dir) => logitsOf(dir, tokens, options));
+    expect(expected!.flatMap((row) => [...row]).every(Number.isFinite)).toBe(true);
+    expect(Math.max(...largest(found!, expected!))).toBeLessThan(1e-4);
   });
 });

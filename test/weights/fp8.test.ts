@@ -122,7 +122,7 @@ describe('FP8 with a scale for each block', () => {
     const find = (c: Checkpoint) => findSource(c, 'w', [4, 4]);
     expect(fiddlerError('file', () => open([packed[0]!], blocks([2, 2]), find))).toContain('w_scale_inv');
     expect(fiddlerError('file', () => open(packed, blocks([2, 4]), find))).toContain(
-      '[2,2] instead of F32 or BF16 [2,1]',
+      '[2,2] instead of F32, BF16 or F8_E8M0 [2,1]',
     );
     expect(fiddlerError('unsupported', () => open(packed, undefined, find))).toContain('names no fp8 blocks');
   });

@@ -36,7 +36,7 @@ function repack(part: Mxfp4Part, groups: number, blocks: Uint8Array, scales: Uin
   ]);
   const checkpoint = openCheckpoint(dir);
   try {
-    const source = findMxfp4(checkpoint, 'w', part, groups * 32);
+    const source = findMxfp4(checkpoint, { name: 'w', packing: 'together' }, part, groups * 32);
     if (!('make' in source) || source.type !== Type.MXFP4) throw new Error('not MXFP4');
     return new Uint8Array(makeBytes(source, (source.elements / 32) * 17));
   } finally {

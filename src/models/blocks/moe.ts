@@ -1,3 +1,4 @@
+import { mapMatrices } from '../../experts/activations.js';
 import type { ExpertMatrices, ExpertsSpec } from '../../experts/spec.js';
 import { refuseUnless } from '../config.js';
 import type { Merge, MoeSpec } from '../model.js';
@@ -74,6 +75,11 @@ export function separateExperts(
     matrices: (e) => ({ gate: of(e, gate), up: of(e, up), down: of(e, down) }),
     alternatives: [fused(false), fused(true)],
   };
+}
+
+/** The same matrices, each packed in a pair of tensors of its own. */
+export function packedApart(matrices: ExpertMatrices): ExpertMatrices {
+  return (e) => mapMatrices(matrices(e), (matrix) => ({ ...matrix, packing: 'apart' }));
 }
 
 /** Experts without a gate, published one by one as above, or fused as `${prefix}.up_proj` and `${prefix}.down_proj`. */

@@ -8,7 +8,7 @@ export interface Fp8Matrix extends Rows {
   columns: number;
   from: Pointer;
   scales: Pointer;
-  scaleType: 'F32' | 'BF16';
+  scaleType: 'F32' | 'BF16' | 'F8_E8M0';
   block: ScaleBlock;
 }
 
@@ -41,10 +41,12 @@ export function unpackFp8(matrix: Fp8Matrix, target: Pointer, begin: number, end
 function readScales({ scales, scaleType }: Fp8Matrix, count: number): Float32Array {
   const copied = new Uint8Array(view(scales, count * SCALE_BYTES[scaleType])).slice().buffer;
   if (scaleType === 'F32') return new Float32Array(copied);
+  if (scaleType === 'F8_E8M0')
+    return Float32Array.from(new Uint8Array(copied), (byte) => (byte === 255 ? Number.NaN : 2 ** (byte - 127)));
   return new Float32Array(Uint32Array.from(new Uint16Array(copied), (bits) => bits << 16).buffer); // bf16 is the upper half
 }
 
-const SCALE_BYTES = { F32: 4, BF16: 2 } as const;
+const SCALE_BYTES = { F32: 4, BF16: 2, F8_E8M0: 1 } as const;
 
 /** Four numbers at a time, which takes two thirds of the time of one by one. */
 function mapQuads(from: Uint32Array, to: Uint32Array, begin: number, count: number): void {
