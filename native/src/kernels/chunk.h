@@ -12,6 +12,13 @@ namespace {
 
 constexpr int kChunk = 256;
 
+// The codes of the chunk at p. Types that unpack a whole chunk at once have their own.
+template <class W> struct ChunkCodes {
+  const uint8_t *p;
+  FK_INLINE explicit ChunkCodes(const uint8_t *p) : p(p) {}
+  FK_INLINE Codes of(int pair) const { return W::codes(p, pair); }
+};
+
 // What a step of k needs of a matrix's last, incomplete chunk: its bytes, then zeros.
 template <class W> struct ChunkTail {
   uint8_t data[W::kChunkBytes];

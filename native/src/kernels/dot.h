@@ -15,16 +15,8 @@ constexpr int kDotTokens = 4;
 constexpr int kDotTokens = 2;
 #endif
 // Bytes by which the software prefetch runs ahead of the loads.
-#ifndef FK_AHEAD
-#define FK_AHEAD 4096
-#endif
-constexpr int kAhead = FK_AHEAD;
-// Into which cache: 2 is the second level, 3 the first, where fewer lines can be under way on an EPYC.
-#ifdef __AMX_TILE__
-constexpr int kAheadLocality = 3;
-#else
-constexpr int kAheadLocality = 2;
-#endif
+constexpr int kAhead = 8192;
+constexpr int kAheadLocality = 3; // into the first level; 2 is the second
 // Rows against one or two tokens of up to so many bytes are faster one after the other than abreast.
 constexpr int kShortTokens = 8192;
 

@@ -54,9 +54,10 @@ template <class W, int G> struct FewRows {
   alignas(64) float factors[16][2 * kGroups]; // wide: scale and min in turn, else scales, then minima
 
   FK_INLINE void unpack(int r, const uint8_t *p) {
+    const ChunkCodes<W> chunk(p);
 #pragma GCC unroll kUnroll
     for (int pair = 0; pair < kChunk / kPairWeights; pair++) {
-      const Codes c = W::codes(p, pair);
+      const Codes c = chunk.of(pair);
       memcpy(codes[r] + pair * kPairWeights, &c, sizeof c);
     }
     if constexpr (W::kWide) {

@@ -110,9 +110,10 @@ template <class W, int T, int Chains>
 FK_INLINE void multiply_chunk(const uint8_t *p, const Int8Chunk *const (&x)[T], Floats (&sums)[T][Chains]) {
   Groups scale[T];
   scale_chunk<W>(p, x, scale, sums);
+  const ChunkCodes<W> chunk(p);
 #pragma GCC unroll kUnroll
   for (int pair = 0; pair < kChunk / kPairWeights; pair++) {
-    const Codes codes = W::codes(p, pair);
+    const Codes codes = chunk.of(pair);
 #pragma GCC unroll kUnroll
     for (int i = 0; i < kCodeRegisters; i++)
 #pragma GCC unroll kUnroll
@@ -231,10 +232,11 @@ template <class W> inline void scales_and_mins(const uint8_t *p, float (&scale)[
 template <class W, class E> inline void convert_chunk(const uint8_t *p, int elements, E *to) {
   float scale[kGroup], min[kGroup];
   scales_and_mins<W>(p, scale, min);
+  const ChunkCodes<W> chunk(p);
 #pragma GCC unroll kUnroll
   for (int pair = 0; pair < kChunk / kPairWeights; pair++) {
     if (pair * kPairWeights >= elements) return;
-    const Codes codes = W::codes(p, pair);
+    const Codes codes = chunk.of(pair);
     uint8_t bytes[kPairWeights];
     memcpy(bytes, &codes, sizeof bytes);
     for (int k = 0; k < kPairWeights && pair * kPairWeights + k < elements; k += kStep) {

@@ -1,8 +1,7 @@
 // IQ2_XXS and IQ2_XS: eight weights name an entry of a codebook, and have seven sign bits; the eighth makes their number
 // even.
 #pragma once
-#include "../chunk.h"
-#include "codebooks.h"
+#include "books.h"
 
 namespace fk {
 namespace {
@@ -64,6 +63,43 @@ struct Iq2Xs {
     return with_signs(entries8(kIq2xs.entries, numbers), complete_signs(sevens), kOffset);
   }
 };
+
+#ifdef FK_BOOKS
+constexpr PackedBook<256> kIq2xxsPacked(kIq2xxsEntries);
+constexpr PackedBook<512> kIq2xsPacked(kIq2xsEntries);
+
+template <> struct ChunkCodes<Iq2Xxs> {
+  __m128i entries[4];
+  ChunkSigns signs;
+  FK_INLINE explicit ChunkCodes(const uint8_t *p) : signs(sevens(p + 2)) {
+    const __m512i at = _mm512_cvtepu8_epi16(_mm512_cvtepi64_epi32(_mm512_loadu_si512(p + 2)));
+    const __m512i found = words_of<256>(kIq2xxsPacked.entries, at);
+    memcpy(entries, &found, sizeof entries);
+  }
+  FK_INLINE Codes of(int pair) const {
+    return with_signs(levels_of_words(entries[pair], kIq2Levels), signs.of[pair], kIq2Offset);
+  }
+
+private:
+  // Four times seven bits of the second half of each of eight words of 64 bits.
+  static FK_INLINE __m256i sevens(const uint8_t *p) {
+    return _mm512_cvtepi64_epi32(_mm512_multishift_epi64_epi8(_mm512_set1_epi64(0x352e2720), _mm512_loadu_si512(p)));
+  }
+};
+
+template <> struct ChunkCodes<Iq2Xs> {
+  __m128i entries[4];
+  ChunkSigns signs;
+  FK_INLINE explicit ChunkCodes(const uint8_t *p)
+      : signs(_mm512_cvtepi16_epi8(_mm512_srli_epi16(_mm512_loadu_si512(p + 2), 9))) {
+    const __m512i found = words_of<512>(kIq2xsPacked.entries, _mm512_loadu_si512(p + 2));
+    memcpy(entries, &found, sizeof entries);
+  }
+  FK_INLINE Codes of(int pair) const {
+    return with_signs(levels_of_words(entries[pair], kIq2Levels), signs.of[pair], kIq2Offset);
+  }
+};
+#endif
 
 } // namespace
 } // namespace fk

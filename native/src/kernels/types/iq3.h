@@ -42,5 +42,50 @@ struct Iq3S {
   }
 };
 
+#ifdef FK_BOOKS
+constexpr HalvedBook<256> kIq3xxsHalves(kIq3xxsEntries);
+constexpr HalvedBook<512> kIq3sHalves(kIq3sEntries);
+
+template <> struct ChunkCodes<Iq3Xxs> {
+  __m512i magnitudes[4];
+  ChunkSigns signs;
+  FK_INLINE explicit ChunkCodes(const uint8_t *p) : signs(sevens(p + 66)) {
+    const __m512i at = turned(_mm512_loadu_si512(p + 2));
+    const __mmask64 upper = _mm512_movepi8_mask(at);
+    __m512i v[4];
+    levels<3, 4>(bytes_of_256(kIq3xxsHalves.low, at, upper), v[0], v[1]);
+    levels<3, 4>(bytes_of_256(kIq3xxsHalves.high, at, upper), v[2], v[3]);
+    quadruple(v, magnitudes);
+  }
+  FK_INLINE Codes of(int pair) const { return with_signs({{(Bytes)magnitudes[pair]}}, signs.of[pair], Iq3Xxs::kOffset); }
+
+private:
+  // Four times seven bits of each of eight words; the eighth bit of a byte is not looked at.
+  static FK_INLINE __m256i sevens(const uint8_t *p) {
+    return _mm256_multishift_epi64_epi8(_mm256_set1_epi64x(0x352e2720150e0700), _mm256_loadu_si256((const __m256i *)p));
+  }
+};
+
+template <> struct ChunkCodes<Iq3S> {
+  __m512i magnitudes[4];
+  const uint8_t *signs;
+  FK_INLINE explicit ChunkCodes(const uint8_t *p) : signs(p + 74) {
+    const __m512i at = turned(_mm512_loadu_si512(p + 2));
+    const __mmask64 upper = _mm512_movepi8_mask(at);
+    const __mmask64 ninth = _mm512_movepi8_mask(turned(_mm512_movm_epi8(load_as<uint64_t>(p + 66))));
+    const auto find = [&](const uint8_t *table) {
+      return _mm512_mask_blend_epi8(ninth, bytes_of_256(table, at, upper), bytes_of_256(table + 256, at, upper));
+    };
+    __m512i v[4];
+    levels<1, 1>(find(kIq3sHalves.low), v[0], v[1]);
+    levels<1, 1>(find(kIq3sHalves.high), v[2], v[3]);
+    quadruple(v, magnitudes);
+  }
+  FK_INLINE Codes of(int pair) const {
+    return with_signs({{(Bytes)magnitudes[pair]}}, load_as<uint64_t>(signs + 8 * pair), Iq3S::kOffset);
+  }
+};
+#endif
+
 } // namespace
 } // namespace fk
