@@ -16,7 +16,7 @@ echo "== right?"
 timeout 60 native/build/check 42
 
 echo "== n tokens an expert, experts of 2048 x 768, all types ($work threads)"
-speed 60 --threads $work --tokens 1,2,4,8,9 --rounds 5 --megabytes 700 --ggml "$ggml" \
+speed 60 --threads $work --tokens 1,2,4,8,16 --rounds 5 --megabytes 700 --ggml "$ggml" \
   --types Q8_0,Q4_K,Q6_K,IQ4_XS,MXFP4
 speed 40 --threads $work --tokens 1,4,8 --rounds 3 --megabytes 500 --ggml "$ggml" \
   --types Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q5_K,IQ2_XXS,IQ2_XS,IQ3_XXS,IQ3_S,IQ4_NL,NVFP4,BF16

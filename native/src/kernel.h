@@ -34,7 +34,7 @@ constexpr int kRowsLayouts = 4;
 // Sixteen-bit integers with a scale for every 32; finer than bf16, and Q8_0's bytes multiply them as integers.
 constexpr int kInt16StepBytes = 2 * kStep + 4;
 // Elements of an Int8Chunk (kernels/tokens.h), and its bytes.
-constexpr int kInt8Chunk = 256, kInt8ChunkBytes = 448;
+constexpr int kInt8Chunk = 256, kInt8ChunkBytes = 704;
 
 // Elements that are stored together: rows are filled with zeros up to a multiple.
 constexpr int row_unit(Rows rows) { return rows == Rows::int8 ? kInt8Chunk : kStep; }

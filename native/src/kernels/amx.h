@@ -35,15 +35,17 @@ inline void emulate_dot(EmulatedTile &c, const EmulatedTile &a, const EmulatedTi
   memcpy(c.row, sums, sizeof sums);
 }
 
-// TDPBUSD: c[m][n] += a[m][4k + i] (no sign) b[k][4n + i].
-inline void emulate_dot_int8(EmulatedTile &c, const EmulatedTile &a, const EmulatedTile &b) {
+// TDPBUSD, TDPBSSD, TDPBSUD: c[m][n] += a[m][4k + i] b[k][4n + i], bytes of A and B.
+template <class A, class B> inline void emulate_dot_int8(EmulatedTile &c, const EmulatedTile &a, const EmulatedTile &b) {
   int32_t sums[16][16];
   memcpy(sums, c.row, sizeof sums);
   for (int m = 0; m < 16; m++)
     for (int k = 0; k < a.bytes; k++)
-      for (int n = 0; n < 16; n++) sums[m][n] += a.row[m][k] * int8_t(b.row[k / 4][4 * n + k % 4]);
+      for (int n = 0; n < 16; n++) sums[m][n] += A(a.row[m][k]) * B(b.row[k / 4][4 * n + k % 4]);
   memcpy(c.row, sums, sizeof sums);
 }
+constexpr auto emulate_us = emulate_dot_int8<uint8_t, int8_t>, emulate_ss = emulate_dot_int8<int8_t, int8_t>,
+               emulate_su = emulate_dot_int8<int8_t, uint8_t>;
 // What tiles hold is undefined when they are shaped anew.
 inline void emulate_on(int left_bytes, int right_rows) {
   for (int t = 0; t < 8; t++) {
@@ -61,7 +63,7 @@ inline void emulate_on(int left_bytes, int right_rows) {
 #define FK_TILES_ON_INT8(k) emulate_on(k, (k) / 4)
 #define FK_TILES_OFF() ((void)0)
 #define FK_TILE_ZERO(t) memset(emulated_tiles[t].row, 0, sizeof emulated_tiles[t].row)
-#define FK_TILE_DOT_INT8(c, a, b) emulate_dot_int8(emulated_tiles[c], emulated_tiles[a], emulated_tiles[b])
+#define FK_TILE_DOT_INT8(signs, c, a, b) emulate_##signs(emulated_tiles[c], emulated_tiles[a], emulated_tiles[b])
 #define FK_TILE_LOAD(t, from, stride) emulate_load(emulated_tiles[t], from, stride)
 #define FK_TILE_STORE(t, to, stride) emulate_store(emulated_tiles[t], to, stride)
 #define FK_TILE_DOT(c, a, b) emulate_dot(emulated_tiles[c], emulated_tiles[a], emulated_tiles[b])
@@ -106,6 +108,7 @@ inline void tiles_on(int left_bytes, int right_rows) {
   } while (0)
 #define FK_TILE_STORE(t, to, stride) _tile_stored(t, to, stride)
 #define FK_TILE_DOT(c, a, b) _tile_dpbf16ps(c, a, b)
-#define FK_TILE_DOT_INT8(c, a, b) _tile_dpbusd(c, a, b)
+// Which operands have signs: us, ss or su.
+#define FK_TILE_DOT_INT8(signs, c, a, b) _tile_dpb##signs##d(c, a, b)
 
 #endif

@@ -7,6 +7,8 @@
 #pragma once
 #include "groups.h"
 
+#include <type_traits>
+
 namespace fk {
 namespace {
 
@@ -18,6 +20,22 @@ template <class W> struct ChunkCodes {
   FK_INLINE explicit ChunkCodes(const uint8_t *p) : p(p) {}
   FK_INLINE Codes of(int pair) const { return W::codes(p, pair); }
 };
+
+// Whether a type's weights are nibbles that name values of W::kValues, in blocks of 32 whose first sixteen are the low ones;
+// W::four_blocks loads the sixteen bytes of each of four blocks.
+template <class W, class = void> constexpr bool kNibbles = false;
+template <class W> constexpr bool kNibbles<W, std::void_t<decltype(W::kValues)>> = true;
+
+#ifdef __AVX512F__
+// Sixteen bytes of each of four blocks of Stride bytes.
+template <int Stride> FK_INLINE __m512i four_sixteens(const uint8_t *p) {
+  if constexpr (Stride == 16) return _mm512_loadu_si512(p);
+  __m512i v = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)p));
+  v = _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(p + Stride)), 1);
+  v = _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(p + 2 * Stride)), 2);
+  return _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(p + 3 * Stride)), 3);
+}
+#endif
 
 // What a step of k needs of a matrix's last, incomplete chunk: its bytes, then zeros.
 template <class W> struct ChunkTail {

@@ -3,6 +3,9 @@
 #include "activation.h"
 #include "groups.h"
 #include "tokens.h"
+#if defined(__AMX_TILE__) || defined(FK_AMX_EMULATED)
+#define FK_AMX
+#endif
 
 namespace fk {
 namespace {
@@ -165,10 +168,25 @@ inline void dot_rows(const uint8_t *const (&rows)[kDotRows], const uint8_t *cons
   }
 }
 
+#ifdef FK_AMX
+// Tokens up to which the vector units are as fast as AMX.
+constexpr int kDotTokensBeforeAmx = 2;
+inline void dot_q8_amx(const uint8_t *, int64_t, int, int, const void *const *, int, float *, const uint8_t *);
+#endif
+
 // As Arithmetic::dot, for weights W and tokens X.
 template <class W, class X>
 inline void dot_step_rows(const uint8_t *rows, int64_t stride, int count, int k, const void *const *tokens, int n,
                           float *out, const uint8_t *after) {
+#ifdef FK_AMX
+  if constexpr (__is_same(X, int16))
+    if (n > kDotTokensBeforeAmx && count >= 16) {
+      const int whole = count / 16 * 16;
+      dot_q8_amx(rows, stride, whole, k, tokens, n, out, whole < count ? rows + whole * stride : after);
+      if (whole == count) return;
+      rows += whole * stride, out += whole, count -= whole;
+    }
+#endif
   const RowsAhead ahead = in_turn<W, X>(n, k) ? RowsAhead(rows, stride, count, after)
                                               : RowsAhead(rows, stride, count, after, kDotRows * turns_ahead<W>(k));
   Token<X> x[kMaxDotTokens];

@@ -85,11 +85,11 @@ template <class W, int G> inline void multiply_few(const FewRows<W, G> &rows, co
     FK_TILE_ZERO(0);
     FK_TILE_LOAD(4, rows.codes[0] + g * G, kChunk);
     FK_TILE_LOAD(6, x.values[g], 64);
-    FK_TILE_DOT_INT8(0, 4, 6);
+    FK_TILE_DOT_INT8(us, 0, 4, 6);
     FK_TILE_ZERO(1);
     FK_TILE_LOAD(5, rows.codes[0] + (g + 1) * G, kChunk);
     FK_TILE_LOAD(7, x.values[g + 1], 64);
-    FK_TILE_DOT_INT8(1, 5, 7);
+    FK_TILE_DOT_INT8(us, 1, 5, 7);
     FK_TILE_STORE(0, products[g], 64);
     FK_TILE_STORE(1, products[g + 1], 64);
   }

@@ -2,16 +2,13 @@
 #pragma once
 #include "chunk.h"
 #include "dot.h"
-#if defined(__AMX_TILE__) || defined(FK_AMX_EMULATED)
-#define FK_AMX
+#ifdef FK_AMX
 #include "dot_amx.h"
 #endif
 
 namespace fk {
 namespace {
 
-// Tokens up to which the vector units are as fast as AMX.
-[[maybe_unused]] constexpr int kDotTokensBeforeAmx = 2;
 // Tokens whose sums fit the registers.
 #if defined(__AVX512F__)
 constexpr int kChunkTokens = 4;
@@ -105,11 +102,39 @@ FK_INLINE void scale_chunk(const uint8_t *p, const Int8Chunk *const (&x)[T], Gro
   }
 }
 
+#ifdef __AVX512VBMI__
+// The same of types whose nibbles name values of a table, in blocks of 32: 128 at a time, without having to be brought into
+// their order.
+template <class W, int T, int Chains>
+FK_INLINE void multiply_nibbles(const uint8_t *p, const Int8Chunk *const (&x)[T], const Groups (&scale)[T], Floats (&sums)[T][Chains]) {
+  const __m512i table = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)W::kValues));
+  const __m512i blocks = _mm512_setr_epi32(0, 0, 0, 0, 2, 2, 2, 2, 4, 4, 4, 4, 6, 6, 6, 6);
+#pragma GCC unroll 2
+  for (int half = 0; half < 2; half++) {
+    const __m512i bytes = W::four_blocks(p, half);
+    // Of six bits that are looked at, the table has all its values for any upper two.
+    const Bytes low = (Bytes)_mm512_permutexvar_epi8(bytes, table);
+    const Bytes high = (Bytes)_mm512_permutexvar_epi8(_mm512_srli_epi16(bytes, 4), table);
+#pragma GCC unroll 4
+    for (int t = 0; t < T; t++) {
+      const Floats factor =
+          _mm512_permutexvar_ps(_mm512_add_epi32(blocks, _mm512_set1_epi32(8 * half)), (__m512)scale[t].r[0]);
+      const int8_t *values = x[t]->split + 128 * half;
+      sums[t][2 * half % Chains] += to_floats(products<W>(low, values)) * factor;
+      sums[t][(2 * half + 1) % Chains] += to_floats(products<W>(high, values + 64)) * factor;
+    }
+  }
+}
+#endif
+
 // sums[t] += a chunk of a row · the same chunk of token t
 template <class W, int T, int Chains>
 FK_INLINE void multiply_chunk(const uint8_t *p, const Int8Chunk *const (&x)[T], Floats (&sums)[T][Chains]) {
   Groups scale[T];
   scale_chunk<W>(p, x, scale, sums);
+#ifdef __AVX512VBMI__
+  if constexpr (kNibbles<W>) return multiply_nibbles<W>(p, x, scale, sums);
+#endif
   const ChunkCodes<W> chunk(p);
 #pragma GCC unroll kUnroll
   for (int pair = 0; pair < kChunk / kPairWeights; pair++) {

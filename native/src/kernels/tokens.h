@@ -23,9 +23,12 @@ template <> struct Token<int16> {
 };
 
 // Eight-bit integers with a scale for every 32. Beside weights whose scales are for 32: scale and sum (times the scale) in
-// turn; beside weights whose scales are for 16: the scale of each 16, and the sums of 16 times it.
+// turn; beside weights whose scales are for 16: the scale of each 16, and the sums of 16 times it. Beside sixteen bytes
+// that hold 32 weights, the first sixteen in their low nibbles: of each 128 values the first sixteen of every 32, then the
+// others.
 struct Int8Chunk {
   int8_t values[kInt8Chunk];
+  int8_t split[kInt8Chunk];
   float pairs[kInt8Chunk / 16];
   float scales[kInt8Chunk / 16];
   float sums[kInt8Chunk / 16];
@@ -82,6 +85,9 @@ FK_INLINE void put_step(const Token<Int8Chunk> &token, int k, const float *f) {
     chunk.scales[at / 16 + half] = scale;
     chunk.sums[at / 16 + half] = scale * float(sums[half]);
   }
+  int8_t *split = chunk.split + at / 128 * 128 + at % 128 / 2;
+  memcpy(split, chunk.values + at, 16);
+  memcpy(split + 64, chunk.values + at + 16, 16);
   chunk.pairs[at / 16] = scale;
   chunk.pairs[at / 16 + 1] = scale * float(sums[0] + sums[1]);
 }

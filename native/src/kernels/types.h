@@ -1,6 +1,9 @@
 // The types of weights, by fk_type: what a kernel makes of each.
 #pragma once
 #include "dot_chunks.h"
+#ifdef FK_AMX
+#include "dot_amx_q8.h"
+#endif
 #include "tile.h"
 #include "tile_f32.h"
 #include "types/fp4.h"

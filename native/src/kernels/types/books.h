@@ -7,7 +7,7 @@
 namespace fk {
 namespace {
 
-// Of each entry of four numbers of levels (IQ3) two bytes of two: the first in the low four bits.
+// Of each entry of four numbers of levels (IQ3) two bytes of two: the first in the lowest three bits, the second in bits 4 to 6.
 template <int N> struct HalvedBook {
   alignas(64) uint8_t low[N] = {}, high[N] = {};
   constexpr explicit HalvedBook(const uint16_t (&numbers)[N]) {
@@ -68,16 +68,13 @@ FK_INLINE __m512i turned(__m512i entries) {
   return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), entries);
 }
 
-// Bits of both numbers of levels of each byte of `pairs`, shifted left by `to`, with `added` in the bits below.
-template <int To, int Added> FK_INLINE void levels(__m512i pairs, __m512i &first, __m512i &second) {
-  constexpr auto matrix = [](int from) {
-    uint64_t m = 0;
-    for (int i = 0; i < 3; i++) m |= uint64_t(1) << (8 * (7 - To - i) + from + i);
-    return int64_t(m);
-  };
-  constexpr int64_t low = matrix(0), high = matrix(4);
-  first = _mm512_gf2p8affine_epi64_epi8(pairs, _mm512_set1_epi64(low), Added);
-  second = _mm512_gf2p8affine_epi64_epi8(pairs, _mm512_set1_epi64(high), Added);
+// The levels of both numbers of each byte.
+FK_INLINE void levels_of(__m512i pairs, const uint8_t (&levels)[8], __m512i &first, __m512i &second) {
+  uint64_t eight;
+  memcpy(&eight, levels, 8);
+  const __m512i table = _mm512_set1_epi64(int64_t(eight));
+  first = _mm512_permutexvar_epi8(pairs, table);
+  second = _mm512_permutexvar_epi8(_mm512_srli_epi16(pairs, 4), table);
 }
 
 // Levels (IQ2) of 64 weights, of eight words of eight numbers.

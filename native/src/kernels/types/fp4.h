@@ -13,6 +13,10 @@ constexpr uint8_t kFp4Values[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 
 struct Mxfp4 {
   static constexpr int kBlock = 32, kBytes = 17, kChunkBytes = 8 * kBytes, kOffset = kFp4Offset, kLargest = 24;
   static constexpr bool kWide = true;
+  static constexpr const auto &kValues = kFp4Values;
+#ifdef __AVX512F__
+  static FK_INLINE __m512i four_blocks(const uint8_t *p, int half) { return four_sixteens<kBytes>(p + 4 * kBytes * half + 1); }
+#endif
   static FK_INLINE Groups factors(const uint8_t *p) { return powers(p) * alternate(0.5f, 0.5f * kOffset); }
   // 2^(e - 127) of each block, twice.
   static FK_INLINE Groups powers(const uint8_t *p) {

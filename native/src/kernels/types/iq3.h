@@ -53,8 +53,8 @@ template <> struct ChunkCodes<Iq3Xxs> {
     const __m512i at = turned(_mm512_loadu_si512(p + 2));
     const __mmask64 upper = _mm512_movepi8_mask(at);
     __m512i v[4];
-    levels<3, 4>(bytes_of_256(kIq3xxsHalves.low, at, upper), v[0], v[1]);
-    levels<3, 4>(bytes_of_256(kIq3xxsHalves.high, at, upper), v[2], v[3]);
+    levels_of(bytes_of_256(kIq3xxsHalves.low, at, upper), kIq3xxsLevels, v[0], v[1]);
+    levels_of(bytes_of_256(kIq3xxsHalves.high, at, upper), kIq3xxsLevels, v[2], v[3]);
     quadruple(v, magnitudes);
   }
   FK_INLINE Codes of(int pair) const { return with_signs({{(Bytes)magnitudes[pair]}}, signs.of[pair], Iq3Xxs::kOffset); }
@@ -77,8 +77,8 @@ template <> struct ChunkCodes<Iq3S> {
       return _mm512_mask_blend_epi8(ninth, bytes_of_256(table, at, upper), bytes_of_256(table + 256, at, upper));
     };
     __m512i v[4];
-    levels<1, 1>(find(kIq3sHalves.low), v[0], v[1]);
-    levels<1, 1>(find(kIq3sHalves.high), v[2], v[3]);
+    levels_of(find(kIq3sHalves.low), kIq3sLevels, v[0], v[1]);
+    levels_of(find(kIq3sHalves.high), kIq3sLevels, v[2], v[3]);
     quadruple(v, magnitudes);
   }
   FK_INLINE Codes of(int pair) const {

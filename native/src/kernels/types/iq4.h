@@ -13,6 +13,10 @@ constexpr uint8_t kIq4Values[16] = {0, 23, 44, 62, 78, 92, 105, 117, 128, 140, 1
 struct Iq4Nl {
   static constexpr int kBlock = 32, kBytes = 18, kChunkBytes = 8 * kBytes, kOffset = kIq4Offset, kLargest = 240;
   static constexpr bool kWide = true;
+  static constexpr const auto &kValues = kIq4Values;
+#ifdef __AVX512F__
+  static FK_INLINE __m512i four_blocks(const uint8_t *p, int half) { return four_sixteens<kBytes>(p + 4 * kBytes * half + 2); }
+#endif
   static FK_INLINE Groups factors(const uint8_t *p) { return block_halves<kBytes, 0, 0>(p) * alternate(1, kOffset); }
   static FK_INLINE Codes codes(const uint8_t *p, int pair) {
     return lookup(kIq4Values, nibbles(p + 2 * pair * kBytes + 2, p + (2 * pair + 1) * kBytes + 2));
@@ -23,6 +27,10 @@ struct Iq4Nl {
 struct Iq4Xs {
   static constexpr int kBlock = 256, kChunkBytes = 136, kOffset = kIq4Offset, kLargest = 240;
   static constexpr bool kWide = true;
+  static constexpr const auto &kValues = kIq4Values;
+#ifdef __AVX512F__
+  static FK_INLINE __m512i four_blocks(const uint8_t *p, int half) { return four_sixteens<16>(p + 64 * half + 8); }
+#endif
   static FK_INLINE Groups factors(const uint8_t *p) {
     const uint64_t six = nibbles_apart(load_as<uint32_t>(p + 4)) | pairs_apart(load_as<uint16_t>(p + 2)) << 4;
     return (unsigned_groups(doubled(six)) - 32) * every_half(p) * alternate(1, kOffset);
