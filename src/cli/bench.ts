@@ -65,6 +65,7 @@ export function addBench(program: Command): void {
     .option('--parallel <counts>', 'sequences that decode at once', integers(1, MOST_SEQUENCES), [1])
     .option('--repeats <n>', 'runs of each, after one that is not counted', integer(1), 3)
     .option('--patience <seconds>', 'what takes longer is run once', number(0), 5)
+    .option('--rebalance', 'let resident experts follow use')
     .option('--json', 'one JSON object a line')
     .option('--report <dir>', 'write a page with plots (index.html) and results.json into this folder');
   addLoadOptions(command);

@@ -16,12 +16,13 @@ constexpr int kFewTokens = kVector;
 template <int G> struct FewTokens {
   static constexpr int kGroups = kChunk / G;
   alignas(64) int8_t values[kGroups][G / 4][kFewTokens][4];
-  alignas(64) float scales[kGroups][kFewTokens];
-  alignas(64) float sums[kGroups][kFewTokens];
+  // Zeros where there is no token: with what lay there before, floats too small to be normal take 50 times as long.
+  alignas(64) float scales[kGroups][kFewTokens] = {};
+  alignas(64) float sums[kGroups][kFewTokens] = {};
 
   static constexpr int kPairs = offsetof(Int8Chunk, pairs), kScales = offsetof(Int8Chunk, scales), kSums = offsetof(Int8Chunk, sums);
 
-  // The first `count` of the tokens, rounded up to four; columns of the others are never looked at.
+  // The first `count` of the tokens, rounded up to four; what comes of the others is never looked at.
   FewTokens(const Int8Chunk *const (&x)[kFewTokens], int count, int chunk) {
     for (int t = 0; t < count; t += 4) {
       const Int8Chunk *const four[4] = {x[t] + chunk, x[t + 1] + chunk, x[t + 2] + chunk, x[t + 3] + chunk};
