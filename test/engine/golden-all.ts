@@ -5,7 +5,10 @@ import { goldenTest, unbuilt } from './golden.js';
 
 const models = goldenNames('test/golden');
 /** In the stored type a model differs on a GPU by its kernels alone: some of each kind. */
-const IN_STORED_TYPE = ['mixtral', 'qwen3_moe', 'gpt_oss-mxfp4', 'deepseek_v3', 'gemma4', 'cohere2_moe', 'switch'];
+const IN_STORED_TYPE = [
+  ...['mixtral', 'qwen3_moe', 'gpt_oss-mxfp4', 'deepseek_v3', 'gemma4', 'cohere2_moe', 'switch'],
+  ...['qwen4_exp', 'deepseek_v32', 'glm_moe_dsa', 'deepseek_v4', 'kimi_linear'],
+];
 /** Its experts have a second gate. */
 const ONLY_BY_GGML = 'openmoe';
 
