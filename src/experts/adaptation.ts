@@ -8,7 +8,9 @@ const FORGETTING = 0.001;
 
 /** One call in which CPU and stream both worked; milliseconds since it began. */
 export interface Observation {
+  /** Until the CPU was done, and until the accelerator was. */
   cpuMs: number;
+  computedMs: number;
   /** What the CPU's experts would cost alone, by the measured costs. */
   cpuAloneMs: number;
   /** Experts copied; parts count as parts. */
@@ -30,9 +32,14 @@ export interface Computing {
 
 /** What is corrected: factors of measured costs. */
 interface Factors {
+  /** While both work. */
   cpu: number;
   copy: number;
+  /** Of the CPU while nothing is copied. */
+  alone: number;
   accelerator: number;
+  /** Milliseconds from the last copy's arrival until what came is computed; undefined before any was seen. */
+  tail?: number;
 }
 
 /**
@@ -44,7 +51,7 @@ export class Adaptation {
   private factors: Factors;
 
   constructor(contention: Costs['contention']) {
-    this.factors = { ...contention, accelerator: 1 };
+    this.factors = { ...contention, alone: 1, accelerator: 1 };
   }
 
   get current(): Readonly<Factors> {
@@ -54,17 +61,31 @@ export class Adaptation {
   /** A call in which CPU and copies did not run together. */
   forget(): void {
     const less = (factor: number) => factor - FORGETTING * (factor - 1);
-    const { cpu, copy, accelerator } = this.factors;
-    this.factors = { cpu: less(cpu), copy: less(copy), accelerator: Math.min(accelerator, less(accelerator)) };
+    const { cpu, copy, alone, accelerator, tail } = this.factors;
+    this.factors = {
+      cpu: less(cpu),
+      copy: less(copy),
+      alone,
+      accelerator: Math.min(accelerator, less(accelerator)),
+      tail: tail === undefined ? undefined : tail * (1 - FORGETTING),
+    };
   }
 
   observe(seen: Observation, copyMs: number): void {
-    const cpu = seen.cpuMs / seen.cpuAloneMs;
+    const { factors } = this;
+    const cpu = seen.cpuMs / (seen.cpuAloneMs * factors.alone);
     const copied = seen.streamedMs / (seen.streamedExperts * copyMs);
     // Copies that ended unseen took at most as long as the CPU did.
-    const copy = seen.streamedLast ? copied : Math.min(this.factors.copy, copied);
-    const { factors } = this;
-    this.factors = { ...factors, cpu: towards(factors.cpu, cpu), copy: towards(factors.copy, copy) };
+    const copy = seen.streamedLast ? copied : Math.min(factors.copy, copied);
+    const behind = seen.computedMs - seen.streamedMs;
+    const seenTail = seen.streamedLast ? behind : Math.min(factors.tail ?? 0, behind);
+    const tail = factors.tail === undefined ? seenTail : factors.tail + LEARNING * (seenTail - factors.tail);
+    this.factors = { ...factors, cpu: towards(factors.cpu, cpu), copy: towards(factors.copy, copy), tail };
+  }
+
+  /** A call in which the CPU worked and nothing was copied. */
+  observeAlone(cpuMs: number, expectedMs: number): void {
+    this.factors = { ...this.factors, alone: towards(this.factors.alone, cpuMs / expectedMs) };
   }
 
   observeComputing({ expectedMs, computedMs, copiedMs }: Computing): void {
@@ -146,15 +167,24 @@ export class LearntCosts {
       if (expectedMs > 0) learnt.observeComputing({ expectedMs, computedMs, copiedMs });
       return;
     }
-    if (copied.length === 0 || cpu.length === 0) return;
+    if (cpu.length === 0) return;
     const cpuAloneMs = costs.calls.cpu + sum(cpu, (share) => costs.cpu(share.tokens));
-    const { cpu: cpuMs, streamed: streamedMs, streamedLast } = times;
-    learnt.observe({ cpuMs, cpuAloneMs, streamedMs, streamedExperts: sum(copied, () => 1), streamedLast }, costs.copy);
+    const { cpu: cpuMs, streamed: streamedMs, resident: computedMs, streamedLast } = times;
+    const streamedExperts = sum(copied, () => 1);
+    if (copied.length === 0) learnt.observeAlone(cpuMs, cpuAloneMs);
+    else learnt.observe({ cpuMs, computedMs, cpuAloneMs, streamedMs, streamedExperts, streamedLast }, costs.copy);
   }
 }
 
-function corrected(costs: Costs, { cpu, copy, accelerator }: Factors): Costs {
-  return { ...costs, contention: { cpu, copy }, accelerator: (tokens) => accelerator * costs.accelerator(tokens) };
+function corrected(costs: Costs, { cpu, copy, alone, accelerator, tail }: Factors): Costs {
+  const { calls } = costs;
+  return {
+    ...costs,
+    calls: { ...calls, cpu: alone * calls.cpu, streamed: Math.max(calls.streamed, tail ?? 0) },
+    contention: { cpu, copy },
+    cpu: (tokens) => alone * costs.cpu(tokens),
+    accelerator: (tokens) => accelerator * costs.accelerator(tokens),
+  };
 }
 
 /** Whether the CPU computes while something is copied. */

@@ -22,8 +22,9 @@ function times(plan: readonly Share[], contention: Costs['contention']) {
     plan
       .filter((s) => s.lane === lane)
       .reduce((sum, s) => sum + (s.range ? (s.range.to - s.range.from) / WIDTH : 1), 0);
-  const cpu = part('cpu') * alone.cpuMs * contention.cpu;
-  const copies = part('streamed') * alone.copyMs * contention.copy;
+  const both = part('cpu') > 0 && part('streamed') > 0;
+  const cpu = part('cpu') * alone.cpuMs * (both ? contention.cpu : 1);
+  const copies = part('streamed') * alone.copyMs * (both ? contention.copy : 1);
   const end = Math.max(cpu, copies);
   return { cpu, streamed: end, resident: end, streamedLast: copies > cpu, acceleratorFirst: false };
 }
@@ -102,5 +103,38 @@ describe('costs that are corrected while running', () => {
     const best = makespan(lanesPolicy.decide(many, truth, WIDTH), truth, WIDTH);
     expect(makespan(lanesPolicy.decide(many, slow, WIDTH), truth, WIDTH)).toBeGreaterThan(best * 1.5);
     expect(makespan(plan, truth, WIDTH)).toBeLessThanOrEqual(best * 1.1);
+  });
+
+  it('leave the stream alone where what comes is computed too late', () => {
+    const small: Costs = { ...measured, cpu: () => 0.03, copy: 0.05, accelerator: () => 0.005 };
+    const tail = 0.2;
+    const four = [0, 1, 2, 3].map((expert) => ({ expert, tokens: 1, resident: false, cached: false }));
+    const costs = new LearntCosts();
+    costs.set(small, true);
+    const plan = () => lanesPolicy.decide(four, costs.for(1), WIDTH);
+    expect(byLane(plan()).streamed).not.toEqual([]);
+    let streamed = 0;
+    for (let call = 0; call < 400; call++) {
+      const lanes = byLane(plan());
+      if (lanes.streamed.length > 0) streamed++;
+      const { cpu, copies } = laneTimes(plan(), small, WIDTH);
+      costs.planned(lanes, 1);
+      const seen = { cpu, streamed: Math.max(cpu, copies), resident: Math.max(cpu, copies + tail) };
+      costs.learn(lanes, WIDTH, 1, { ...seen, streamedLast: copies > cpu, acceleratorFirst: false });
+    }
+    expect(streamed).toBeLessThan(40);
+  });
+
+  it('know what the CPU takes alone, so that it does not look faster beside copies', () => {
+    const costs = new LearntCosts();
+    costs.set({ ...measured, copy: 1000 }, true);
+    for (let call = 0; call < 100; call++) {
+      const lanes = byLane(lanesPolicy.decide(demand, costs.for(1), WIDTH));
+      expect(lanes.streamed).toEqual([]);
+      const cpu = 2 * alone.cpuMs * 0.7;
+      costs.learn(lanes, WIDTH, 1, { cpu, streamed: 0, resident: 0, streamedLast: false, acceleratorFirst: false });
+    }
+    expect(costs.for(1).cpu(1)).toBeCloseTo(0.7 * alone.cpuMs, 3);
+    expect(costs.for(8).cpu(1)).toBe(alone.cpuMs);
   });
 });
