@@ -140,9 +140,9 @@ inline void dot_rows_in_turn(const uint8_t *const (&rows)[kDotRows], const uint8
   }
 }
 
-// Whether rows against T tokens of k elements are computed one after the other.
+// Whether rows against T tokens of k elements are computed one after the other: also where steps are cheaper together.
 template <class W, class X> FK_INLINE bool in_turn(int tokens, int k) {
-  return tokens <= 2 && k * tokens * int(sizeof(X)) <= kShortTokens;
+  return (tokens == 1 && kAtOnce<W, 1, X> > 4) || (tokens <= 2 && k * tokens * int(sizeof(X)) <= kShortTokens);
 }
 
 template <class W, int T, class X>
