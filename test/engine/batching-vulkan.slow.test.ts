@@ -7,10 +7,16 @@ import { sameAsAlone } from './batching.js';
 for (const [name, value] of Object.entries(SOFTWARE_VULKAN)) vi.stubEnv(name, value);
 prepareEnvironment({ dtype: 'f32' });
 
+/** Schedules of each model. */
+const runs = Number(process.env.FIDDLER_SCHEDULES ?? 4);
+
 describe.skipIf(vulkanMissing())('sequences that are computed at once on software Vulkan', () => {
-  it.each(['mixtral', 'gpt_oss', 'deepseek_v3', 'switch'])('give what each gives alone in %s', (name) => {
-    const options = { expertCache: undefined };
-    const runs = Number(process.env.FIDDLER_SCHEDULES ?? 4);
-    sameAsAlone({ accelerator: 'vulkan', model: `test/golden/${name}`, runs, options, longest: 12 });
-  });
+  it.each(['mixtral', 'gpt_oss', 'deepseek_v3', 'switch'])(
+    'give what each gives alone in %s',
+    (name) => {
+      const options = { expertCache: undefined };
+      sameAsAlone({ accelerator: 'vulkan', model: `test/golden/${name}`, runs, options, longest: 12 });
+    },
+    120_000 + runs * 60_000,
+  );
 });

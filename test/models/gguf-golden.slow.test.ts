@@ -17,7 +17,7 @@ goldenTest({ accelerator: 'none', dtype: 'f32', models, gguf });
 goldenTest({ accelerator: 'host', dtype: 'f32', models, residencies: [0, 50, 100], tokens: 4, gguf });
 const inStoredType = ['deepseek_v3', 'gpt_oss', 'gpt_oss-mxfp4', 'mixtral', 'qwen3_next'];
 goldenTest({ accelerator: 'host', dtype: 'auto', models: inStoredType, residencies: [50], tokens: 4, gguf });
-// A row takes two seconds of CPU there: with FIDDLER_GGUF=all in the environment there are all.
+// A row takes three seconds of CPU there: with FIDDLER_GGUF=all in the environment there are all.
 const all = process.env.FIDDLER_GGUF === 'all';
 const onVulkan = { accelerator: 'vulkan', dtype: 'f32', tokens: 2, gguf } as const;
 goldenTest({ ...onVulkan, models: all ? models : ['mixtral'], residencies: [0, 50, 100] });
