@@ -31,7 +31,6 @@ const alone = [
   'test/pace/calibration.test.ts',
   'test/planning/rehearsal.test.ts',
   'test/thread/{engine-thread,loading,outbox}.test.ts',
-  'test/weights/synthetic.test.ts', // reads what was built beside the sources
 ];
 /** What several threads compute together: one file at a time, on every core. */
 const together = [

@@ -4,7 +4,8 @@ import type { Type } from './tensor.js';
 
 /** Where a type's traits hold the function that makes float32 (ggml.h, ggml_type_traits). */
 const TO_FLOAT = 40;
-const ToFloat = koffi.proto('void ggml_to_float(void* blocks, void* numbers, int64_t elements)');
+/** Without a name, since koffi takes each name once a process: of blocks, numbers and how many these are. */
+const ToFloat = koffi.proto('void', ['void*', 'void*', 'int64_t']);
 
 /** Writes the numbers of whole blocks of any type to `target` as float32. */
 export function dequantize(type: Type, from: Pointer, target: Pointer | Float32Array, elements: number): void {
