@@ -26,7 +26,7 @@ describe('fiddler run', () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^Once upon a time.+\n$/s);
     expect(stdout).not.toContain('tokens/s');
-    expect(stderr).toMatch(/^model +mini-mixtral on none, policy lanes, \d+ threads? of \S+$/m);
+    expect(stderr).toMatch(/^model +mini-mixtral on none, policy lanes, \d+ threads?$/m);
     expect(stderr).toMatch(/^decode +40 tokens, \d+.* tokens\/s/m);
     expect(stderr).toMatch(/^experts +0 of 48 resident/m);
     expect(stderr).toMatch(/^ {2}CPU +\d+ experts/m);
