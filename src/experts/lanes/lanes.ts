@@ -138,7 +138,7 @@ export class Lanes {
     if (cpu.length > 0) this.startCpu(layer, cpu, tokens);
     const cpuStarted = performance.now();
     // What lies in slots is computed first: copies wait for them. While residents are computed the first copies arrive.
-    const finishStream = this.stream?.start(layer, streamed, tokens);
+    const finishStream = streamed.length > 0 ? this.stream!.start(layer, streamed, tokens) : undefined;
     const streamStarted = performance.now();
     this.runResidents(layer, resident, tokens);
     const residentIssued = performance.now();

@@ -38,10 +38,18 @@ function divide(
 ): Share[] {
   if (!costs.overlap) return inTurn(missing, costs);
   const onCpu = missing.map((d) => whole(d, 'cpu'));
+  // Whatever is copied is computed later than the CPU is done with all.
+  if (!missing.some(({ cached }) => cached) && cpuTime(missing, costs) <= costs.calls.streamed) return onCpu;
   const streamed = missing.map((d) => whole(d, 'streamed'));
   const plans = [onCpu, streamed, balanced(missing, costs, width, together)];
   const times = plans.map((plan) => makespan([...resident, ...plan], costs, width));
   return plans[times.indexOf(Math.min(...times))]!;
+}
+
+function cpuTime(missing: readonly Demand[], { calls, cpu }: Costs): number {
+  let ms = calls.cpu;
+  for (const { tokens } of missing) ms += cpu(tokens);
+  return ms;
 }
 
 /** The same where lanes wait for each other, so that times add up: divided means each where it costs least. */
