@@ -3,6 +3,8 @@ import { type Costs, type Division, partOf, type Share } from './policy.js';
 
 /** Weight of the newest observation. */
 const LEARNING = 0.15;
+/** A device that had nothing left to do is waited for so long. */
+const UNSEEN_MS = 0.05;
 /** Of what is believed, forgotten at each call that shows nothing of it: what looked too slow is tried again. */
 const FORGETTING = 0.001;
 
@@ -77,8 +79,11 @@ export class Adaptation {
     const copied = seen.streamedMs / (seen.streamedExperts * copyMs);
     // Copies that ended unseen took at most as long as the CPU did.
     const copy = seen.streamedLast ? copied : Math.min(factors.copy, copied);
-    const behind = seen.computedMs - seen.streamedMs;
-    const seenTail = seen.streamedLast ? behind : Math.min(factors.tail ?? 0, behind);
+    const expected = seen.streamedExperts * copyMs * factors.copy;
+    const arrived = seen.streamedLast ? seen.streamedMs : Math.min(seen.streamedMs, expected);
+    const behind = Math.max(0, seen.computedMs - arrived);
+    // What was computed before the CPU was done took less.
+    const seenTail = seen.computedMs > seen.cpuMs + UNSEEN_MS ? behind : Math.min(factors.tail ?? 0, behind);
     const tail = factors.tail === undefined ? seenTail : factors.tail + LEARNING * (seenTail - factors.tail);
     this.factors = { ...factors, cpu: towards(factors.cpu, cpu), copy: towards(factors.copy, copy), tail };
   }
@@ -145,7 +150,10 @@ export class LearntCosts {
   for(tokens: number, backlog = 0): Costs {
     const learnt = this.adaptation(tokens);
     const measured = inCallOf(this.measured, tokens);
-    return behind(learnt ? corrected(measured, learnt.current) : measured, backlog);
+    if (!learnt) return behind(measured, backlog);
+    // In calls of several tokens what comes is computed while more comes.
+    const { tail = 0, ...factors } = learnt.current;
+    return behind(corrected(measured, factors, tokens === 1 ? tail : 0), backlog);
   }
 
   /** Takes note of a call's plan, timed or not. */
@@ -176,11 +184,11 @@ export class LearntCosts {
   }
 }
 
-function corrected(costs: Costs, { cpu, copy, alone, accelerator, tail }: Factors): Costs {
+function corrected(costs: Costs, { cpu, copy, alone, accelerator }: Omit<Factors, 'tail'>, tail: number): Costs {
   const { calls } = costs;
   return {
     ...costs,
-    calls: { ...calls, cpu: alone * calls.cpu, streamed: Math.max(calls.streamed, tail ?? 0) },
+    calls: { ...calls, cpu: alone * calls.cpu, streamed: Math.max(calls.streamed, tail) },
     contention: { cpu, copy },
     cpu: (tokens) => alone * costs.cpu(tokens),
     accelerator: (tokens) => accelerator * costs.accelerator(tokens),
