@@ -169,8 +169,8 @@ inline void dot_rows(const uint8_t *const (&rows)[kDotRows], const uint8_t *cons
 }
 
 #ifdef FK_AMX
-// Tokens up to which the vector units are as fast as AMX.
-constexpr int kDotTokensBeforeAmx = 2;
+// Tokens up to which the vector units are as fast as AMX, of Q8_0.
+constexpr int kStepTokensBeforeAmx = 4;
 inline void dot_q8_amx(const uint8_t *, int64_t, int, int, const void *const *, int, float *, const uint8_t *);
 #endif
 
@@ -180,7 +180,7 @@ inline void dot_step_rows(const uint8_t *rows, int64_t stride, int count, int k,
                           float *out, const uint8_t *after) {
 #ifdef FK_AMX
   if constexpr (__is_same(X, int16))
-    if (n > kDotTokensBeforeAmx && count >= 16) {
+    if (n > kStepTokensBeforeAmx && count >= 16) {
       const int whole = count / 16 * 16;
       dot_q8_amx(rows, stride, whole, k, tokens, n, out, whole < count ? rows + whole * stride : after);
       if (whole == count) return;

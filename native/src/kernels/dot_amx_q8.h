@@ -1,4 +1,4 @@
-// The dot form of Q8_0 on AMX, for 3 to 16 tokens: the file's bytes are tiles as they lie. The tokens' 16-bit integers are
+// The dot form of Q8_0 on AMX, for 5 tokens and more: the file's bytes are tiles as they lie. The tokens' 16-bit integers are
 // multiplied as two bytes, the upper with a sign and the lower without. Tiles 0 and 1 hold the sums of 16 rows x 16 tokens,
 // 4 weights, 6 and 7 tokens.
 #pragma once
@@ -14,7 +14,7 @@ constexpr int kQ8Steps = 8; // of k, taken at once
 struct FewShorts {
   alignas(64) uint8_t high[kQ8Steps][kStep / 4][kVector][4];
   alignas(64) uint8_t low[kQ8Steps][kStep / 4][kVector][4];
-  alignas(64) float scales[kQ8Steps][kVector];
+  alignas(64) float scales[kQ8Steps][kVector] = {}; // as of FewTokens
 
   // The first `count` tokens, rounded up to four; columns of the others are never looked at.
   FewShorts(const Token<int16> *x, int count, int step, int steps) {

@@ -18,6 +18,11 @@ constexpr int kChunkTokens = 4;
 constexpr int kChunkTokens = 1;
 #endif
 
+#ifdef FK_AMX
+// Tokens up to which the vector units are as fast as AMX; with a scale for each 16 weights they always are.
+constexpr int kChunkTokensBeforeAmx = 8;
+#endif
+
 // AVX2 multiplies bytes without sign by bytes with it into sums of two that saturate: larger codes take their sign back.
 #if defined(__AVX2__) && !defined(__AVX512F__)
 template <class W> constexpr bool kSignedCodes = W::kLargest > 128;
@@ -224,7 +229,8 @@ template <class W>
 inline void dot_chunk_rows(const uint8_t *rows, int64_t stride, int count, int k, const void *const *tokens, int n,
                            float *out, const uint8_t *next) {
 #ifdef FK_AMX
-  if (n > kDotTokensBeforeAmx) return dot_few_amx<W>(rows, stride, count, k, tokens, n, out, next);
+  if constexpr (W::kWide)
+    if (n > kChunkTokensBeforeAmx) return dot_few_amx<W>(rows, stride, count, k, tokens, n, out, next);
 #endif
   constexpr int two = kChunkTokens < 2 ? 1 : 2, four = kChunkTokens < 4 ? 1 : 4;
   for (int t = 0; t < n; t += kChunkTokens) {
