@@ -27,9 +27,10 @@ struct FewTokens {
   FewTokens(const Int8Chunk *const (&x)[kFewTokens], int count, int chunk) {
     for (int t = 0; t < count; t += 4) {
       const Int8Chunk *const four[4] = {x[t] + chunk, x[t + 1] + chunk, x[t + 2] + chunk, x[t + 3] + chunk};
-      for (int k = 0; k < kChunk; k += 16) turn(four, k, [&](int i) { return values[0][k / 4 + i][t]; });
+      for (int k = 0; k < kChunk; k += 16)
+        turn(four, k, [&](int i) { return values[k / kStep][k % kStep / 4 + i][t]; });
       for (int g = 0; g < 16; g += 4) {
-        turn(four, kPairs + 4 * g, [&](int i) { return (i % 2 ? sums : scales)[(g + i) / 2] + t; });
+        turn(four, kPairs + 4 * g, [&](int i) { return i % 2 ? &sums[(g + i) / 2][t] : &scales[(g + i) / 2][t]; });
       }
     }
   }
@@ -72,11 +73,11 @@ template <class W> inline void multiply_few(const FewRows<W> &rows, const FewTok
   alignas(64) int32_t products[kSteps][16][kFewTokens];
   for (int g = 0; g < kSteps; g += 2) {
     FK_TILE_ZERO(0);
-    FK_TILE_LOAD(4, rows.codes[0] + g * kStep, kChunk);
+    FK_TILE_LOAD(4, &rows.codes[0][g * kStep], kChunk);
     FK_TILE_LOAD(6, x.values[g], 64);
     FK_TILE_DOT_INT8(us, 0, 4, 6);
     FK_TILE_ZERO(1);
-    FK_TILE_LOAD(5, rows.codes[0] + (g + 1) * kStep, kChunk);
+    FK_TILE_LOAD(5, &rows.codes[0][(g + 1) * kStep], kChunk);
     FK_TILE_LOAD(7, x.values[g + 1], 64);
     FK_TILE_DOT_INT8(us, 1, 5, 7);
     FK_TILE_STORE(0, products[g], 64);

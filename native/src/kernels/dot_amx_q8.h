@@ -30,7 +30,7 @@ struct FewShorts {
         for (int half = 0; half < 2; half++) {
           const void *in[4];
           void *out[4];
-          for (int i = 0; i < 4; i++) in[i] = bytes[half][i] + k, out[i] = (half ? low : high)[0][k / 4 + i][t];
+          for (int i = 0; i < 4; i++) in[i] = bytes[half][i] + k, out[i] = half ? low[k / kStep][k % kStep / 4 + i][t] : high[k / kStep][k % kStep / 4 + i][t];
           transpose4(in, out);
         }
     }
