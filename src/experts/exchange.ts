@@ -1,5 +1,5 @@
 import { makespan } from './costs.js';
-import type { Costs, Policy } from './policy.js';
+import type { Costs, Demand, Policy } from './policy.js';
 import type { RecentUse } from './recent-use.js';
 import type { ExpertsSpec } from './spec.js';
 
@@ -8,6 +8,13 @@ export interface Exchange {
   layer: number;
   evicted: number;
   admitted: number;
+}
+
+/** Is told what is chosen, and exchanges experts for it. */
+export interface Follower {
+  used(layer: number, demand: readonly Demand[], tokens: number): void;
+  /** Called while nothing of that layer is computed; what is queued then travels beside what is. */
+  follow(layer: number): void;
 }
 
 /** By how much more (base 2) what comes must be worth than what leaves: less exchanges experts back and forth. */

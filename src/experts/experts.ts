@@ -1,10 +1,21 @@
 import type { Tensor } from '../native/ggml/tensor.js';
 import { LearntCosts } from './adaptation.js';
 import type { Routes } from './assignments.js';
-import type { Exchange } from './exchange.js';
+import type { Exchange, Follower } from './exchange.js';
 import type { PlacedExpert } from './expert.js';
-import { type CallTimes, Lanes, type LanesParts } from './lanes/lanes.js';
-import { byLane, type Costs, type Demand, type Division, LANES, type Policy, partOf, type Share } from './policy.js';
+import { type CallTimes, Lanes } from './lanes/lanes.js';
+import type { LanesParts } from './lanes/parts.js';
+import {
+  byLane,
+  type Costs,
+  type Demand,
+  type Division,
+  inPlace,
+  LANES,
+  type Policy,
+  partOf,
+  type Share,
+} from './policy.js';
 import type { ResidentExperts } from './resident-experts.js';
 import type { OnSpan } from './spans.js';
 import { rowsTogether } from './spec.js';
@@ -25,13 +36,6 @@ export interface Caching {
   /** The expert cache, if one was asked for. */
   cache?: boolean;
   prefetch?: boolean;
-}
-
-/** Is told what is chosen, and exchanges experts for it. */
-export interface Follower {
-  used(layer: number, demand: readonly Demand[], tokens: number): void;
-  /** Called while nothing of that layer is computed; what is queued then travels beside what is. */
-  follow(layer: number): void;
 }
 
 /** The routed experts of a model: decides where each is computed, has the lanes compute them, and learns from it. */
@@ -68,7 +72,7 @@ export class Experts {
 
   /** Says which experts are resident, once it is known how much room there is for them. */
   place(resident: ResidentExperts): void {
-    this.lanes.resident = resident;
+    this.lanes.place(resident);
   }
 
   get resident(): ResidentExperts {
@@ -296,9 +300,4 @@ export class Experts {
     this.unfinished = undefined;
     this.wait();
   }
-}
-
-/** Computes every expert where its weights are. */
-function inPlace(demand: readonly Demand[]): Share[] {
-  return demand.map(({ expert, tokens, resident }) => ({ expert, tokens, lane: resident ? 'resident' : 'cpu' }));
 }

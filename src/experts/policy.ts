@@ -106,3 +106,8 @@ export function cheaperLane({ tokens, cached }: Demand, costs: Costs): LaneName 
   const copy = cached ? 0 : costs.copy;
   return costs.cpu(tokens) <= copy + costs.accelerator(tokens) ? 'cpu' : 'streamed';
 }
+
+/** Computes every expert where its weights are. */
+export function inPlace(demand: readonly Demand[]): Share[] {
+  return demand.map(({ expert, tokens, resident }) => ({ expert, tokens, lane: resident ? 'resident' : 'cpu' }));
+}

@@ -1,51 +1,25 @@
-import type { Device, HostMemory } from '../../devices/device.js';
+import type { Device } from '../../devices/device.js';
 import type { Tensor } from '../../native/ggml/tensor.js';
 import type { LaneTimes } from '../adaptation.js';
 import { Assignments, type Routes } from '../assignments.js';
 import { buildForRows, EXPERT_GRAPH_CAPACITY } from '../expert.js';
-import type { HostExperts } from '../host-experts.js';
 import { RoutingInputs } from '../io.js';
 import type { Division, LaneName, Share } from '../policy.js';
 import type { ResidentExperts } from '../resident-experts.js';
 import type { OnSpan, SpanLane } from '../spans.js';
-import type { ExpertsSpec } from '../spec.js';
 import type { Statistics } from '../statistics.js';
-import { batchesOf } from './batches.js';
 import { Coming } from './coming.js';
 import { ExpertCompute } from './compute.js';
 import { type CpuExperts, GgmlExperts } from './cpu.js';
-import { ExpertGroups, type GroupPlace } from './groups.js';
-import { NativeExperts, type NativePool } from './native.js';
-import type { StreamSlots } from './slots.js';
+import { ExpertGroups } from './groups.js';
+import { NativeExperts } from './native.js';
+import type { LanesParts } from './parts.js';
+import { ResidentLane } from './resident.js';
 import { StreamLane } from './stream.js';
 import { CpuSums } from './sums.js';
 
 /** A synchronisation that finds nothing to wait for takes less. */
 const SYNCHRONISE_MS = 0.05;
-
-export interface LanesParts {
-  cpu: Device;
-  /** The same as `cpu` where nothing is offloaded. */
-  accelerator: Device;
-  layers: readonly ExpertsSpec[];
-  /** Most tokens of a call. */
-  chunk: number;
-  /** What experts add their results to, on the accelerator [chunk, hidden] (PyTorch's order): hidden states, or their sum. */
-  output: Tensor;
-  /** What they read [chunk, hidden]: on the accelerator, and its copy in the host's memory. */
-  input: Tensor;
-  hostInput: Tensor;
-  host: HostExperts;
-  slots?: StreamSlots;
-  /** Of these slots, those that are the expert cache. */
-  cached: number;
-  /** Native CPU kernels and their threads, where they compute these experts; else ggml's kernels do. */
-  pool?: NativePool;
-  /** The host's memory that the accelerator copies from and to. */
-  hostMemory: HostMemory;
-  /** The accelerator's products with matrices by number are exact in float32. */
-  exactByNumber: boolean;
-}
 
 /** Milliseconds of a call's lanes, undefined where a lane was not waited for; all of them where it was timed. */
 export interface CallTimes {
@@ -55,8 +29,6 @@ export interface CallTimes {
 
 /** The three lanes: computes the shares of a layer's experts, all lanes at once, and adds up. */
 export class Lanes {
-  /** Set once it is known how much room there is for them. */
-  resident!: ResidentExperts;
   /** Missing where nothing is streamed. */
   readonly stream?: StreamLane;
   /** The accelerator computes and copies while the CPU computes. */
@@ -73,6 +45,7 @@ export class Lanes {
   /** Where ggml's kernels compute the CPU lane. */
   private readonly cpuGraphs?: ExpertCompute;
   private readonly coming: Coming;
+  private readonly residents: ResidentLane;
   /** In a call of one token, the place of the first streamed expert's weight: behind those of all experts. */
   private readonly streamedPlaces: number;
 
@@ -99,6 +72,16 @@ export class Lanes {
     }
     const io = ({ rows, weights }: RoutingInputs) => ({ rows, weights });
     this.onAccelerator = new ExpertCompute(accelerator, { input, output, ...io(this.forAccelerator) });
+    const { assignments, onAccelerator, groups: together, coming } = this;
+    const placed = {
+      layers,
+      stream: accelerator.compute,
+      compute: onAccelerator,
+      groups: together,
+      assignments,
+      coming,
+    };
+    this.residents = new ResidentLane(placed);
     const onHost = this.sums?.host ?? output;
     if (pool)
       this.onCpu = new NativeExperts(pool, host, layers, host.types, hostInput, onHost, this.sums !== undefined);
@@ -107,10 +90,19 @@ export class Lanes {
       this.onCpu = new GgmlExperts(this.cpuGraphs, host, layers);
     }
     if (!slots || !this.groups) return;
-    const { groups, onAccelerator: compute, streamedPlaces: firstPlace, overlaps, assignments } = this;
+    const { groups, onAccelerator: compute, streamedPlaces: firstPlace, overlaps } = this;
     const isResident = (layer: number, expert: number) => this.resident.has(layer, expert);
     const shared = { layers, host, slots, cached, compute, groups, firstPlace, assignments, statistics, overlaps };
     this.stream = new StreamLane({ ...shared, isResident });
+  }
+
+  get resident(): ResidentExperts {
+    return this.residents.experts;
+  }
+
+  /** Says which experts are resident, once it is known how much room there is for them. */
+  place(resident: ResidentExperts): void {
+    this.residents.experts = resident;
   }
 
   /** Makes room on the devices for an expert's graph with as many tokens as a call can have. */
@@ -140,7 +132,7 @@ export class Lanes {
     // What lies in slots is computed first: copies wait for them. While residents are computed the first copies arrive.
     const finishStream = streamed.length > 0 ? this.stream!.start(layer, streamed, tokens) : undefined;
     const streamStarted = performance.now();
-    this.runResidents(layer, resident, tokens);
+    this.residents.run(layer, resident, tokens);
     const residentIssued = performance.now();
     finishStream?.();
     this.stream?.settle();
@@ -183,8 +175,7 @@ export class Lanes {
       ended('streamed');
     });
     for (const share of resident) {
-      this.coming.awaitOn(this.parts.accelerator.compute, layer);
-      this.runResident(layer, share, tokens);
+      this.residents.runOne(layer, share, tokens);
       ended('resident');
     }
     if (cpu.length === 0) return;
@@ -198,7 +189,7 @@ export class Lanes {
   /** Sends the assignments of what may be computed alone to the devices that do so. */
   private send(layer: number, division: Division, tokens: number): void {
     const { resident, streamed, cpu } = division;
-    const aloneResident = resident.length > 0 && (tokens > 1 || !this.groupsResidents(layer));
+    const aloneResident = resident.length > 0 && (tokens > 1 || !this.residents.isGrouped(layer));
     const aloneStreamed = streamed.some((share) => tokens > 1 || !this.stream!.isGrouped(layer, share, tokens));
     if (aloneResident || aloneStreamed) this.sendTo(this.forAccelerator, division, tokens === 1);
     // The native kernels read them where they are.
@@ -216,40 +207,6 @@ export class Lanes {
       placed.push([this.streamedPlaces + i, this.assignments.weight(expert)]);
     });
     inputs.sendPlaced(placed);
-  }
-
-  /** Resident experts of a layer are computed together. */
-  private groupsResidents(layer: number): boolean {
-    return this.groups?.computes(this.residentPlace(layer)) === true;
-  }
-
-  private residentPlace(layer: number): GroupPlace {
-    const { activation } = this.parts.layers[layer]!;
-    return { key: `${layer}`, slab: this.resident.slabOf(layer), activation, place: 0 };
-  }
-
-  private runResidents(layer: number, shares: readonly Share[], tokens: number): void {
-    if (shares.length === 0) return;
-    this.coming.awaitOn(this.parts.accelerator.compute, layer);
-    if (!this.groupsResidents(layer)) {
-      for (const share of shares) this.runResident(layer, share, tokens);
-      return;
-    }
-    const place = this.residentPlace(layer);
-    for (const batch of batchesOf(shares, this.groups!.most)) {
-      if (tokens > 1 && batch.length === 1) {
-        this.runResident(layer, batch[0]!, tokens);
-        continue;
-      }
-      const members = batch.map(({ expert }) => ({ expert, slot: this.resident.slotOf(layer, expert) }));
-      this.groups!.run(place, members, this.assignments, tokens);
-    }
-  }
-
-  private runResident(layer: number, share: Share, tokens: number): void {
-    const placed = this.resident.expert(layer, share.expert);
-    const { assignments } = this;
-    this.onAccelerator.run(layer, share, placed, this.parts.layers[layer]!.activation, { assignments, tokens });
   }
 
   private startCpu(layer: number, shares: readonly Share[], tokens: number): void {

@@ -1,0 +1,31 @@
+import type { Device, HostMemory } from '../../devices/device.js';
+import type { Tensor } from '../../native/ggml/tensor.js';
+import type { HostExperts } from '../host-experts.js';
+import type { ExpertsSpec } from '../spec.js';
+import type { NativePool } from './native.js';
+import type { StreamSlots } from './slots.js';
+
+/** What the lanes compute with, and where. */
+export interface LanesParts {
+  cpu: Device;
+  /** The same as `cpu` where nothing is offloaded. */
+  accelerator: Device;
+  layers: readonly ExpertsSpec[];
+  /** Most tokens of a call. */
+  chunk: number;
+  /** What experts add their results to, on the accelerator [chunk, hidden] (PyTorch's order): hidden states, or their sum. */
+  output: Tensor;
+  /** What they read [chunk, hidden]: on the accelerator, and its copy in the host's memory. */
+  input: Tensor;
+  hostInput: Tensor;
+  host: HostExperts;
+  slots?: StreamSlots;
+  /** Of these slots, those that are the expert cache. */
+  cached: number;
+  /** Native CPU kernels and their threads, where they compute these experts; else ggml's kernels do. */
+  pool?: NativePool;
+  /** The host's memory that the accelerator copies from and to. */
+  hostMemory: HostMemory;
+  /** The accelerator's products with matrices by number are exact in float32. */
+  exactByNumber: boolean;
+}
