@@ -1,7 +1,8 @@
+import { warmed } from './caches/cache.js';
+import { frequencyByAge } from './caches/lfru.js';
+
 /** Calls after which a use counts half. */
 const HALF_LIFE = 64;
-/** Calls that are added to an age: what was just used is not worth many times what was used a call before. */
-const GRACE = 8;
 
 /** How often and how lately each expert of each layer was used; time is counted in calls. */
 export class RecentUse {
@@ -23,8 +24,7 @@ export class RecentUse {
    */
   note(layer: number, expert: number, time: number, weight = 1): number {
     const [heat, last] = [this.heat[layer]!, this.last[layer]!];
-    const now = time / HALF_LIFE;
-    heat[expert] = now + Math.log2(weight + 2 ** (heat[expert]! - now));
+    heat[expert] = warmed(heat[expert], time / HALF_LIFE, weight);
     const age = time - last[expert]!;
     last[expert] = time;
     return age;
@@ -39,6 +39,6 @@ export class RecentUse {
   worth(layer: number, expert: number, time: number): number {
     const last = this.last[layer]![expert]!;
     if (last === Number.NEGATIVE_INFINITY) return last;
-    return this.heat[layer]![expert]! - time / HALF_LIFE - Math.log2(GRACE + time - last);
+    return frequencyByAge(this.heat[layer]![expert]! - time / HALF_LIFE, time - last);
   }
 }

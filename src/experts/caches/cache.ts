@@ -66,7 +66,7 @@ export class WorthCache implements ExpertCache {
 
   use({ expert, time }: Use): boolean {
     const before = this.known.get(expert);
-    const now = { last: time, heat: warmed(before, time) };
+    const now = { last: time, heat: warmed(before?.heat, time / HALF_LIFE) };
     this.known.set(expert, now);
     const slot = this.slotOf.get(expert);
     if (slot !== undefined) this.note(slot, now);
@@ -103,8 +103,12 @@ export class WorthCache implements ExpertCache {
   }
 }
 
-/** The heat of an expert with one more use. */
-function warmed(before: Known | undefined, time: number): number {
-  const one = time / HALF_LIFE;
-  return before ? one + Math.log2(1 + 2 ** (before.heat - one)) : one;
+/**
+ * The heat of an expert with one more use.
+ * @param before as if all uses were at time 0; −∞ or undefined where there were none
+ * @param time of the use, in half-lives
+ * @param weight how much it says
+ */
+export function warmed(before: number | undefined, time: number, weight = 1): number {
+  return before === undefined ? time + Math.log2(weight) : time + Math.log2(weight + 2 ** (before - time));
 }
