@@ -1,3 +1,4 @@
+import { WINDOW } from './caches/lfru.js';
 import { chooseExchange, type Exchange, restoring, savedMs } from './exchange.js';
 import type { Experts } from './experts.js';
 import type { Demand } from './policy.js';
@@ -7,8 +8,6 @@ import { MOST_DECODED } from './replay.js';
 import type { ExpertsSpec } from './spec.js';
 import { Trial } from './trial.js';
 
-/** Calls within which a missing expert must be used a second time before it comes: many are not used again soon. */
-const WINDOW = 64;
 /** Calls between two looks at what a hit saves. */
 const LOOK_EVERY = 64;
 /** Share of an exchange's copies that others wait for, where they run beside everything else. */
@@ -29,8 +28,6 @@ export class Rebalancer {
   private readonly trial = new Trial();
   /** By layer, the experts that were resident when the trial began. */
   private before: ReadonlySet<number>[];
-  /** A trial lost hits: experts go back to where they were. */
-  private restores = false;
   /** Missing experts of each layer that the last call used, not for the first time. */
   private readonly wanted: number[][];
   private time = 1;
@@ -94,20 +91,19 @@ export class Rebalancer {
 
   /** Makes an exchange of a layer that is not being computed, where one pays: queued when this returns. */
   follow(layer: number): void {
-    const { experts, use, time, wanted } = this;
-    const missed = wanted[layer]!;
-    const exchange = this.trial.active
-      ? missed.length > 0 && this.saved > 0
-        ? chooseExchange(layer, missed, experts.resident.names(layer), use, time)
-        : undefined
-      : this.restores
-        ? restoring(layer, this.before[layer]!, experts.resident.names(layer))
-        : undefined;
-    missed.length = 0;
+    const exchange = this.choose(layer);
+    this.wanted[layer]!.length = 0;
     if (!exchange) return;
-    experts.queueExchange(exchange);
+    this.experts.queueExchange(exchange);
     this.found.exchanges++;
-    experts.statistics.exchanges++;
+    this.experts.statistics.exchanges++;
+  }
+
+  private choose(layer: number): Exchange | undefined {
+    const { experts, trial, use, time, saved } = this;
+    const [missed, resident] = [this.wanted[layer]!, experts.resident.names(layer)];
+    if (trial.active) return saved > 0 ? chooseExchange(layer, missed, resident, use, time) : undefined;
+    return trial.lost ? restoring(layer, this.before[layer]!, resident) : undefined; // where they were
   }
 
   /** A call of so many tokens has ended. */
@@ -117,13 +113,9 @@ export class Rebalancer {
     const { queued, done } = this.times;
     const { overlap } = this.experts.costs.measured;
     const exchange = overlap ? queued + DISTURBANCE * (done - queued) : done;
-    const change = this.trial.call(this.found, { saved: this.saved, exchange });
+    const begins = this.trial.call(this.found, { saved: this.saved, exchange });
     this.found = { hits: 0, before: 0, exchanges: 0 };
-    if (change === 'failed') this.restores = this.trial.lost;
-    if (change !== 'begins') return;
-    this.restores = false;
-    this.before = this.placement();
-    this.trial.begin();
+    if (begins) this.before = this.placement();
   }
 
   private look(): void {

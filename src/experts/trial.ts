@@ -37,11 +37,15 @@ export class Trial {
     return this.resting === 0;
   }
 
-  /** @returns what the call changed: a trial failed, which a rest follows, or the rest is over */
-  call({ hits, before, exchanges }: CallResult, { saved, exchange }: ExchangeCosts): 'failed' | 'begins' | undefined {
+  /** @returns whether the next trial begins behind this call, from the placement that there is: a rest is over */
+  call({ hits, before, exchanges }: CallResult, { saved, exchange }: ExchangeCosts): boolean {
     if (!this.active) {
       this.resting--;
-      return this.active ? 'begins' : undefined;
+      if (!this.active) return false;
+      this.gained = 0;
+      this.balance = 0;
+      this.calls = 0;
+      return true;
     }
     const kept = 0.5 ** (1 / HALF_LIFE);
     const gain = (hits - before) * saved;
@@ -50,22 +54,15 @@ export class Trial {
     this.calls++;
     if (this.calls < LEAST || this.balance >= 0) {
       if (this.calls > 2 * REST) this.rest = REST;
-      return undefined;
+      return false;
     }
     this.resting = this.rest;
     this.rest = Math.min(LONGEST_REST, 2 * this.rest);
-    return 'failed';
+    return false;
   }
 
-  /** Hits alone, whatever exchanges took, were no more than before. */
+  /** Hits alone, whatever exchanges took, are fewer than before; after a trial those that it had. */
   get lost(): boolean {
     return this.gained < 0;
-  }
-
-  /** The next trial begins, from the placement that there is. */
-  begin(): void {
-    this.gained = 0;
-    this.balance = 0;
-    this.calls = 0;
   }
 }

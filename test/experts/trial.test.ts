@@ -9,7 +9,7 @@ function run(trial: Trial, calls: number, more: number, exchanges: number) {
   for (let i = 0; i < calls; i++) {
     const made = trial.active ? exchanges : 0;
     if (trial.active) active++;
-    if (trial.call({ hits: 50 + more, before: 50, exchanges: made }, COSTS) === 'begins') trial.begin();
+    trial.call({ hits: 50 + more, before: 50, exchanges: made }, COSTS);
   }
   return active;
 }
