@@ -66,6 +66,8 @@ export class Network {
   private readonly context: TensorContext;
   private readonly table: Tensor;
   private readonly ids: Tensor;
+  /** The same, as they lie in memory. */
+  private readonly tokens: Int32Array;
   private readonly embedded: Tensor;
   /** See StackParts. */
   private readonly merging?: StackParts['merging'];
@@ -79,7 +81,6 @@ export class Network {
   constructor(private readonly parts: NetworkParts) {
     const { cpu, accelerator, spec, declarations, calls, sequences, embedding, tables, mapped, hostMemory, rows } =
       parts;
-    const { choices } = parts;
     const unified = accelerator.unified;
     this.embeddings = new KeptGraphs(cpu);
     this.heads = new KeptGraphs(accelerator);
@@ -91,6 +92,7 @@ export class Network {
     this.hostWanted = this.memory.tensor(Type.I32, LOGIT_ROWS);
     this.embedded = this.memory.tensor(Type.F32, spec.hidden, calls);
     this.memory.allocate(hostMemory);
+    this.tokens = integers(this.ids);
     const { streams } = spec;
     const tensor = (wide: number) => this.context.tensor(Type.F32, wide, calls);
     const embedded = unified ? this.embedded : tensor(spec.hidden);
@@ -110,7 +112,7 @@ export class Network {
       const buffer = accelerator.allocate(this.context, 'hidden states');
       if (carried.length > 0 && !accelerator.countsOnly) buffer.clear(); // a layer that is timed alone takes what is there
     }
-    this.routes = new RouteBuffers(accelerator, layersOf(spec), width, calls, hostMemory, choices);
+    this.routes = new RouteBuffers(accelerator, layersOf(spec), width, calls, hostMemory, parts.choices, this.tokens);
     this.tables = new TableRows(accelerator, tables, calls, hostMemory);
     const { encoder, layers } = spec;
     const { states, caches } = declarations;
@@ -192,10 +194,9 @@ export class Network {
 
   private embed(batch: Batch, count: number): void {
     const { accelerator, cpu, spec } = this.parts;
-    const ids = integers(this.ids);
     let row = 0;
     for (const { tokens } of batch) {
-      ids.set(tokens, row);
+      this.tokens.set(tokens, row);
       row += tokens.length;
     }
     const build = (g: Graph) => this.buildEmbedding(g, count);

@@ -4,7 +4,7 @@ import type { LayerSpec, MoeSpec } from '../models/model.js';
 import { dropOverflow } from '../models/router-capacity.js';
 import type { Graph } from '../native/ggml/graph.js';
 import { type Tensor, TensorContext, Type } from '../native/ggml/tensor.js';
-import type { Batch, Group } from './batch.js';
+import type { Group } from './batch.js';
 import type { Choices } from './choices.js';
 
 /** Told what a layer's router was asked, [tokens, experts], and what it answered; both are valid during the call. */
@@ -29,8 +29,6 @@ export class RouteBuffers {
 
   private readonly memory = new HostTensors(1);
   private readonly context?: TensorContext;
-  /** Of the present call. */
-  private readonly tokens: Int32Array;
   private readonly values: Float32Array;
   private readonly experts: Int32Array;
   private readonly weights: Float32Array;
@@ -43,6 +41,8 @@ export class RouteBuffers {
     chunk: number,
     hostMemory: HostMemory,
     private readonly choices: Choices,
+    /** Ids of the present call's tokens [chunk], by which some routers choose. */
+    private readonly tokens: Int32Array,
   ) {
     const most = (of: (moe: MoeSpec) => number) => Math.max(1, ...layers.map(({ moe }) => (moe ? of(moe) : 0)));
     // Beside those of a call, the logits of one token that are a guess.
@@ -57,19 +57,9 @@ export class RouteBuffers {
       accelerator.allocate(this.context, 'router logits');
     }
     this.values = floats(this.hostInput);
-    this.tokens = new Int32Array(chunk);
     this.experts = new Int32Array(most((moe) => moe.router.chosen) * chunk);
     this.weights = new Float32Array(this.experts.length);
     this.guessed = new Float32Array(most((moe) => moe.router.chosen));
-  }
-
-  /** Tells the tokens of a call, by which some routers choose. */
-  begin(batch: Batch): void {
-    let row = 0;
-    for (const { tokens } of batch) {
-      this.tokens.set(tokens, row);
-      row += tokens.length;
-    }
   }
 
   /**

@@ -106,12 +106,11 @@ export class Stack {
    * @param guesses with a single token, each layer says also what the next one's router would choose
    */
   begin(batch: Batch, guesses = false): Shape {
-    const { embed, inputs, routes } = this.parts;
+    const { embed, inputs } = this.parts;
     const count = tokensOf(batch);
     const groups = groupsOf(batch, this.readsOf, sourceRowsOf);
     embed(batch, count);
     inputs.send(batch, groups);
-    routes.begin(batch);
     const shape = { tokens: count, groups, extended: batch[0]!.extended, guesses: guesses && count === 1 };
     const kept = count === batch.length && !this.onChosen; // who observes indexers sees each call
     return kept ? this.keptShape(shape) : shape;
