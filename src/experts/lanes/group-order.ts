@@ -76,22 +76,10 @@ export class GroupOrder {
     const size = aligned(count);
     const ids = LISTS * from;
     const at = { ids, weights: from, tokens: ids + size, order: ids + 2 * size, targets: ids + 4 * size };
-    let i = 0; // experts one behind the other go down the rows, so that those beside each other differ
-    for (const { expert, slot } of members) {
-      const end = of.start(expert) + of.count(expert);
-      for (let a = of.start(expert); a < end; a++, i++) {
-        const place = (i % rows) * abreast + Math.floor(i / rows);
-        this.numbers[at.ids + place] = slot;
-        this.numbers[at.tokens + place] = of.rows[a]!;
-        this.weights[from + place] = of.weights[a]!;
-      }
-    }
-    for (; i < count; i++) {
-      const [row, column] = [(i % rows) * abreast, Math.floor(i / rows)];
-      this.fill(at, row, column, { members, of });
-      this.weights[from + row + column] = 0;
-    }
-    const rounds = this.rounds(at, members, of, tokens, { rows, abreast });
+    const shape = { rows, abreast };
+    this.layOut(at, shape, members, of);
+    this.weights.fill(0, from, from + count);
+    const rounds = this.rounds(at, shape, members, of, tokens);
     return { ...at, count, abreast, rounds };
   }
 
@@ -108,35 +96,36 @@ export class GroupOrder {
     const size = aligned(Math.max(count, n * columns));
     const ids = LISTS * from;
     const at = { ids, weights: from, tokens: ids + size, order: ids + 2 * size };
+    const shape = { rows, abreast };
+    this.layOut(at, shape, members, of);
     this.seen.fill(0, 0, n);
     this.numbers.fill(0, at.order, at.order + n * columns);
     this.weights.fill(0, from, from + n * columns);
     let i = 0;
-    for (const { expert, slot } of members) {
+    for (const { expert } of members) {
       const end = of.start(expert) + of.count(expert);
       for (let a = of.start(expert); a < end; a++, i++) {
-        const place = (i % rows) * abreast + Math.floor(i / rows);
         const token = of.rows[a]!;
         const target = this.seen[token]!++ * n + token;
-        this.numbers[at.ids + place] = slot;
-        this.numbers[at.tokens + place] = token;
-        this.numbers[at.order + target] = place;
+        this.numbers[at.order + target] = placeOf(i, shape);
         this.weights[from + target] = of.weights[a]!;
       }
     }
-    for (; i < count; i++) this.fill(at, (i % rows) * abreast, Math.floor(i / rows), { members, of });
     return { ...at, count, abreast, columns, n, size };
   }
 
-  /** Writes for each round where its tokens lie, and where their assignments do: that of no weight where there is none. */
+  /**
+   * Writes the assignments' weights, and for each round where its tokens lie, and where their assignments do: that of no weight
+   * where there is none.
+   */
   private rounds(
-    { order, targets }: Pick<GroupRows, 'order' | 'targets'>,
+    { order, targets, weights: from }: Pick<GroupRows, 'order' | 'targets' | 'weights'>,
+    shape: Rows,
     members: readonly Member[],
     of: Assignments,
     tokens: number,
-    { rows, abreast }: { rows: number; abreast: number },
   ): Round[] {
-    const { numbers, seen, places } = this;
+    const { numbers, weights, seen, places } = this;
     const rounds = roundsOf(this.count(members, of, tokens));
     const columns: { order: number; targets: number; found: { tokens: number } | undefined }[] = [];
     let [ordered, targeted] = [order, targets];
@@ -148,7 +137,7 @@ export class GroupOrder {
       }
       targeted += round.tokens;
     }
-    numbers.fill(rows * abreast - 1, order, ordered);
+    numbers.fill(shape.rows * shape.abreast - 1, order, ordered);
     seen.fill(0, 0, tokens);
     let i = 0;
     for (const { expert } of members) {
@@ -160,7 +149,9 @@ export class GroupOrder {
           places[token] = column.found.tokens++;
           numbers[column.targets + places[token]!] = token;
         }
-        numbers[column.order + places[token]!] = (i % rows) * abreast + Math.floor(i / rows);
+        const place = placeOf(i, shape);
+        numbers[column.order + places[token]!] = place;
+        weights[from + place] = of.weights[a]!;
       }
     }
     return rounds;
@@ -178,18 +169,45 @@ export class GroupOrder {
     return sizes;
   }
 
-  /** A token of an expert once more, of no use, at the end of a row that has not this expert. */
-  private fill(
+  /**
+   * Writes whose assignments lie where; the last are a token of an expert once more, of no use, at the end of rows that have
+   * not this expert.
+   */
+  private layOut(
     { ids, tokens }: Pick<GroupRows, 'ids' | 'tokens'>,
-    row: number,
-    column: number,
-    { members, of }: { members: readonly Member[]; of: Assignments },
+    shape: Rows,
+    members: readonly Member[],
+    of: Assignments,
   ): void {
-    const used = this.numbers.subarray(ids + row, ids + row + column);
-    const { expert, slot } = members.find((member) => !used.includes(member.slot))!;
-    this.numbers[ids + row + column] = slot;
-    this.numbers[tokens + row + column] = of.rows[of.start(expert)]!;
+    const { numbers } = this;
+    let i = 0;
+    for (const { expert, slot } of members) {
+      const end = of.start(expert) + of.count(expert);
+      for (let a = of.start(expert); a < end; a++, i++) {
+        const place = placeOf(i, shape);
+        numbers[ids + place] = slot;
+        numbers[tokens + place] = of.rows[a]!;
+      }
+    }
+    for (; i < shape.rows * shape.abreast; i++) {
+      const place = placeOf(i, shape);
+      const used = numbers.subarray(ids + place - (place % shape.abreast), ids + place);
+      const { expert, slot } = members.find((member) => !used.includes(member.slot))!;
+      numbers[ids + place] = slot;
+      numbers[tokens + place] = of.rows[of.start(expert)]!;
+    }
   }
+}
+
+/** How many rows of assignments, and how many lie beside each other in each. */
+interface Rows {
+  rows: number;
+  abreast: number;
+}
+
+/** Experts one behind the other go down the rows, so that those beside each other differ. */
+function placeOf(i: number, { rows, abreast }: Rows): number {
+  return (i % rows) * abreast + Math.floor(i / rows);
 }
 
 /** Assignments of a group, and how many of them may lie beside each other: no two of one expert. */
