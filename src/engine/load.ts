@@ -150,8 +150,8 @@ function pinMissing(
   throwIfEnded?: () => void,
 ): void {
   const missing = blueprint.expertLayers.map((_, layer) => resident.missing(layer));
-  const every = blueprint.expertLayers.map(({ count }) => [...Array(count).keys()]);
-  if (pinExperts(machine.accelerator, host, keepsAll ? every : missing)) {
+  const pinned = missing.map((experts, layer) => (keepsAll ? [...experts, ...resident.of(layer)] : experts));
+  if (pinExperts(machine.accelerator, host, pinned)) {
     host.keepsAll = keepsAll;
     return;
   }

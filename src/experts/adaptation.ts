@@ -3,8 +3,8 @@ import { type Costs, type Division, partOf, type Share } from './policy.js';
 
 /** Weight of the newest observation. */
 const LEARNING = 0.15;
-/** A device that had nothing left to do is waited for so long. */
-const UNSEEN_MS = 0.05;
+/** A synchronisation that finds nothing to wait for takes less. */
+export const SYNCHRONISE_MS = 0.05;
 /** Of what is believed, forgotten at each call that shows nothing of it: what looked too slow is tried again. */
 const FORGETTING = 0.001;
 
@@ -83,7 +83,7 @@ export class Adaptation {
     const arrived = seen.streamedLast ? seen.streamedMs : Math.min(seen.streamedMs, expected);
     const behind = Math.max(0, seen.computedMs - arrived);
     // What was computed before the CPU was done took less.
-    const seenTail = seen.computedMs > seen.cpuMs + UNSEEN_MS ? behind : Math.min(factors.tail ?? 0, behind);
+    const seenTail = seen.computedMs > seen.cpuMs + SYNCHRONISE_MS ? behind : Math.min(factors.tail ?? 0, behind);
     const tail = factors.tail === undefined ? seenTail : factors.tail + LEARNING * (seenTail - factors.tail);
     this.factors = { ...factors, cpu: towards(factors.cpu, cpu), copy: towards(factors.copy, copy), tail };
   }

@@ -98,8 +98,8 @@ export class Experts {
   }
 
   /**
-   * Queues copies of experts that the layer at hand will surely choose, and of one that is to be resident; called once it is queued, behind the CPU's sums,
-   * which it begins with: copies to the accelerator take turns.
+   * Queues copies of experts that the layer at hand will surely choose, and of one that is to be resident; called once it is
+   * queued, behind the CPU's sums, which it begins with: copies to the accelerator take turns.
    */
   copyAhead(): void {
     if (this.streamed) {

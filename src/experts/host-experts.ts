@@ -23,6 +23,8 @@ export class HostExperts {
   private readonly copied: readonly boolean[];
   /** Of layers whose experts are computed in place and have biases: these [count, size]. */
   private readonly biases: readonly (Tensor | undefined)[];
+  /** Experts that go to the accelerator stay in memory here too, so that none has to come back: all are pinned in place. */
+  keepsAll = false;
   /** Memory for one expert, which exchanges take turns with. */
   private spare?: PlacedExpert;
 
@@ -106,9 +108,6 @@ export class HostExperts {
     writeExpert(new Uploader(this.cpu), this.checkpoint, found, placed);
     this.experts[layer]![expert] = placed;
   }
-
-  /** Experts that go to the accelerator stay in memory here too, so that none has to come back: all are pinned in place. */
-  keepsAll = false;
 
   /**
    * One expert comes here from the accelerator, another leaves for there. Where experts are copies, those of the two take

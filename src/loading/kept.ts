@@ -87,8 +87,9 @@ export function keptFolder(): string {
 export function withKept(source: ModelSource, opened: Quantized): Quantized {
   const parts = keptParts(opened);
   const found = keptFile(source, opened, parts);
-  const kept = found && openKept(found, parts);
-  if (!kept) return opened;
+  const there = found && openKept(found, parts);
+  if (!there) return opened;
+  const { kept, bytes } = there;
   const { checkpoint: stored, blueprint } = opened;
   const checkpoint = new JoinedCheckpoint(stored, kept);
   const expertLayers = blueprint.expertLayers.map((spec, l) => inKept(spec, l, opened.checkpoint, kept));
@@ -99,7 +100,7 @@ export function withKept(source: ModelSource, opened: Quantized): Quantized {
   });
   return {
     checkpoint,
-    blueprint: { ...blueprint, expertLayers, parameters, kept: keptHeader(found.key, parts).bytes },
+    blueprint: { ...blueprint, expertLayers, parameters, kept: bytes },
   };
 }
 
@@ -112,14 +113,14 @@ export function keptHeader(key: string, parts: readonly KeptPart[]): ReturnType<
 }
 
 /** What is damaged, or was made of something else, counts as missing. */
-function openKept({ file, key }: { file: string; key: string }, parts: readonly KeptPart[]): Checkpoint | undefined {
+function openKept({ file, key }: { file: string; key: string }, parts: readonly KeptPart[]) {
   const { head, bytes } = keptHeader(key, parts);
   if (statSync(file, { throwIfNoEntry: false })?.size !== bytes) return undefined;
   const descriptor = openSync(file, 'r');
   try {
     const there = Buffer.alloc(head.length);
     readSync(descriptor, there, 0, head.length, 0);
-    return there.equals(head) ? openGguf(file).checkpoint : undefined;
+    return there.equals(head) ? { kept: openGguf(file).checkpoint, bytes } : undefined;
   } finally {
     closeSync(descriptor);
   }

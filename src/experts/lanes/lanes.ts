@@ -1,6 +1,6 @@
 import type { Device } from '../../devices/device.js';
 import type { Tensor } from '../../native/ggml/tensor.js';
-import type { LaneTimes } from '../adaptation.js';
+import { type LaneTimes, SYNCHRONISE_MS } from '../adaptation.js';
 import { Assignments, type Routes } from '../assignments.js';
 import { buildForRows, EXPERT_GRAPH_CAPACITY } from '../expert.js';
 import { RoutingInputs } from '../io.js';
@@ -17,9 +17,6 @@ import type { LanesParts } from './parts.js';
 import { ResidentLane } from './resident.js';
 import { StreamLane } from './stream.js';
 import { CpuSums } from './sums.js';
-
-/** A synchronisation that finds nothing to wait for takes less. */
-const SYNCHRONISE_MS = 0.05;
 
 /** Milliseconds of a call's lanes, undefined where a lane was not waited for; all of them where it was timed. */
 export interface CallTimes {
@@ -72,16 +69,8 @@ export class Lanes {
     }
     const io = ({ rows, weights }: RoutingInputs) => ({ rows, weights });
     this.onAccelerator = new ExpertCompute(accelerator, { input, output, ...io(this.forAccelerator) });
-    const { assignments, onAccelerator, groups: together, coming } = this;
-    const placed = {
-      layers,
-      stream: accelerator.compute,
-      compute: onAccelerator,
-      groups: together,
-      assignments,
-      coming,
-    };
-    this.residents = new ResidentLane(placed);
+    const { assignments, onAccelerator: compute, groups, coming, streamedPlaces: firstPlace, overlaps } = this;
+    this.residents = new ResidentLane({ layers, stream: accelerator.compute, compute, groups, assignments, coming });
     const onHost = this.sums?.host ?? output;
     if (pool)
       this.onCpu = new NativeExperts(pool, host, layers, host.types, hostInput, onHost, this.sums !== undefined);
@@ -89,8 +78,7 @@ export class Lanes {
       this.cpuGraphs = new ExpertCompute(cpu, { input: hostInput, output: onHost, ...io(this.forCpu) });
       this.onCpu = new GgmlExperts(this.cpuGraphs, host, layers);
     }
-    if (!slots || !this.groups) return;
-    const { groups, onAccelerator: compute, streamedPlaces: firstPlace, overlaps } = this;
+    if (!slots || !groups) return;
     const isResident = (layer: number, expert: number) => this.resident.has(layer, expert);
     const shared = { layers, host, slots, cached, compute, groups, firstPlace, assignments, statistics, overlaps };
     this.stream = new StreamLane({ ...shared, isResident });
