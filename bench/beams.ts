@@ -5,7 +5,8 @@ import { loadSource } from '#fiddler/engine/load.js';
 import type { Workbench } from '#fiddler/engine/workbench.js';
 import { folderSource } from '#fiddler/loading/source.js';
 import { syntheticSource } from '#fiddler/loading/synthetic.js';
-import type { LoadOptions, Report } from '#fiddler/options.js';
+import type { LoadOptions } from '#fiddler/options.js';
+import type { Report } from '#fiddler/report.js';
 import { median } from './median.js';
 
 const { values: args } = parseArgs({

@@ -23,7 +23,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['devices'],
   ['weights'],
   ['native'],
-  ['options'],
+  ['options', 'report'],
   ['errors', 'linked'],
 ];
 

@@ -9,8 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { rotated } from '#fiddler/engine/benchmark.js';
 import { POLICIES } from '#fiddler/experts/policies/index.js';
-import type { Report } from '#fiddler/options.js';
 import type { Plan } from '#fiddler/planning/plan.js';
+import type { Report } from '#fiddler/report.js';
 import { median } from './median.js';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');

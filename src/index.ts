@@ -1,27 +1,24 @@
 export { type ErrorCode, FiddlerError } from './errors.js';
 export type { Profile } from './experts/profile.js';
+export type { BeamOptions, ChoicesOptions, GenerateOptions, LoadOptions } from './options.js';
 export type {
   Activity,
-  BeamOptions,
   CacheReport,
   CallPiece,
   Channel,
   Choice,
   Choices,
-  ChoicesOptions,
   Expected,
   Figure,
   GeneratedToken,
-  GenerateOptions,
   LaneActivity,
   LaneReport,
   Limit,
-  LoadOptions,
   ModelInfo,
   Report,
   ScoredToken,
   TokenLogprob,
-} from './options.js';
+} from './report.js';
 export type { ChatMessage, ToolCall } from './text/template.js';
 export type { Tool } from './text/tools/format.js';
 export type { ChatOptions, Conversation } from './thread/conversation.js';

@@ -1,4 +1,4 @@
-import type { Report } from '../options.js';
+import type { Report } from '../report.js';
 import { checkFinite, logprobOf, topLogprobs } from '../sampling/logprobs.js';
 import { createSampler, GENERATE_DEFAULTS, type Sampler, type SamplerMemory } from '../sampling/sampling.js';
 import type { Question } from './question.js';

@@ -3,7 +3,7 @@ import type { Layout } from '../loading/layout.js';
 import type { Part } from '../network/batch.js';
 import { forward } from '../network/forward.js';
 import { LOGIT_ROWS } from '../network/network.js';
-import type { Report } from '../options.js';
+import type { Report } from '../report.js';
 import type { ModelCalls } from './calls.js';
 import type { Outcome } from './engine.js';
 import { type Line, Running } from './running.js';

@@ -1,4 +1,4 @@
-import type { Report, TokenLogprob } from '../options.js';
+import type { Report, TokenLogprob } from '../report.js';
 import { BeamSearch, type FoundAnswer } from '../sampling/beam-search.js';
 import { checkFinite, topLogprobs } from '../sampling/logprobs.js';
 import { GENERATE_DEFAULTS } from '../sampling/sampling.js';

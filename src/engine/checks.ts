@@ -1,5 +1,6 @@
 import { FiddlerError } from '../errors.js';
-import type { BeamOptions, ModelInfo } from '../options.js';
+import type { BeamOptions } from '../options.js';
+import type { ModelInfo } from '../report.js';
 
 /** @throws FiddlerError `usage`: no tokens, or none of the model's; `context`: more than it holds */
 export function checkPrompt(tokens: readonly number[], model: Pick<ModelInfo, 'context' | 'vocabulary'>): void {

@@ -1,6 +1,7 @@
 import type { FiddlerError } from '../errors.js';
 import type { Profile } from '../experts/profile.js';
-import type { Activity, LoadOptions, ModelInfo, Report, ScoredToken } from '../options.js';
+import type { LoadOptions } from '../options.js';
+import type { Activity, ModelInfo, Report, ScoredToken } from '../report.js';
 import type { FoundAnswer } from '../sampling/beam-search.js';
 import type { BeamQuestion, Question } from './question.js';
 

@@ -1,4 +1,5 @@
-import type { BeamOptions, GenerateOptions, TokenLogprob } from '../options.js';
+import type { BeamOptions, GenerateOptions } from '../options.js';
+import type { TokenLogprob } from '../report.js';
 
 /**
  * Called with each token as it is chosen, and where they were asked for with the likeliest ones and its own

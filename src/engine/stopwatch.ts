@@ -1,4 +1,4 @@
-import type { Report } from '../options.js';
+import type { Report } from '../report.js';
 
 type Times = Pick<Report, 'promptTokens' | 'cachedTokens' | 'generatedTokens' | 'ttft' | 'prefillRate' | 'decodeRate'>;
 

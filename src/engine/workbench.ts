@@ -8,7 +8,7 @@ import type { Hardware } from '../loading/machine.js';
 import { encode, forward } from '../network/forward.js';
 import type { OnRouted } from '../network/routes.js';
 import type { OnChosen } from '../network/stack.js';
-import type { Expected } from '../options.js';
+import type { Expected } from '../report.js';
 import { Session } from './session.js';
 
 /** A session of which benchmarks and comparisons see the parts: policies are exchanged, and pieces of its work repeated. */

@@ -1,4 +1,4 @@
-import type { Report } from '../options.js';
+import type { Report } from '../report.js';
 import type { Question } from './question.js';
 import type { Stopwatch } from './stopwatch.js';
 

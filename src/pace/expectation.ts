@@ -1,4 +1,4 @@
-import type { Expected, Report } from '../options.js';
+import type { Expected, Report } from '../report.js';
 import { predictDecode } from './prediction.js';
 import type { Rates } from './rates.js';
 import { expect, scenarioOf } from './scenario.js';

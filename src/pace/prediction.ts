@@ -1,4 +1,4 @@
-import type { Limit } from '../options.js';
+import type { Limit } from '../report.js';
 import { FIRST_PROMPT, type Pace } from './rates.js';
 import { type Part, type Scenario, Simulation, type Spent, sum } from './simulation.js';
 

@@ -1,6 +1,6 @@
 import type { Layout } from '../loading/layout.js';
 import { type LayerSpec, layersOf } from '../models/model.js';
-import type { Expected, Figure } from '../options.js';
+import type { Expected, Figure } from '../report.js';
 import { type Prediction, predictDecode, predictPrefill } from './prediction.js';
 import { paceOf, type Rates } from './rates.js';
 import type { Scenario } from './simulation.js';

@@ -5,7 +5,7 @@ import type { Placement } from '../experts/placement.js';
 import { byLane, type Costs, type Demand, type Policy, type Share } from '../experts/policy.js';
 import type { ExpertsSpec } from '../experts/spec.js';
 import { GUESS_RECALL } from '../models/router-random.js';
-import type { Limit } from '../options.js';
+import type { Limit } from '../report.js';
 import { Random } from '../sampling/random.js';
 import { type Pace, withoutExperts } from './rates.js';
 import { Traffic } from './traffic.js';

@@ -8,7 +8,8 @@ import {
 } from '../loading/footprint.js';
 import type { Machine } from '../loading/machine.js';
 import { folderSource } from '../loading/source.js';
-import type { LoadOptions, Report } from '../options.js';
+import type { LoadOptions } from '../options.js';
+import type { Report } from '../report.js';
 
 /** How a small model is run from the command line. */
 export interface Rehearsal {

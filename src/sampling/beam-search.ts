@@ -1,4 +1,4 @@
-import type { TokenLogprob } from '../options.js';
+import type { TokenLogprob } from '../report.js';
 
 /** How beams are searched. */
 export interface BeamSettings {

@@ -1,5 +1,5 @@
 import { FiddlerError } from '../errors.js';
-import type { TokenLogprob } from '../options.js';
+import type { TokenLogprob } from '../report.js';
 import { expSteps, STEP_LIMIT, STEPS } from './exponential.js';
 
 /** Natural logarithm of the sum of exp(logits), in double precision, to 1e-12. */

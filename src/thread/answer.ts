@@ -1,5 +1,5 @@
 import type { OnToken } from '../engine/question.js';
-import type { GeneratedToken } from '../options.js';
+import type { GeneratedToken } from '../report.js';
 import { MaskReader } from '../text/grammar/reader.js';
 import { reasoningParser } from '../text/reasoning/index.js';
 import type { Tokenizer } from '../text/tokenizer.js';

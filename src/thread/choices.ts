@@ -1,4 +1,5 @@
-import type { Choice, Choices, ChoicesOptions, GenerateOptions, Report } from '../options.js';
+import type { ChoicesOptions, GenerateOptions } from '../options.js';
+import type { Choice, Choices, Report } from '../report.js';
 import type { FoundAnswer } from '../sampling/beam-search.js';
 import type { Generation } from './generation.js';
 

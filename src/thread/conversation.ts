@@ -1,5 +1,6 @@
 import { FiddlerError } from '../errors.js';
-import type { Channel, GeneratedToken, GenerateOptions, Report } from '../options.js';
+import type { GenerateOptions } from '../options.js';
+import type { Channel, GeneratedToken, Report } from '../report.js';
 import type { ChatMessage, ChatTemplate } from '../text/template.js';
 import type { EngineThread } from './client.js';
 import type { Control } from './control.js';

@@ -1,4 +1,5 @@
-import type { GeneratedToken, GenerateOptions, Report } from '../options.js';
+import type { GenerateOptions } from '../options.js';
+import type { GeneratedToken, Report } from '../report.js';
 import type { Form } from '../text/grammar/outline.js';
 import type { Tool } from '../text/tools/format.js';
 import { Control } from './control.js';

@@ -4,15 +4,8 @@ import { FiddlerError } from '../errors.js';
 import type { Profile } from '../experts/profile.js';
 import { localModel } from '../loading/named.js';
 import { leaveDeletedFolder } from '../native/os/working-folder.js';
-import type {
-  Activity,
-  BeamOptions,
-  Choices,
-  ChoicesOptions,
-  GenerateOptions,
-  LoadOptions,
-  ModelInfo,
-} from '../options.js';
+import type { BeamOptions, ChoicesOptions, GenerateOptions, LoadOptions } from '../options.js';
+import type { Activity, Choices, ModelInfo } from '../report.js';
 import { Grammars } from '../text/grammar/grammars.js';
 import { TemplateProcess } from '../text/jinja/process.js';
 import type { ChatMessage, ChatTemplate } from '../text/template.js';

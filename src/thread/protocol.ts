@@ -1,16 +1,7 @@
 import { type ErrorCode, FiddlerError } from '../errors.js';
 import type { Profile } from '../experts/profile.js';
-import type {
-  Activity,
-  BeamOptions,
-  Choices,
-  GeneratedToken,
-  GenerateOptions,
-  LoadOptions,
-  ModelInfo,
-  Report,
-  ScoredToken,
-} from '../options.js';
+import type { BeamOptions, GenerateOptions, LoadOptions } from '../options.js';
+import type { Activity, Choices, GeneratedToken, ModelInfo, Report, ScoredToken } from '../report.js';
 import type { Constraint } from '../text/grammar/grammars.js';
 import type { AddedToken } from '../text/tokenizer.js';
 import type { Tool } from '../text/tools/format.js';

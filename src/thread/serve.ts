@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Engine, LoadEngine } from '../engine/engine.js';
 import { FiddlerError } from '../errors.js';
-import type { Activity, ModelInfo, ScoredToken, TokenLogprob } from '../options.js';
+import type { Activity, ModelInfo, ScoredToken, TokenLogprob } from '../report.js';
 import { StreamDecoder } from '../text/stream.js';
 import { type AddedToken, loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 import { AnswerReader } from './answer.js';

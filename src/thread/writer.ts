@@ -1,4 +1,4 @@
-import type { Channel, GeneratedToken, TokenLogprob } from '../options.js';
+import type { Channel, GeneratedToken, TokenLogprob } from '../report.js';
 import type { ReasoningParser } from '../text/reasoning/format.js';
 import { StopMatcher } from '../text/stop.js';
 import { StreamDecoder } from '../text/stream.js';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { Choice } from '../../src/options.js';
+import type { Choice } from '../../src/report.js';
 import { fiddler, jsonLines } from './fiddler.js';
 
 const CPU = ['--accelerator', 'none', '--threads', '1'];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { formatBytes, formatReport } from '../../src/cli/report.js';
-import type { Report } from '../../src/options.js';
+import type { Report } from '../../src/report.js';
 
 const REPORT: Report = {
   model: 'mini',

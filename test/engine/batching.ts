@@ -4,7 +4,8 @@ import { loadEngine } from '../../src/engine/load.js';
 import type { Workbench } from '../../src/engine/workbench.js';
 import { NO_COSTS } from '../../src/experts/costs.js';
 import { policyNamed } from '../../src/experts/policies/index.js';
-import type { LoadOptions, Report } from '../../src/options.js';
+import type { LoadOptions } from '../../src/options.js';
+import type { Report } from '../../src/report.js';
 import { RECURRENT } from './recurrent.js';
 
 const POLICIES = ['static', 'fiddler', 'stream', 'lru', 'lanes'] as const;

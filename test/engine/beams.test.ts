@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { loadEngine } from '../../src/engine/load.js';
 import type { BeamQuestion } from '../../src/engine/question.js';
 import type { Workbench } from '../../src/engine/workbench.js';
-import type { Report } from '../../src/options.js';
+import type { Report } from '../../src/report.js';
 import { BeamSearch, type FoundAnswer } from '../../src/sampling/beam-search.js';
 import { topLogprobs } from '../../src/sampling/logprobs.js';
 import { fiddlerError } from '../support/errors.js';

@@ -3,7 +3,8 @@ import { expect } from 'vitest';
 import { loadEngine } from '../../src/engine/load.js';
 import type { BeamQuestion } from '../../src/engine/question.js';
 import type { Workbench } from '../../src/engine/workbench.js';
-import type { LoadOptions, Report } from '../../src/options.js';
+import type { LoadOptions } from '../../src/options.js';
+import type { Report } from '../../src/report.js';
 import type { FoundAnswer } from '../../src/sampling/beam-search.js';
 
 interface GoldenBeams {

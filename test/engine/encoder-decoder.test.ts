@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadEngine } from '../../src/engine/load.js';
 import type { Workbench } from '../../src/engine/workbench.js';
-import type { Report } from '../../src/options.js';
+import type { Report } from '../../src/report.js';
 import { fiddlerError } from '../support/errors.js';
 
 const MODEL = 'test/golden/switch';

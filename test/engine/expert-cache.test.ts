@@ -4,7 +4,8 @@ import type { Workbench } from '../../src/engine/workbench.js';
 import { NO_COSTS } from '../../src/experts/costs.js';
 import { POLICIES, policyNamed } from '../../src/experts/policies/index.js';
 import type { Costs } from '../../src/experts/policy.js';
-import type { LoadOptions, Report } from '../../src/options.js';
+import type { LoadOptions } from '../../src/options.js';
+import type { Report } from '../../src/report.js';
 import { fiddlerError } from '../support/errors.js';
 import { parseBytes } from '../support/sizes.js';
 

@@ -6,7 +6,8 @@ import { Experts } from '../../src/experts/experts.js';
 import { policyNamed } from '../../src/experts/policies/index.js';
 import type { Costs } from '../../src/experts/policy.js';
 import { writeProfile } from '../../src/experts/profile-store.js';
-import type { LoadOptions, Report } from '../../src/options.js';
+import type { LoadOptions } from '../../src/options.js';
+import type { Report } from '../../src/report.js';
 import { temporaryFolder } from '../support/folder.js';
 
 /** With these, `lanes` and `fiddler` use more than one lane, and an exchange pays soon. */

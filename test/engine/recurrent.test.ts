@@ -6,7 +6,7 @@ import { loadEngine } from '../../src/engine/load.js';
 import type { Workbench } from '../../src/engine/workbench.js';
 import { layOut } from '../../src/loading/layout.js';
 import { syntheticSource } from '../../src/loading/synthetic.js';
-import type { Report } from '../../src/options.js';
+import type { Report } from '../../src/report.js';
 import { temporaryFolder } from '../support/folder.js';
 import { readTensors } from '../support/model.js';
 import { writeSafetensors } from '../support/safetensors.js';

@@ -1,6 +1,7 @@
 import { loadEngine } from '../../src/engine/load.js';
 import type { Workbench } from '../../src/engine/workbench.js';
-import type { LoadOptions, Report } from '../../src/options.js';
+import type { LoadOptions } from '../../src/options.js';
+import type { Report } from '../../src/report.js';
 
 /** Golden models with recurrent layers. */
 export const RECURRENT = [

@@ -5,7 +5,7 @@ import type { Workbench } from '../../src/engine/workbench.js';
 import { NO_COSTS } from '../../src/experts/costs.js';
 import { policyNamed } from '../../src/experts/policies/index.js';
 import type { Costs, Policy } from '../../src/experts/policy.js';
-import type { Report } from '../../src/options.js';
+import type { Report } from '../../src/report.js';
 import { fiddlerError } from '../support/errors.js';
 
 const MODEL = 'test/golden/mixtral';

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { loadEngine } from '../../src/engine/load.js';
 import type { Workbench } from '../../src/engine/workbench.js';
 import { FiddlerError } from '../../src/errors.js';
-import type { GenerateOptions, Report } from '../../src/options.js';
+import type { GenerateOptions } from '../../src/options.js';
+import type { Report } from '../../src/report.js';
 import { fiddlerError } from '../support/errors.js';
 
 const PROMPT = [5, 17, 42, 7, 99, 31, 8];

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { TokenLogprob } from '../../src/options.js';
+import type { TokenLogprob } from '../../src/report.js';
 import { BeamSearch, type BeamSettings } from '../../src/sampling/beam-search.js';
 import { topLogprobs } from '../../src/sampling/logprobs.js';
 

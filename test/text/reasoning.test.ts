@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Channel, GeneratedToken } from '../../src/options.js';
+import type { Channel, GeneratedToken } from '../../src/report.js';
 import { reasoningParser } from '../../src/text/reasoning/index.js';
 import { TextWriter } from '../../src/thread/writer.js';
 import { spelled, TAGGED, tag, taggedBy } from './tagged.js';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FiddlerError } from '../../src/errors.js';
-import type { GeneratedToken, ModelInfo } from '../../src/options.js';
+import type { GeneratedToken, ModelInfo } from '../../src/report.js';
 import { EngineThread } from '../../src/thread/client.js';
 import { Model } from '../../src/thread/model.js';
 import type { LoadEvent } from '../../src/thread/protocol.js';

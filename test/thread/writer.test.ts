@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { GeneratedToken } from '../../src/options.js';
+import type { GeneratedToken } from '../../src/report.js';
 import { StopMatcher } from '../../src/text/stop.js';
 import { loadTokenizer } from '../../src/text/tokenizer.js';
 import { TextWriter } from '../../src/thread/writer.js';

@@ -1,4 +1,4 @@
-import type { Channel } from '../../options.js';
+import type { Channel } from '../../report.js';
 import type { Tokenizer } from '../tokenizer.js';
 import type { ReasoningFormat } from './format.js';
 

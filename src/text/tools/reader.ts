@@ -1,4 +1,4 @@
-import type { CallPiece, GeneratedToken } from '../../options.js';
+import type { CallPiece, GeneratedToken } from '../../report.js';
 import type { Tokenizer } from '../tokenizer.js';
 import type { CallSink, Tool, ToolFormat } from './format.js';
 import { Malformed, type Reading } from './reading.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Ajv } from 'ajv';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { GeneratedToken } from '../../../src/options.js';
+import type { GeneratedToken } from '../../../src/report.js';
 import { formOutline } from '../../../src/text/grammar/outline.js';
 import { relaxed } from '../../../src/text/grammar/relaxed.js';
 import { reasoningParser } from '../../../src/text/reasoning/index.js';

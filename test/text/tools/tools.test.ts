@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { GeneratedToken } from '../../../src/options.js';
+import type { GeneratedToken } from '../../../src/report.js';
 import type { Tokenizer } from '../../../src/text/tokenizer.js';
 import type { Tool } from '../../../src/text/tools/format.js';
 import { namedFormat, toolFormat } from '../../../src/text/tools/index.js';
