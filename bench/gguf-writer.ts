@@ -8,7 +8,7 @@ type Kind = (typeof KINDS)[number];
 export type GgufValue =
   | { kind: 'string'; value: string }
   | { kind: Exclude<Kind, 'string' | 'array'>; value: number }
-  | { kind: 'array'; of: Exclude<Kind, 'array'>; value: readonly (number | string)[] };
+  | { kind: 'array'; of: Exclude<Kind, 'array'>; value: readonly (number | bigint | string)[] };
 
 /** A tensor to write: its type by ggml's number, ne in ggml's order; offsets follow from the data unless given. */
 export interface GgufTensorToWrite {
@@ -53,7 +53,7 @@ function valueBytes(value: GgufValue): Buffer {
   if (value.kind === 'string') return text(value.value);
   if (value.kind !== 'array') return scalar(value.kind, value.value);
   const elements = value.value.map((v) =>
-    value.of === 'string' ? text(v as string) : scalar(value.of as Scalar, v as number),
+    value.of === 'string' ? text(v as string) : scalar(value.of as Scalar, v as number | bigint),
   );
   return Buffer.concat([u32(KINDS.indexOf(value.of)), u64(elements.length), ...elements]);
 }
@@ -75,10 +75,12 @@ const SCALARS: Readonly<Record<Scalar, readonly [write: (f: DataView, value: num
   f64: [(f, v) => f.setFloat64(0, v, true), 8],
 };
 
-function scalar(kind: Scalar, value: number): Buffer {
+function scalar(kind: Scalar, value: number | bigint): Buffer {
   const bytes = Buffer.alloc(8);
   const [write, size] = SCALARS[kind];
-  write(new DataView(bytes.buffer, bytes.byteOffset), value);
+  const field = new DataView(bytes.buffer, bytes.byteOffset);
+  if (typeof value === 'bigint') field.setBigUint64(0, value, true);
+  else write(field, value);
   return bytes.subarray(0, size);
 }
 

@@ -1,4 +1,5 @@
 import { FiddlerError } from '../errors.js';
+import { refuseUnless } from './config.js';
 import type { ChooseRows, Declarations, HostIntegers, TokenRows } from './parameters.js';
 
 export interface NgramOptions {
@@ -16,7 +17,12 @@ export interface NgramOptions {
   /** Tensors in which the table's rows lie, and what their number is a multiple of. */
   shards: number;
   multiple: number;
+  /** The hash in decimals, where no tensors hold it. */
+  hash?: Readonly<Record<HashPart, readonly string[]>>;
 }
+
+/** What runs of tokens are hashed by: a factor for each token of a run; of each head its first row, and its rows. */
+type HashPart = 'layer_multipliers' | 'ngram_heads_offsets' | 'ngram_heads_vocab_sizes';
 
 /**
  * A table of which each token reads rows by the runs of 2 to `longest` tokens that end with it, hashed: tensors
@@ -24,26 +30,47 @@ export interface NgramOptions {
  * (as transformers has it, models/qwen4_exp).
  */
 export function ngramTable(declare: Declarations, prefix: string, options: NgramOptions): TokenRows {
-  const { longest, heads, width, end, shards, multiple } = options;
+  const { longest, heads, width, shards, multiple, hash } = options;
   const count = (longest - 1) * heads;
-  const sizes = primesFrom(options.base, options.primesBefore + count).slice(options.primesBefore);
-  const offsets = sizes.map((_, i) => sizes.slice(0, i).reduce((a, b) => a + b, 0));
+  const sizes =
+    hash?.ngram_heads_vocab_sizes.map(Number) ?? primesFrom(options.base, options.primesBefore + count).slice(-count);
   const total = sizes.reduce((a, b) => a + b, 0);
   const rows = Math.ceil(total / multiple) * multiple;
-  const integers = (name: string, usual: readonly number[]) =>
+  const hashed = hash ? givenHash(hash, longest, count) : storedHash(declare, prefix, longest, sizes);
+  const names = Array.from({ length: shards }, (_, i) => `${prefix}.ngram_embedding.shard_${i}.weight`);
+  return declare.table(names, width, Math.ceil(rows / shards), count, longest - 1, (there) =>
+    chooseRows(hashed, options, there),
+  );
+}
+
+type Hash = Record<HashPart, Pick<HostIntegers, 'name' | 'values'>>;
+
+/** @throws FiddlerError `unsupported`: more or fewer numbers than there are tokens of a run, or heads */
+function givenHash(hash: NonNullable<NgramOptions['hash']>, longest: number, count: number): Hash {
+  const part = (name: HashPart, length: number) => {
+    const values = hash[name];
+    refuseUnless(values.length === length, `ngram_hash.${name}`, `has ${values.length} numbers, not ${length}`);
+    return { name, values: BigInt64Array.from(values, BigInt) };
+  };
+  return {
+    layer_multipliers: part('layer_multipliers', longest),
+    ngram_heads_offsets: part('ngram_heads_offsets', count),
+    ngram_heads_vocab_sizes: part('ngram_heads_vocab_sizes', count),
+  };
+}
+
+function storedHash(declare: Declarations, prefix: string, longest: number, sizes: readonly number[]): Hash {
+  const offsets = sizes.map((_, i) => sizes.slice(0, i).reduce((a, b) => a + b, 0));
+  const part = (name: HashPart, usual: readonly number[]) =>
     declare.integer(`${prefix}.${name}`, [usual.length], (index) => usual[index]!);
-  const hashed = {
-    multipliers: integers(
+  return {
+    layer_multipliers: part(
       'layer_multipliers',
       Array.from({ length: longest }, (_, i) => 2 * i + 1),
     ),
-    offsets: integers('ngram_heads_offsets', offsets),
-    sizes: integers('ngram_heads_vocab_sizes', sizes),
+    ngram_heads_offsets: part('ngram_heads_offsets', offsets),
+    ngram_heads_vocab_sizes: part('ngram_heads_vocab_sizes', sizes),
   };
-  const names = Array.from({ length: shards }, (_, i) => `${prefix}.ngram_embedding.shard_${i}.weight`);
-  return declare.table(names, width, Math.ceil(rows / shards), count, longest - 1, (there) =>
-    chooseRows(hashed, { longest, heads, end }, there),
-  );
 }
 
 /** The first so many primes of at least `from`. */
@@ -60,14 +87,15 @@ function isPrime(n: number): boolean {
 
 /** @throws FiddlerError `file`: a head has no rows, or more than there are */
 function chooseRows(
-  hashed: Record<'multipliers' | 'offsets' | 'sizes', Pick<HostIntegers, 'name' | 'values'>>,
+  hashed: Hash,
   { longest, heads, end }: Pick<NgramOptions, 'longest' | 'heads' | 'end'>,
   rows: number,
 ): ChooseRows {
-  const [multipliers, offsets, sizes] = [hashed.multipliers.values, hashed.offsets.values, hashed.sizes.values];
+  const { ngram_heads_offsets: ofOffsets, ngram_heads_vocab_sizes: ofSizes } = hashed;
+  const [multipliers, offsets, sizes] = [hashed.layer_multipliers.values, ofOffsets.values, ofSizes.values];
   for (const [head, size] of sizes.entries()) {
     if (size > 0n && offsets[head]! >= 0n && offsets[head]! + size <= BigInt(rows)) continue;
-    const problem = `${hashed.sizes.name} and ${hashed.offsets.name} give head ${head} rows that are not among the ${rows} of its table`;
+    const problem = `${ofSizes.name} and ${ofOffsets.name} give head ${head} rows that are not among the ${rows} of its table`;
     throw new FiddlerError('file', problem, 'download every file of the model again');
   }
   return (tokens, into) => {

@@ -16,6 +16,8 @@ import { deltaNetFields, deltaNetOf } from './qwen3-next.js';
 import { readRotation, ropeFields } from './rope.js';
 
 const token = z.int().nonnegative();
+/** A hash that is no tensors, since a GGUF file has it in its metadata; JSON has no whole numbers beyond 2⁵³. */
+const hashed = z.array(z.string().regex(/^-?\d{1,20}$/)).max(2 ** 14);
 const schema = z.object({
   ...decoderFields,
   ...ropeFields,
@@ -40,6 +42,9 @@ const schema = z.object({
   ngram_vocab_size_base: size.max(2 ** 30).default(20_000_000),
   make_ngram_vocab_size_divisible_by: size.default(128),
   split_ngram_parts: size.max(4096).default(128),
+  ngram_hash: z
+    .object({ layer_multipliers: hashed, ngram_heads_offsets: hashed, ngram_heads_vocab_sizes: hashed })
+    .optional(),
   eos_token_id: z.union([token, z.array(token).min(1)]).nullish(),
 });
 
@@ -126,6 +131,7 @@ function injectionOf(c: Config, declare: Declarations, prefix: string, l: number
       base: c.ngram_vocab_size_base,
       shards: c.split_ngram_parts,
       multiple: c.make_ngram_vocab_size_divisible_by,
+      hash: c.ngram_hash,
     },
   });
 }

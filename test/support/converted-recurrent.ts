@@ -14,7 +14,7 @@ export function floatsOf(values: Uint16Array): Float32Array {
 /** What llama.cpp's converter changes of models with recurrent layers; undefined where it changes nothing of a tensor. */
 export function recurrentNumbers(
   architecture: string,
-  { name }: GgufTensor,
+  { name }: Pick<GgufTensor, 'name'>,
   published: Published,
 ): Float32Array | Uint16Array | undefined {
   const [, layer, part] = /^blk\.(\d+)\.(.*)$/.exec(name) ?? [undefined, undefined, name];

@@ -30,14 +30,18 @@ export interface GgufOf {
   /** Keys below the architecture's name. */
   metadata(config: GoldenConfig): Record<string, GgufValue>;
   /** Changes the model before it is written. */
-  change?(tensors: NumbersByName): void;
+  change?(tensors: NumbersByName, config: GoldenConfig): void;
 }
 // biome-ignore lint/suspicious/noExplicitAny: what a config.json holds
 export type GoldenConfig = Record<string, any>;
 
 export const u32 = (value: number): GgufValue => ({ kind: 'u32', value });
 export const f32 = (value: number): GgufValue => ({ kind: 'f32', value });
-export const list = (of: 'u32' | 'f32' | 'bool', value: readonly number[]): GgufValue => ({ kind: 'array', of, value });
+export const list = (of: 'u32' | 'u64' | 'f32' | 'bool', value: readonly (number | bigint)[]): GgufValue => ({
+  kind: 'array',
+  of,
+  value,
+});
 
 /**
  * Writes a golden model as llama.cpp's converter would (conversion/ of llama.cpp v0.5.0), in float32 and without a
@@ -45,17 +49,20 @@ export const list = (of: 'u32' | 'f32' | 'bool', value: readonly number[]): Gguf
  */
 export function writeGgufOf({ architecture: name, golden, metadata, change }: GgufOf, path: string): void {
   const dir = join('test/golden', golden);
-  const config: GoldenConfig = JSON.parse(readFileSync(join(dir, 'config.json'), 'utf8'));
+  const whole: GoldenConfig = JSON.parse(readFileSync(join(dir, 'config.json'), 'utf8'));
+  const config: GoldenConfig = whole.text_config ?? whole;
   const architecture = ARCHITECTURES.find((each) => each.name === name)!;
   const tensors: NumbersByName = new Map(readTensors(join(dir, 'model.safetensors')).map(numbersOf));
-  change?.(tensors);
+  change?.(tensors, config);
   const written = withSplitLatents(withJoinedExperts(tensors), config);
   writeGguf(path, {
     metadata: {
       'general.architecture': { kind: 'string', value: name },
       'tokenizer.ggml.model': { kind: 'string', value: 'no_vocab' },
       ...Object.fromEntries(
-        Object.entries({ ...common(config), ...metadata(config) }).map(([key, value]) => [`${name}.${key}`, value]),
+        Object.entries({ ...common(config), ...metadata(config) })
+          .filter(([, { value }]) => value !== undefined)
+          .map(([key, value]) => [`${name}.${key}`, value]),
       ),
     },
     tensors: [...written].map(([published, numbers]) => tensorOf(ggufName(published, architecture), numbers)),

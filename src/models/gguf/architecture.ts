@@ -18,6 +18,8 @@ export interface GgufArchitecture {
    * and `.weight` or `.bias`, that behind `blk.N.`; of tensors outside of layers the whole one.
    */
   names?: Readonly<Record<string, string>>;
+  /** Tensors of a layer that a file holds outside of layers: by the same published names the whole one. */
+  once?: Readonly<Record<string, string>>;
   /** Tensors that `config` takes up, besides `rope_freqs.weight`. */
   ofConfig?: readonly string[];
   /** What the converter did to tensors, undone: by the same published names. */

@@ -40,6 +40,7 @@ import { qwen2moe } from './qwen2moe.js';
 import { qwen3moe } from './qwen3moe.js';
 import { qwen3next } from './qwen3next.js';
 import { qwen3vlmoe } from './qwen3vlmoe.js';
+import { qwen4exp } from './qwen4exp.js';
 import { qwen35moe } from './qwen35moe.js';
 
 /** Every architecture of GGUF files whose family is here. */
@@ -50,6 +51,7 @@ export const ARCHITECTURES: readonly GgufArchitecture[] = [
   qwen3vlmoe,
   qwen3next,
   qwen35moe,
+  qwen4exp,
   lfm2moe,
   olmoe,
   phimoe,
@@ -109,18 +111,20 @@ export function adoptGguf(
   spec: ModelSpec,
   declarations: Declarations,
 ): Checkpoint {
-  const { parameters, hostVectors, integers } = declarations;
+  const { parameters, hostVectors, integers, tables } = declarations;
   const architecture = architectureOf({ metadata });
   const embedding = { ...spec.embedding, shape: [spec.vocabulary, spec.hidden] };
   const alone = parameters.flatMap(({ groups, shape }) =>
     groups?.alone ? { name: groups.alone, shape: [rowsTaken(groups), shape[1]!] } : [],
   );
+  const rows = tables.flatMap(({ names, width, rows }) => names.map((name) => ({ name, shape: [rows, width] })));
   const named = new PublishedNames(checkpoint, architecture, [
     embedding,
     ...hostVectors,
     ...integers,
     ...parameters,
     ...alone,
+    ...rows,
   ]);
   const used = new Set(named.used);
   for (const name of ['rope_freqs.weight', ...(architecture.ofConfig ?? [])]) used.add(name);

@@ -52,6 +52,11 @@ export class GgufKeys {
     return this.metadata.integers(this.key(name));
   }
 
+  /** As `integers`, of any size. */
+  bigIntegers(name: string): bigint[] | undefined {
+    return this.metadata.bigIntegers(this.key(name));
+  }
+
   /** A number; of a list with one for each layer the first, where those of all `layers` are equal. */
   shared(name: string): number | undefined {
     if (!this.metadata.isList(this.key(name))) return this.number(name);

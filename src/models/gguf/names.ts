@@ -54,8 +54,10 @@ const partsOf = (published: string) =>
   PARTS.exec(published.replace(/^((model\.language_model|backbone)\.|(?=layers\.))/, 'model.'))!;
 
 /** What a GGUF file calls a tensor of that published name; the name itself where that is not known. */
-export function ggufName(published: string, { names }: Pick<GgufArchitecture, 'names'>): string {
+export function ggufName(published: string, { names, once }: Pick<GgufArchitecture, 'names' | 'once'>): string {
   const [, layer, stem, suffix = ''] = partsOf(published);
+  const outside = once?.[stem!];
+  if (outside !== undefined) return `${outside}${suffix}`;
   const table = { ...(layer === undefined ? OUTER : INNER), ...names };
   const name = table[`${stem}${suffix}`] ?? table[stem!];
   if (name === undefined) return published;

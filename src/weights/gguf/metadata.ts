@@ -28,6 +28,7 @@ const BYTES: Readonly<Record<Scalar, number>> = {
 };
 
 const NUMERIC = KINDS.filter((kind) => kind !== 'string' && kind !== 'array' && kind !== 'bool');
+const WHOLE = NUMERIC.filter((kind) => kind !== 'f32' && kind !== 'f64');
 
 /** Values of one kind, decoded when they are asked for: vocabularies have 10⁵ strings. */
 class Values {
@@ -53,6 +54,15 @@ class Values {
     const fields = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const size = BYTES[kind as Scalar];
     return Array.from({ length: this.length }, (_, i) => readScalar[kind as Scalar](fields, i * size));
+  }
+
+  /** Whole numbers, of which those of 64 bits may be beyond 2⁵³. */
+  bigIntegers(): bigint[] {
+    const { kind, bytes } = this;
+    const fields = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const read = { u64: fields.getBigUint64, i64: fields.getBigInt64 }[kind as string]?.bind(fields);
+    if (!read) return this.scalars().map(BigInt);
+    return Array.from({ length: this.length }, (_, i) => read(8 * i, true));
   }
 }
 
@@ -123,6 +133,12 @@ export class Metadata {
     const numbers = this.numbers(key);
     if (numbers && !numbers.every(Number.isSafeInteger)) this.refuse(key, 'a list of whole numbers');
     return numbers;
+  }
+
+  /** As `integers`, of any size. */
+  bigIntegers(key: string): bigint[] | undefined {
+    const value = this.checked(key, 'a list of whole numbers', (v) => v instanceof Values && isOf(v, ...WHOLE));
+    return (value as Values | undefined)?.bigIntegers();
   }
 
   /** A list of true or false, which some converters write as 1 and 0. */
