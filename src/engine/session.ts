@@ -1,15 +1,9 @@
 import { processMemory } from '../devices/process-memory.js';
 import { FiddlerError } from '../errors.js';
-import { type Profile, type ProfiledModel, profileOf } from '../experts/profile.js';
-import type { Rebalancer } from '../experts/rebalance.js';
+import { type Profile, profileOf } from '../experts/profile.js';
 import { Statistics } from '../experts/statistics.js';
-import type { TraceWriter } from '../experts/trace.js';
-import type { Layout } from '../loading/layout.js';
-import { typesLine } from '../loading/types.js';
-import { layersOf } from '../models/model.js';
 import type { GenerateOptions } from '../options.js';
 import { Expectation } from '../pace/expectation.js';
-import type { Rates } from '../pace/rates.js';
 import { warmUp } from '../pace/warm-up.js';
 import type { Activity, ModelInfo, Report, ScoredToken } from '../report.js';
 import { checkFinite, logprobOf, topLogprobs } from '../sampling/logprobs.js';
@@ -20,27 +14,12 @@ import { BeamAnswer } from './beams.js';
 import { ModelCalls } from './calls.js';
 import { checkBeams, checkPrompt, checkScoring, checkVocabulary } from './checks.js';
 import type { Engine, Outcome } from './engine.js';
+import { infoOf, type SessionParts } from './parts.js';
 import { checkTexts, countChosen } from './profiling.js';
 import type { NextMask, OnToken, Question } from './question.js';
 import type { Sequence } from './sequence.js';
 import { Stopwatch } from './stopwatch.js';
 import type { Writing } from './writing.js';
-
-export interface SessionParts extends Omit<Layout, 'checkpoint' | 'parameters' | 'host'> {
-  /** What names the model in its profile. */
-  profiled: ProfiledModel;
-  rebalancer?: Rebalancer;
-  /** What the model's pieces take here, where that is known; `disproved` is told where it is faster. */
-  rates?: Rates;
-  disproved?: () => void;
-  /** Stores which experts were chosen. */
-  learn?: () => void;
-  /** Writes down what the routers choose. */
-  trace?: TraceWriter;
-  /** Seconds that loading took. */
-  seconds: number;
-  ram: Pick<ModelInfo['memory'], 'ram' | 'taken' | 'planned'>;
-}
 
 /** What a report says of an answer beside its times. */
 type Chosen = Pick<Writing, 'seed' | 'logprob'>;
@@ -58,7 +37,6 @@ export class Session implements Engine {
   private readonly sampling = new SamplerMemory();
 
   constructor(protected readonly parts: SessionParts) {
-    const { blueprint, machine, policy, experts, sizes, profile, profiled } = parts;
     this.calls = new ModelCalls(parts, () => this.batching.forget());
     this.batching = new Batching({
       ...parts,
@@ -67,29 +45,9 @@ export class Session implements Engine {
       reportDropped: (answer) => this.report(answer.watch, 'aborted', answer, NOTHING),
     });
     this.expectation = new Expectation(parts, parts.rates, parts.disproved);
-    this.endTokens = new Set(blueprint.endTokens);
-    experts.trace = parts.trace;
-    this.info = {
-      name: profiled.model,
-      family: blueprint.family,
-      accelerator: machine.kind.name,
-      policy: policy.name,
-      threads: machine.threads,
-      kernels: experts.kernels,
-      vocabulary: blueprint.spec.vocabulary,
-      context: sizes.context,
-      sequences: sizes.sequences,
-      architecture: blueprint.spec.encoder ? 'encoder-decoder' : 'decoder',
-      layers: layersOf(blueprint.spec).length,
-      experts: {
-        resident: experts.resident.count,
-        total: blueprint.expertLayers.reduce((sum, l) => sum + l.count, 0),
-        profiled: profile?.tokens ?? 0,
-        types: typesLine(blueprint),
-      },
-      memory: { accelerator: machine.accelerator === machine.cpu ? 0 : machine.accelerator.bytes, ...parts.ram },
-      loadSeconds: parts.seconds,
-    };
+    this.endTokens = new Set(parts.blueprint.endTokens);
+    parts.experts.trace = parts.trace;
+    this.info = infoOf(parts);
   }
 
   warmUp(): void {

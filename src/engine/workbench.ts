@@ -5,7 +5,7 @@ import type { OnSpan } from '../experts/spans.js';
 import type { Statistics } from '../experts/statistics.js';
 import { expertTotals } from '../loading/blueprint.js';
 import type { Hardware } from '../loading/machine.js';
-import { encode, forward } from '../network/forward.js';
+import { attended, encode, forward } from '../network/forward.js';
 import type { OnRouted } from '../network/routes.js';
 import type { OnChosen } from '../network/stack.js';
 import type { Expected } from '../report.js';
@@ -116,10 +116,7 @@ export class Workbench extends Session {
     const { decoder } = this.parts.network;
     this.calls.run(() => {
       const shape = decoder.begin(this.parts.network.madeUp(tokens, past));
-      for (const l of decoder.layers.keys()) {
-        decoder.attend(l, shape);
-        decoder.route(l, shape);
-      }
+      for (const l of decoder.layers.keys()) attended(decoder, l, shape);
     });
     return decoder.layers.length;
   }
@@ -150,7 +147,7 @@ export class Workbench extends Session {
     const [evicted] = experts.resident.of(layer);
     const [admitted] = experts.resident.missing(layer);
     if (evicted === undefined || admitted === undefined) return false;
-    this.calls.run(() => experts.exchange({ layer, evicted, admitted }));
+    this.calls.run(() => experts.exchanges.run({ layer, evicted, admitted }));
     return true;
   }
 

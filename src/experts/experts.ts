@@ -1,8 +1,8 @@
 import type { Tensor } from '../native/ggml/tensor.js';
 import { LearntCosts } from './adaptation.js';
 import type { Routes } from './assignments.js';
-import type { Exchange, Follower } from './exchange.js';
-import type { PlacedExpert } from './expert.js';
+import type { Follower } from './exchange.js';
+import { Exchanges } from './exchanges.js';
 import { type CallTimes, Lanes } from './lanes/lanes.js';
 import type { LanesParts } from './lanes/parts.js';
 import {
@@ -47,12 +47,12 @@ export class Experts {
   trace?: TraceWriter;
   /** Lets what is resident follow use. */
   follower?: Follower;
+  /** Exchanges resident experts for missing ones. */
+  readonly exchanges: Exchanges;
   private readonly lanes: Lanes;
   /** Bytes of one expert of each layer. */
   private readonly bytes: readonly number[];
   private calls = 0;
-  /** Undoes an exchange of which it is not known whether its copies are there. */
-  private unfinished?: () => void;
   private last?: { routes: Routes; plan: readonly Share[] };
   /** What the layer before streamed, until copies for the next were queued. */
   private streamed?: { routes: Routes; shares: readonly Share[] };
@@ -62,6 +62,7 @@ export class Experts {
     this.statistics = new Statistics(layers.map((l) => l.count));
     this.bytes = layers.map((_, l) => parts.host.expertBytes(l));
     this.lanes = new Lanes(parts, this.statistics);
+    this.exchanges = new Exchanges(parts, this.lanes);
     this.use(parts.policy);
   }
 
@@ -225,37 +226,6 @@ export class Experts {
     }
   }
 
-  /** Exchanges experts between calls; done when it returns. */
-  exchange(exchange: Exchange): void {
-    this.wait();
-    this.queueExchange(exchange);
-    this.wait();
-  }
-
-  /**
-   * Queues copies that exchange a resident expert for a missing one of its layer, which takes part from now on. Only while
-   * nothing of that layer is computed.
-   */
-  queueExchange(exchange: Exchange): void {
-    const { layer, evicted, admitted } = exchange;
-    const { copies } = this.parts.accelerator;
-    for (const expert of [evicted, admitted]) this.lanes.forget(layer, expert);
-    let comesBack = false;
-    const read = (target: PlacedExpert) => {
-      comesBack = true;
-      this.resident.read(copies, layer, evicted, target);
-    };
-    const overwrite = (source: PlacedExpert) => this.resident.overwrite(copies, layer, evicted, source);
-    const write = (source: PlacedExpert, left: PlacedExpert) => {
-      this.unfinished = () => overwrite(left);
-      overwrite(source);
-      this.unfinished = undefined;
-      this.resident.rename(layer, [evicted, admitted]);
-    };
-    this.parts.host.exchange(exchange, read, write, () => copies.synchronize());
-    this.lanes.comes(layer, comesBack);
-  }
-
   /** The native kernels compute the CPU lane. */
   get native(): boolean {
     return this.parts.pool !== undefined;
@@ -296,8 +266,7 @@ export class Experts {
     this.last = undefined;
     this.streamed = undefined;
     this.lanes.recover();
-    this.unfinished?.();
-    this.unfinished = undefined;
+    this.exchanges.recover();
     this.wait();
   }
 }

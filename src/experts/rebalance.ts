@@ -94,7 +94,7 @@ export class Rebalancer {
     const exchange = this.choose(layer);
     this.wanted[layer]!.length = 0;
     if (!exchange) return;
-    this.experts.queueExchange(exchange);
+    this.experts.exchanges.queue(exchange);
     this.found.exchanges++;
     this.experts.statistics.exchanges++;
   }
@@ -126,7 +126,7 @@ export class Rebalancer {
 function timed(experts: Experts, exchange: Exchange): ExchangeTimes {
   experts.wait();
   const begin = performance.now();
-  experts.queueExchange(exchange);
+  experts.exchanges.queue(exchange);
   const queued = performance.now() - begin;
   experts.wait();
   return { queued, done: performance.now() - begin };

@@ -1,7 +1,8 @@
+import type { Routes } from '../experts/assignments.js';
 import type { Experts } from '../experts/experts.js';
 import type { Batch } from './batch.js';
 import type { Network } from './network.js';
-import type { Stack } from './stack.js';
+import type { Shape, Stack } from './stack.js';
 
 /**
  * One call of the model: every token of the batch passes through all layers of the stack; their hidden states are in the
@@ -25,6 +26,12 @@ export function forward(stack: Stack, experts: Experts, batch: Batch, cancelled:
   }
   experts.settle();
   return true;
+}
+
+/** Computes a layer up to its experts, alone: what measurements repeat. @returns what its router chose, if it has one */
+export function attended(stack: Stack, l: number, shape: Shape): Routes | undefined {
+  stack.attend(l, shape);
+  return stack.route(l, shape);
 }
 
 /**

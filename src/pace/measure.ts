@@ -5,8 +5,8 @@ import type { Experts } from '../experts/experts.js';
 import { delay, mean, measureExperts, type Patience, QUICK, repeat } from '../experts/measure.js';
 import type { Blueprint } from '../loading/blueprint.js';
 import type { LayerSpec } from '../models/model.js';
+import { attended } from '../network/forward.js';
 import type { Network } from '../network/network.js';
-import type { Shape, Stack } from '../network/stack.js';
 import { madeUpChoice } from '../sampling/sampling.js';
 import { paceOf, type Rates, withoutExperts } from './rates.js';
 
@@ -183,11 +183,6 @@ function attending(network: Network, layer = 0): () => void {
   const call = network.madeUp([0], 0);
   // Embedded anew: what experts added of made-up inputs may be no number, and would stay in recurrent states.
   return () => void attended(stack, layer, stack.begin(call));
-}
-
-function attended(stack: Stack, l: number, shape: Shape): Routes | undefined {
-  stack.attend(l, shape);
-  return stack.route(l, shape);
 }
 
 function layersWhere(layers: readonly LayerSpec[], sparse: boolean): number[] {

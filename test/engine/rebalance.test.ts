@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { loadEngine } from '../../src/engine/load.js';
+import { Exchanges } from '../../src/experts/exchanges.js';
 import { Experts } from '../../src/experts/experts.js';
 import { POLICIES } from '../../src/experts/policies/index.js';
 import { loadExpertKernels } from '../../src/native/kernels.js';
@@ -54,19 +55,21 @@ describe('beside a call', () => {
   it('exchanges are made, none of them of the layer that the accelerator may compute or the next', () => {
     let busy: number | undefined;
     let made = 0;
-    const { run, queueExchange } = Experts.prototype;
+    const { run } = Experts.prototype;
+    const { queue } = Exchanges.prototype;
+    let layers = 0;
     vi.spyOn(Experts.prototype, 'run').mockImplementation(function (this: Experts, routes) {
       busy = routes.layer;
+      layers = this.statistics.popularity.length;
       run.call(this, routes);
     });
-    vi.spyOn(Experts.prototype, 'queueExchange').mockImplementation(function (this: Experts, found) {
+    vi.spyOn(Exchanges.prototype, 'queue').mockImplementation(function (this: Exchanges, found) {
       if (busy !== undefined) {
         made++;
-        const layers = this.statistics.popularity.length;
         expect(found.layer).not.toBe(busy);
         if (layers > 2) expect(found.layer).not.toBe((busy + 1) % layers);
       }
-      queueExchange.call(this, found);
+      queue.call(this, found);
     });
     expectSameTokens('test/golden/mixtral', { ...HOST, dtype: 'f32' });
     expect(made).toBeGreaterThan(1);

@@ -90,7 +90,7 @@ export function expectSameTokensWherever(model: string, options: LoadOptions, co
       const all = [...Array(length).keys()];
       const evicted = pick(all.filter((e) => experts!.resident.has(layer, e)));
       const admitted = pick(all.filter((e) => !experts!.resident.has(layer, e)));
-      experts!.exchange({ layer, evicted, admitted });
+      experts!.exchanges.run({ layer, evicted, admitted });
       expect([experts!.resident.has(layer, evicted), experts!.resident.has(layer, admitted)]).toEqual([false, true]);
     }
     expect(continueAll(session, 4).tokens, `after ${i + 1} exchanges a layer`).toEqual(expected);
