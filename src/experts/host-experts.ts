@@ -42,8 +42,7 @@ export class HostExperts {
     this.mapped = new MappedTensors(checkpoint);
     this.experts = layers.map(() => []);
     this.copies = layers.map(() => new Set());
-    const first = layers.map((spec) => findExpert(checkpoint, spec, 0));
-    this.copied = first.map((found, layer) => !liesInPlace(found, types[layer]!));
+    this.copied = layers.map((_, layer) => !this.allInPlace(layer));
     this.biases = layers.map((spec, layer) =>
       vectorSize(spec) > 0 && !this.mustCopy(layer) ? this.biasesFor(spec) : undefined,
     );
@@ -78,6 +77,14 @@ export class HostExperts {
   /** Whether a layer's experts cannot be computed as they lie in the files. */
   mustCopy(layer: number): boolean {
     return this.copied[layer]!;
+  }
+
+  /** Experts that are stored in several types are computed in float32; of others the first speaks for all. */
+  private allInPlace(layer: number): boolean {
+    const types = this.typesOf(layer);
+    const mayDiffer = Object.values(types).includes(Type.F32);
+    const seen = Array.from({ length: mayDiffer ? this.layers[layer]!.count : 1 }, (_, expert) => expert);
+    return seen.every((expert) => liesInPlace(this.find(layer, expert), types));
   }
 
   private inPlace(layer: number, expert: number): PlacedExpert {

@@ -1,6 +1,11 @@
+import { FiddlerError } from '../errors.js';
+import type { Pointer } from '../native/ggml/api.js';
+import { Type } from '../native/ggml/tensor.js';
+import { view } from '../native/os/memory.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
 import { findMxfp4, mxfp4Tensors } from '../weights/mxfp4.js';
-import { findSource, rearranged, type StoredSource } from '../weights/source.js';
+import { factorBeside, nvfp4Blocks } from '../weights/nvfp4.js';
+import { checkShape, findSource, rearranged, type StoredSource } from '../weights/source.js';
 import { type ByMatrix, mapMatrices, matrixEntries } from './activations.js';
 import { type ExpertMatrices, type ExpertMatrix, type ExpertsSpec, matrixShape } from './spec.js';
 
@@ -105,7 +110,13 @@ function findMatrix(
     const taken = { count: packing === 'apart' ? 1 : spec.count, index: index ?? 0, rows: { from, of, step } };
     return { ...findMxfp4(checkpoint, { name, packing }, taken, columns), rows, columns };
   }
-  const whole = findSource(checkpoint, name, storedShape(spec, matrix, [rows, columns]), index);
+  const shape = storedShape(spec, matrix, [rows, columns]);
+  const stored = checkpoint.tensors.get(name);
+  if (stored?.dtype === 'E2M1') {
+    checkShape(stored, shape);
+    return { ...nvfp4Blocks(stored), rows, columns };
+  }
+  const whole = findSource(checkpoint, name, shape, index);
   const layout = transposed
     ? { offset: from, strides: [0, step, of] as const }
     : { offset: from * columns, strides: [0, step * columns, 1] as const };
@@ -119,7 +130,26 @@ function findBias(checkpoint: Checkpoint, spec: ExpertsSpec, bias: ExpertMatrix,
   return { ...rearranged(whole, layout), rows: 1, columns: size };
 }
 
-/** One number of a tensor [count]. */
+/** One number of a tensor [count], or of one alone; 1 where there is none. */
 function findFactor(checkpoint: Checkpoint, { count }: ExpertsSpec, { name, index }: ExpertMatrix): StoredMatrix {
-  return { ...findSource(checkpoint, name, [count], index), rows: 1, columns: 1 };
+  const shape = { rows: 1, columns: 1 };
+  if (index !== undefined || checkpoint.tensors.has(name))
+    return { ...findSource(checkpoint, name, [index === undefined ? 1 : count], index), ...shape };
+  const make = (target: Pointer) => new Float32Array(view(target, 4)).fill(1);
+  return { type: Type.F32, elements: 1, make, reads: [], ...shape };
+}
+
+/**
+ * Factors of the matrices in NVFP4; undefined where the checkpoint holds none of a layer so.
+ * @throws FiddlerError `unsupported`: experts that have biases
+ */
+export function factorsIn(checkpoint: Checkpoint, spec: ExpertsSpec): ExpertMatrices | undefined {
+  const way = matricesIn(checkpoint, spec);
+  const packed = matrixEntries(way(0)).find(([, { name }]) => checkpoint.tensors.get(name)?.dtype === 'E2M1');
+  if (!packed) return undefined;
+  if (spec.biases) {
+    const problem = `tensor ${packed[1].name} is in NVFP4, of an expert with biases`;
+    throw new FiddlerError('unsupported', problem, 'use the same model in bf16');
+  }
+  return (e) => mapMatrices(way(e), ({ name }) => ({ name: factorBeside(name) }));
 }

@@ -3,7 +3,7 @@ import { FiddlerError } from '../errors.js';
 import { mapMatrices, matrixEntries } from '../experts/activations.js';
 import type { Placement } from '../experts/placement.js';
 import { type ExpertsSpec, expertBytes, type MatrixTypes } from '../experts/spec.js';
-import { findExpert } from '../experts/stored.js';
+import { factorsIn, findExpert } from '../experts/stored.js';
 import { familyOf } from '../models/index.js';
 import { expertLayersOf, type ModelSpec } from '../models/model.js';
 import { Declarations } from '../models/parameters.js';
@@ -74,6 +74,7 @@ export function drawBlueprint(description: Description, checkpoint: Checkpoint, 
     const remedy = 'use a Mixture-of-Experts model; of a synthetic one, more --layers';
     throw new FiddlerError('unsupported', 'no layer of this model has routed experts', remedy);
   }
+  for (const experts of expertLayers) experts.scales ??= factorsIn(checkpoint, experts);
   return {
     ...description,
     parameters: findParameters(checkpoint, declarations.parameters, upcast),

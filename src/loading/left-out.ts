@@ -4,7 +4,7 @@ import type { Checkpoint, StoredTensor } from '../weights/checkpoint.js';
 import type { Description } from './blueprint.js';
 
 /** Tensors that belong to others, or say what the config says. */
-const ACCOUNTED = /(_scale_inv|_scales|_blocks|\.scale|\.inv_freq|^lm_head\.weight)$/;
+const ACCOUNTED = /(_scale_inv|_scales|_blocks|\.scale|\.weight_factor|\.[kv]_scale|\.inv_freq|^lm_head\.weight)$/;
 
 /**
  * Says in a line which parts of a checkpoint are not computed with: what sees pictures, layers that predict further
@@ -13,7 +13,7 @@ const ACCOUNTED = /(_scale_inv|_scales|_blocks|\.scale|\.inv_freq|^lm_head\.weig
 export function leftOut({ tensors }: Checkpoint, { spec, declarations }: Description): string[] {
   const { parameters, hostVectors, integers, tables } = declarations;
   const single = [spec.embedding, ...parameters, ...hostVectors, ...integers].map(({ name }) => name);
-  const names = [...single, ...tables.flatMap((table) => table.names)];
+  const names = [...single, ...tables.flatMap((table) => [...table.names, table.scale])];
   const experts = layersOf(spec).flatMap(({ moe }) => (moe ? expertTensors(tensors, moe.experts) : []));
   const used = new Set<StoredTensor | undefined>([...names, ...experts].map((name) => tensors.get(name)));
   const parts = new Map<string, Set<StoredTensor>>();

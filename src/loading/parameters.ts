@@ -31,7 +31,7 @@ export function findParameters(
   return parameters.map((parameter) => {
     const { precision } = parameter;
     const source = findParameter(checkpoint, parameter);
-    const held = precision === 'exact' ? Type.F32 : (type ?? source.type);
+    const held = precision === 'exact' ? Type.F32 : (type ?? source.held ?? source.type);
     return { parameter, source, type: held, bytes: rowBytes(held, source.elements) };
   });
 }

@@ -3,7 +3,7 @@ import type { Declarations, HostIntegers, TokenRows } from '../models/parameters
 import { blockElements } from '../native/ggml/tensor.js';
 import { view } from '../native/os/memory.js';
 import type { FoundTable, TablePiece } from '../network/table-rows.js';
-import type { Checkpoint } from '../weights/checkpoint.js';
+import type { Checkpoint, StoredTensor } from '../weights/checkpoint.js';
 import { checkShape, typeInPlace } from '../weights/source.js';
 
 /** Finds every table in the checkpoint. @throws FiddlerError `file` or `unsupported`: missing, or of another width or type */
@@ -15,8 +15,8 @@ export function findTables(checkpoint: Checkpoint, tables: readonly TokenRows[])
       const stored = checkpoint.get(name);
       const rows = stored.shape[0] ?? 0;
       checkShape(stored, [rows, table.width]);
-      const type = typeInPlace(stored);
-      if (table.width % blockElements(type) !== 0) {
+      const type = stored.dtype === 'F8_E4M3' ? stored.dtype : typeInPlace(stored);
+      if (type !== 'F8_E4M3' && table.width % blockElements(type) !== 0) {
         const problem = `tensor ${name} in ${stored.file} has rows of ${table.width} numbers in blocks of ${blockElements(type)}`;
         throw new FiddlerError('unsupported', problem, 'use a checkpoint that stores it in shorter blocks');
       }
@@ -24,8 +24,18 @@ export function findTables(checkpoint: Checkpoint, tables: readonly TokenRows[])
       from += rows;
       bytes += stored.bytes;
     }
-    return { table, pieces, rows: from, bytes };
+    return { table, pieces, rows: from, bytes, scale: scaleOf(checkpoint, table) };
   });
+}
+
+/** What multiplies a table in FP8; undefined where nothing does. @throws FiddlerError `file`: it is more than a number, or of another type */
+function scaleOf(checkpoint: Checkpoint, { scale }: TokenRows): StoredTensor | undefined {
+  const stored = checkpoint.tensors.get(scale);
+  if (!stored) return undefined;
+  checkShape(stored, []);
+  if (stored.dtype === 'F32' || stored.dtype === 'BF16') return stored;
+  const problem = `${stored.file}: tensor ${scale} is ${stored.dtype} instead of F32 or BF16`;
+  throw new FiddlerError('file', problem, 'download the model again');
 }
 
 /** Whole numbers of each type as copies. */
@@ -56,7 +66,17 @@ export function readTables(
     each.values = INTEGERS[dtype as keyof typeof INTEGERS](view(address, bytes));
     checkBelow(each);
   }
-  for (const { table, rows } of tables) table.choose = table.prepare(rows);
+  for (const found of tables) {
+    found.table.choose = found.table.prepare(found.rows);
+    if (found.scale) found.factor = numberIn(found.scale);
+  }
+}
+
+function numberIn({ address, bytes, dtype }: StoredTensor): number {
+  const stored = new Uint8Array(view(address, bytes));
+  const number = new Uint8Array(4);
+  number.set(stored, dtype === 'BF16' ? 2 : 0); // bf16 is the upper half
+  return new Float32Array(number.buffer)[0]!;
 }
 
 function checkBelow({ name, values, below }: HostIntegers): void {

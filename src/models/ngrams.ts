@@ -38,9 +38,9 @@ export function ngramTable(declare: Declarations, prefix: string, options: Ngram
   const rows = Math.ceil(total / multiple) * multiple;
   const hashed = hash ? givenHash(hash, longest, count) : storedHash(declare, prefix, longest, sizes);
   const names = Array.from({ length: shards }, (_, i) => `${prefix}.ngram_embedding.shard_${i}.weight`);
-  return declare.table(names, width, Math.ceil(rows / shards), count, longest - 1, (there) =>
-    chooseRows(hashed, options, there),
-  );
+  const prepare = (there: number) => chooseRows(hashed, options, there);
+  const scale = `${prefix}.ngram_embedding.weight_scale`;
+  return declare.table(names, width, Math.ceil(rows / shards), count, longest - 1, prepare, scale);
 }
 
 type Hash = Record<HashPart, Pick<HostIntegers, 'name' | 'values'>>;

@@ -105,6 +105,8 @@ export class TokenRows {
     readonly before: number,
     /** @param rows of the whole table. @throws FiddlerError `file` where the checkpoint's numbers lead beyond them */
     readonly prepare: (rows: number) => ChooseRows,
+    /** The tensor with the number that multiplies all, where a checkpoint holds the table in FP8. */
+    readonly scale: string,
   ) {}
 }
 

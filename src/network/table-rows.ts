@@ -1,14 +1,16 @@
-import { type Device, type HostMemory, HostTensors } from '../devices/device.js';
+import { type Device, floats, type HostMemory, HostTensors } from '../devices/device.js';
 import type { TokenRows } from '../models/parameters.js';
 import { dequantize } from '../native/ggml/dequantize.js';
 import { rowBytes, type Tensor, TensorContext, Type } from '../native/ggml/tensor.js';
 import { memmove } from '../native/os/memory.js';
+import type { StoredTensor } from '../weights/checkpoint.js';
+import { E4M3 } from '../weights/conversions/fp8.js';
 import type { Batch } from './batch.js';
 
 /** One of the tensors of which a table consists. */
 export interface TablePiece {
   address: bigint;
-  type: Type;
+  type: Type | 'F8_E4M3';
   /** Its first row in the table, and its rows. */
   from: number;
   rows: number;
@@ -20,6 +22,9 @@ export interface FoundTable {
   pieces: readonly TablePiece[];
   rows: number;
   bytes: number;
+  /** The tensor with the number that multiplies all, and that number once the model is loaded. */
+  scale?: StoredTensor;
+  factor?: number;
 }
 
 /** Brings what the tokens of a call choose of tables to the device, row by row from the mapped files. */
@@ -28,6 +33,7 @@ export class TableRows {
   readonly before: number;
   private readonly memory: HostTensors;
   private readonly host: Tensor[];
+  private numbers?: Float32Array[];
 
   constructor(
     private readonly device: Device,
@@ -50,30 +56,47 @@ export class TableRows {
 
   /** Gathers the rows of all tokens of a call. */
   gather(batch: Batch): void {
+    this.numbers ??= this.host.map(floats);
     for (const [i, found] of this.tables.entries()) {
       const { table } = found;
       const numbers = new Int32Array(table.count);
-      let target = this.host[i]!.address;
+      const host = this.numbers[i]!;
+      let at = 0;
       for (const { tokens, before = [] } of batch) {
         const all = [...before, ...tokens];
         for (let end = before.length + 1; end <= all.length; end++) {
           table.choose(all.slice(Math.max(0, end - 1 - table.before), end), numbers);
           for (const number of numbers) {
-            copyRow(found, number, target);
-            target += BigInt(table.width * 4);
+            copyRow(found, number, host, this.host[i]!.address, at);
+            at += table.width;
           }
         }
       }
       if (this.device.unified) continue;
-      this.device.compute.write(table.tensor, this.host[i]!.address, 0, Number(target - this.host[i]!.address));
+      this.device.compute.write(table.tensor, this.host[i]!.address, 0, 4 * at);
     }
   }
 }
 
-/** Writes a row as float32. */
-function copyRow({ table, pieces }: FoundTable, number: number, target: bigint): void {
+/** Writes a row as float32 to `host`, which lies at `address`, from number `at` on. */
+function copyRow(
+  { table, pieces, factor = 1 }: FoundTable,
+  number: number,
+  host: Float32Array,
+  address: bigint,
+  at: number,
+): void {
+  const { width } = table;
   const piece = pieces.findLast(({ from }) => from <= number)!;
-  const row = piece.address + BigInt((number - piece.from) * rowBytes(piece.type, table.width));
-  if (piece.type === Type.F32) memmove(target, row, table.width * 4);
-  else dequantize(piece.type, row, target, table.width);
+  const index = number - piece.from;
+  const target = address + BigInt(4 * at);
+  if (piece.type === 'F8_E4M3') {
+    const bytes = new Uint8Array(host.buffer, host.byteOffset + 4 * at + 3 * width, width); // each is read before it is overwritten
+    memmove(target + BigInt(3 * width), piece.address + BigInt(index * width), width);
+    for (let i = 0; i < width; i++) host[at + i] = E4M3[bytes[i]!]! * factor;
+    return;
+  }
+  const row = piece.address + BigInt(index * rowBytes(piece.type, width));
+  if (piece.type === Type.F32) memmove(target, row, 4 * width);
+  else dequantize(piece.type, row, target, width);
 }

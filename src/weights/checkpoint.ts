@@ -6,8 +6,8 @@ export type DType = Exclude<TypeName, 'I32' | 'I64'>;
 /** Of these, those of a single number, which safetensors files may hold. */
 export type PlainDType = 'F32' | 'F16' | 'BF16';
 
-/** Every element type a checkpoint may hold: these, FP8 (arXiv 2209.05433) and its scales, bytes of whatever is packed in them, and integers. */
-export type StoredDType = DType | 'F8_E4M3' | 'F8_E8M0' | 'U8' | 'I8' | 'I32' | 'I64';
+/** Every element type a checkpoint may hold: these, FP8 (arXiv 2209.05433) and its scales, NVFP4's numbers with scales apart, bytes of whatever is packed in them, and integers. */
+export type StoredDType = DType | 'F8_E4M3' | 'F8_E8M0' | 'E2M1' | 'U8' | 'I8' | 'I32' | 'I64';
 
 /** Bytes of one element of each type that safetensors files hold. */
 export const DTYPE_BYTES: Readonly<Record<PlainDType, number>> = { F32: 4, F16: 2, BF16: 2 };
@@ -34,6 +34,8 @@ export interface StoredTensor {
   readonly bytes: number;
   /** The file it lies in, for error messages. */
   readonly file: string;
+  /** Of E2M1 numbers: E4M3, one for 16 of a row. */
+  readonly scales?: Region;
   /** Changes its numbers, as float32, to those that the model was published with. */
   readonly undo?: (values: Float32Array) => void;
 }

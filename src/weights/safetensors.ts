@@ -4,6 +4,7 @@ import { type Mapping, mapFile, unmap } from '../native/os/memory.js';
 import type { Checkpoint, StoredTensor } from './checkpoint.js';
 import { type JsonObject, readJson } from './config.js';
 import { MappedCheckpoint, quote, type UnsupportedTensor } from './mapped.js';
+import { withNvfp4 } from './nvfp4.js';
 import { readQuantization } from './quantization.js';
 import { readHeader } from './safetensors-header.js';
 import {
@@ -75,7 +76,7 @@ export function checkpointOf({ place, absence, config, maps }: SafetensorsFiles)
       }
     }
     const { scaleBlock } = readQuantization(config);
-    return new MappedCheckpoint(place, mappings, tensors, unsupported, scaleBlock, absence);
+    return new MappedCheckpoint(place, mappings, withNvfp4(tensors), unsupported, scaleBlock, absence);
   } catch (error) {
     for (const mapping of mappings) unmap(mapping);
     throw error;

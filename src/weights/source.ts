@@ -7,6 +7,7 @@ import { type Checkpoint, DTYPE_BYTES, type DType, type Region, type StoredTenso
 import type { Layout } from './conversions/gather.js';
 import type { Convert } from './conversions/index.js';
 import { fp8Matrix } from './fp8.js';
+import { nvfp4Numbers } from './nvfp4.js';
 
 /** Numbers of a type that ggml computes with: in memory, or made when they are wanted. */
 export type Source = { type: Type; elements: number } & (
@@ -18,7 +19,11 @@ export type Source = { type: Type; elements: number } & (
 );
 
 /** Numbers of a checkpoint, and the parts of its files that they are read from. */
-export type StoredSource = Source & { reads: readonly Region[] };
+export type StoredSource = Source & {
+  reads: readonly Region[];
+  /** The type in which they are held where none is asked for, if it is not that in which they are made. */
+  held?: Type;
+};
 
 /** @throws FiddlerError `file` unless the tensor has the shape that the config implies; ones count for nothing */
 export function checkShape(stored: StoredTensor, expected: readonly number[]): void {
@@ -46,7 +51,7 @@ export function typeInPlace(stored: StoredTensor): Type {
 }
 
 /**
- * Finds a tensor in the type in which it is computed; FP8 matrices become bf16.
+ * Finds a tensor in the type in which it is computed; FP8 matrices become bf16, those in NVFP4 float32.
  * @param shape that it must have, outermost dimension first
  * @param index takes only this one along the first dimension
  * @throws FiddlerError `file` or `unsupported`
@@ -65,6 +70,7 @@ export function findSource(
     const { conversion, reads } = fp8Matrix(checkpoint, stored, index);
     return { type: Type.BF16, elements, make: (target, convert) => convert(conversion, target), reads };
   }
+  if (stored.dtype === 'E2M1') return nvfp4Numbers(checkpoint, stored);
   const type = typeInPlace(stored);
   const bytes = rowBytes(type, elements);
   const address = stored.address + BigInt((index ?? 0) * bytes);

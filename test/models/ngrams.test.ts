@@ -1,7 +1,14 @@
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ngramTable, primesFrom } from '../../src/models/ngrams.js';
 import { Declarations } from '../../src/models/parameters.js';
 import { fiddlerError } from '../support/errors.js';
+import { temporaryFolder } from '../support/folder.js';
+import { E4M3, toBf16 } from '../support/fp8.js';
+import { readTensors } from '../support/model.js';
+import { type TensorToWrite, writeSafetensors } from '../support/safetensors.js';
+import { logitsOf } from './gguf-logits.js';
 
 const END = 2;
 
@@ -71,5 +78,39 @@ describe('a table of n-grams', () => {
     expect(fiddlerError('file', () => beyond.made.prepare(968))).toContain('head 3');
     const before = table({ offsets: [-1n, 233n, 472n, 713n] });
     expect(fiddlerError('file', () => before.made.prepare(968))).toContain('head 0');
+  });
+});
+
+describe('a table in FP8', () => {
+  /** The golden model with tables of these types. */
+  function logits(change: (table: TensorToWrite) => TensorToWrite[]): Float32Array {
+    const [golden, dir] = ['test/golden/qwen4_exp', temporaryFolder()];
+    copyFileSync(join(golden, 'config.json'), join(dir, 'config.json'));
+    const tensors = readTensors(join(golden, 'model.safetensors'));
+    const written = tensors.flatMap((tensor) => (/\.shard_\d/.test(tensor.name) ? change(tensor) : [tensor]));
+    writeSafetensors(join(dir, 'model.safetensors'), written);
+    return logitsOf(dir, { dtype: 'f32' });
+  }
+
+  it('is read by rows, times the number that comes with it', () => {
+    const bytesOf = ({ data }: TensorToWrite) => Uint8Array.from({ length: data.length / 2 }, (_, i) => (i * 37) % 127);
+    const scale = (name: string): TensorToWrite => {
+      const data = new Uint8Array(Uint16Array.of(toBf16(0.015625)).buffer);
+      return {
+        name: name.replace(/shard_0/, 'weight_scale').replace(/\.weight$/, ''),
+        dtype: 'BF16',
+        shape: [1],
+        data,
+      };
+    };
+    const packed = logits((table) => [
+      { ...table, dtype: 'F8_E4M3', data: bytesOf(table) },
+      ...(table.name.includes('shard_0') ? [scale(table.name)] : []),
+    ]);
+    const same = logits((table) => {
+      const numbers = Float32Array.from(bytesOf(table), (byte) => E4M3[byte]! * 0.015625);
+      return [{ ...table, dtype: 'F32', data: new Uint8Array(numbers.buffer) }];
+    });
+    expect(packed).toEqual(same);
   });
 });

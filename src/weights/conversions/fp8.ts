@@ -74,7 +74,7 @@ function fillTable(scale: number): void {
 }
 
 /** E4M3 (arXiv 2209.05433): exponent bias 7, no infinity, all ones is no number. */
-const E4M3 = Float32Array.from({ length: 256 }, (_, byte) => {
+export const E4M3 = Float32Array.from({ length: 256 }, (_, byte) => {
   const sign = byte & 0x80 ? -1 : 1;
   const exponent = (byte >> 3) & 15;
   const mantissa = byte & 7;

@@ -2,6 +2,7 @@ import type { Pointer } from '../../native/ggml/api.js';
 import { type Fp8Matrix, unpackFp8 } from './fp8.js';
 import { type Gathering, gather } from './gather.js';
 import { type Mxfp4Matrix, repackMxfp4 } from './mxfp4.js';
+import { type E2m1Matrix, type Nvfp4Matrix, repackNvfp4, unpackE2m1 } from './nvfp4.js';
 import { type Quantizing, quantizeBlocks } from './quantize.js';
 import { makeNoise, type Noise } from './random.js';
 
@@ -9,6 +10,8 @@ import { makeNoise, type Noise } from './random.js';
 export type Conversion =
   | ({ kind: 'fp8' } & Fp8Matrix)
   | ({ kind: 'mxfp4' } & Mxfp4Matrix)
+  | ({ kind: 'nvfp4' } & Nvfp4Matrix)
+  | ({ kind: 'e2m1' } & E2m1Matrix)
   | ({ kind: 'gather' } & Gathering)
   | ({ kind: 'quantize' } & Quantizing)
   | ({ kind: 'noise' } & Noise);
@@ -18,6 +21,8 @@ type Make<K> = (conversion: Extract<Conversion, { kind: K }>, target: Pointer, b
 const MAKE: { readonly [K in Conversion['kind']]: Make<K> } = {
   fp8: unpackFp8,
   mxfp4: repackMxfp4,
+  nvfp4: repackNvfp4,
+  e2m1: unpackE2m1,
   gather,
   quantize: quantizeBlocks,
   noise: makeNoise,
