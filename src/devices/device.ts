@@ -46,8 +46,11 @@ export class Device {
     try {
       this.wait();
     } finally {
-      this.graphs.free();
-      this.resources.free();
+      try {
+        this.graphs.free();
+      } finally {
+        this.resources.free();
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 import { type MessagePort, SHARE_ENV, Worker } from 'node:worker_threads';
 import { FiddlerError } from '../errors.js';
 import type { Control } from './control.js';
+import { CallFlags, type Flag } from './flags.js';
 import { type CallKind, type CallRequest, type Calls, fromMessage, type Request, type Response } from './protocol.js';
 
 /** Bounds what short-lived objects take of RAM before they are collected; by default up to 48 MB. */
@@ -10,7 +11,8 @@ interface Pending {
   resolve(result: Calls[CallKind]['result']): void;
   reject(error: unknown): void;
   onItem(item: Calls[CallKind]['item']): void;
-  cancel: SharedArrayBuffer;
+  /** Place of its flags. */
+  flags: number;
 }
 
 interface CallOptions<K extends CallKind> {
@@ -29,8 +31,12 @@ interface CallOptions<K extends CallKind> {
 export class EngineThread {
   readonly #worker: Worker;
   readonly #exited: Promise<void>;
-  /** By id. No Map: the tables that it outgrows would keep what went through them until a full garbage collection. */
+  /**
+   * What the thread does, by id. No Map: the tables that it outgrows would keep what went through them until a full garbage
+   * collection.
+   */
   readonly #pending: Record<number, Pending> = Object.create(null);
+  readonly #flags = new CallFlags((memory) => this.#post({ kind: 'flags', memory }));
   #calls = 0;
   #lastId = 0;
   /** Why no more calls are taken. */
@@ -60,27 +66,24 @@ export class EngineThread {
   ): Promise<Calls[K]['result']> {
     if (this.#ended) throw this.#ended;
     const id = ++this.#lastId;
-    const cancel = new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT);
-    const end = () => {
-      raise(cancel);
-      this.#post({ kind: 'wake' }); // it may rest
-    };
-    const rest = (rests: boolean) => {
-      Atomics.store(new Int32Array(cancel), 1, rests ? 1 : 0);
-      if (!rests) this.#post({ kind: 'wake' });
-    };
-    control?.bind({ end, rest });
-    if (signal?.aborted) raise(cancel);
+    const flags = this.#flags.take();
+    const result = new Promise<Calls[K]['result']>((resolve, reject) => {
+      this.#pending[id] = { resolve, reject, onItem, flags } as Pending;
+    });
+    const end = () => this.#tell(id, 'ends', true);
+    control?.bind({ end, rest: (rests) => this.#tell(id, 'rests', rests) });
+    if (signal?.aborted) end();
     signal?.addEventListener('abort', end);
+    if (++this.#calls === 1) this.#worker.ref();
     try {
-      return await new Promise<Calls[K]['result']>((resolve, reject) => {
-        this.#pending[id] = { resolve, reject, onItem, cancel } as Pending;
-        if (++this.#calls === 1) this.#worker.ref();
-        this.#post({ kind, id, input, cancel } satisfies CallRequest<K> as Request, transfer);
-      });
+      this.#post({ kind, id, input, flags } satisfies CallRequest<K> as Request, transfer);
+    } catch (error) {
+      this.#settled(id)?.reject(error); // it cannot be sent
+    }
+    try {
+      return await result;
     } finally {
       signal?.removeEventListener('abort', end);
-      delete this.#pending[id];
       if (--this.#calls === 0 && !this.#ended) this.#worker.unref();
     }
   }
@@ -91,7 +94,7 @@ export class EngineThread {
    */
   async close(): Promise<void> {
     this.#ended ??= new FiddlerError('usage', 'the model is closed', 'load it again');
-    for (const { cancel } of Object.values(this.#pending)) raise(cancel);
+    for (const { flags } of Object.values(this.#pending)) this.#flags.set(flags, 'ends', true);
     this.#worker.ref();
     this.#post({ kind: 'close' });
     await this.#exited;
@@ -102,15 +105,45 @@ export class EngineThread {
     this.#worker.postMessage(request, transfer);
   }
 
+  /** Tells the thread of a call that it may still be doing. */
+  #tell(id: number, flag: Flag, up: boolean): void {
+    const pending = this.#pending[id];
+    if (!pending) return;
+    this.#flags.set(pending.flags, flag, up);
+    if (flag === 'ends' || !up) this.#post({ kind: 'wake' }); // it may rest
+  }
+
   #receive(response: Response): void {
     if (response.kind === 'unclosed') {
       this.#unclosed = fromMessage(response.error);
       return;
     }
-    const pending = this.#pending[response.id];
-    if (response.kind === 'items') pass(response.items, pending);
-    else if (response.kind === 'result') pending?.resolve(response.result);
-    else pending?.reject(fromMessage(response.error));
+    for (const news of response.news) {
+      if ('item' in news) this.#pass(news.id, news.item);
+      else if ('result' in news) this.#settled(news.id)?.resolve(news.result);
+      else this.#settled(news.id)?.reject(fromMessage(news.error));
+    }
+  }
+
+  /** What a caller's own function throws is the caller's to see: the call ends with it. */
+  #pass(id: number, item: Calls[CallKind]['item']): void {
+    const pending = this.#pending[id];
+    try {
+      pending?.onItem(item);
+    } catch (error) {
+      pending!.onItem = () => {};
+      pending!.reject(error);
+      this.#tell(id, 'ends', true);
+    }
+  }
+
+  /** A call that the thread does not look at any more. */
+  #settled(id: number): Pending | undefined {
+    const pending = this.#pending[id];
+    if (!pending) return undefined;
+    delete this.#pending[id];
+    this.#flags.release(pending.flags);
+    return pending;
   }
 
   #end(cause?: Error): void {
@@ -120,18 +153,4 @@ export class EngineThread {
     });
     for (const { reject } of Object.values(this.#pending)) reject(this.#ended);
   }
-}
-
-/** What a caller's own function throws is the caller's to see: the call ends with it. */
-function pass(items: readonly Calls[CallKind]['item'][], pending: Pending | undefined): void {
-  try {
-    for (const item of items) pending?.onItem(item);
-  } catch (error) {
-    raise(pending!.cancel);
-    pending!.reject(error);
-  }
-}
-
-function raise(cancel: SharedArrayBuffer): void {
-  Atomics.store(new Int32Array(cancel), 0, 1);
 }

@@ -1,22 +1,30 @@
 /** Milliseconds between messages: waking the other thread takes a tenth of one, and nobody reads faster. */
 const INTERVAL = 8;
 
-/** Gathers items that come faster than is worth a message each; what waits goes with the next, or when it is flushed. */
+/** Gathers what comes faster than is worth a message each: that of all calls goes together, in its order. */
 export class Outbox<T> {
-  private waiting: T[] = [];
-  private posted = -INTERVAL;
+  #waiting: T[] = [];
+  #posted = -INTERVAL;
+  #urgent = false;
 
-  constructor(private readonly post: (items: T[]) => void) {}
+  constructor(private readonly post: (all: T[]) => void) {}
 
-  push(item: T): void {
-    this.waiting.push(item);
-    if (performance.now() - this.posted >= INTERVAL) this.flush();
+  /** @param urgent it goes at the next occasion, with all before it */
+  add(one: T, urgent = false): void {
+    this.#waiting.push(one);
+    this.#urgent ||= urgent;
+  }
+
+  /** An occasion to post what waits: does so where the last message is long ago, or something is urgent. */
+  flushDue(): void {
+    if (this.#urgent || performance.now() - this.#posted >= INTERVAL) this.flush();
   }
 
   flush(): void {
-    if (this.waiting.length === 0) return;
-    this.post(this.waiting);
-    this.waiting = [];
-    this.posted = performance.now();
+    if (this.#waiting.length === 0) return;
+    this.post(this.#waiting);
+    this.#waiting = [];
+    this.#posted = performance.now();
+    this.#urgent = false;
   }
 }

@@ -69,21 +69,27 @@ export interface CallRequest<K extends CallKind = CallKind> {
   kind: K;
   id: number;
   input: Calls[K]['input'];
-  /**
-   * Two Int32: not 0 once the call should end, and while it should rest. A thread inside a native call reads no messages.
-   */
-  cancel: SharedArrayBuffer;
+  /** Place of its flags. */
+  flags: number;
 }
 export type Request =
   | { [K in CallKind]: CallRequest<K> }[CallKind]
   | { kind: 'close' }
+  /** Memory in which further calls have their flags. */
+  | { kind: 'flags'; memory: SharedArrayBuffer }
   /** A call that rested goes on, or ends. */
   | { kind: 'wake' };
 
+/** What a call made, or how it ended; it makes nothing after that. */
+export type CallNews =
+  | { id: number; item: Calls[CallKind]['item'] }
+  | { id: number; result: Calls[CallKind]['result'] }
+  | { id: number; error: ErrorMessage };
+
 export type Response =
-  | { kind: 'items'; id: number; items: Calls[CallKind]['item'][] }
-  | { kind: 'result'; id: number; result: Calls[CallKind]['result'] }
-  | { kind: 'error'; id: number; error: ErrorMessage }
+  /** Of several calls, that of each in order. */
+  | { kind: 'news'; news: readonly CallNews[] }
+  /** What failed in closing. */
   | { kind: 'unclosed'; error: ErrorMessage };
 
 /** An error as it crosses threads. */

@@ -6,8 +6,17 @@ import { StreamDecoder } from '../text/stream.js';
 import { type AddedToken, loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 import { AnswerReader } from './answer.js';
 import { choiceOf } from './choices.js';
+import { CallFlags } from './flags.js';
 import { Outbox } from './outbox.js';
-import { type CallKind, type Calls, type Prompt, type Request, type Response, toMessage } from './protocol.js';
+import {
+  type CallKind,
+  type CallNews,
+  type Calls,
+  type Prompt,
+  type Request,
+  type Response,
+  toMessage,
+} from './protocol.js';
 
 /** Milliseconds between looks for messages: the thread wakes for each, and nobody is sooner served than by the next call. */
 const INTERVAL = 4;
@@ -47,19 +56,25 @@ export function serve(port: MessagePort, loadEngine: LoadEngine): void {
     activity: at(() => model!.activity),
   };
   const post = (response: Response) => port.postMessage(response);
+  const outbox = new Outbox<CallNews>((news) => post({ kind: 'news', news }));
+  const flags = new CallFlags();
   let working = false;
 
   /** Computes until there is nothing left, and lets messages in between. */
   function work(): void {
     const until = performance.now() + INTERVAL;
-    do working = model?.advance() === true;
-    while (working && performance.now() < until);
+    do {
+      working = model?.advance() === true;
+      outbox.flushDue(); // tokens of a call of the model go together
+    } while (working && performance.now() < until);
     if (working) setImmediate(work);
+    else outbox.flush();
   }
 
   function close(): void {
     try {
       while (model?.advance()); // all that is left was cancelled
+      outbox.flush();
       model?.close();
     } catch (error) {
       post({ kind: 'unclosed', error: toMessage(error) });
@@ -78,22 +93,22 @@ export function serve(port: MessagePort, loadEngine: LoadEngine): void {
   port.on('message', (request: Request) => {
     if (request.kind === 'close') return close();
     if (request.kind === 'wake') return wake();
-    const { kind, id, input, cancel } = request;
-    const flag = new Int32Array(cancel);
-    const outbox = new Outbox<never>((items) => post({ kind: 'items', id, items }));
-    const end = (response: Response) => {
-      outbox.flush();
-      post(response);
+    if (request.kind === 'flags') return flags.add(request.memory);
+    const { kind, id, input, flags: place } = request;
+    const item = (made: never) => {
+      outbox.add({ id, item: made });
+      if (kind !== 'generate') outbox.flushDue(); // it is done in one go
     };
     const call: Call<never> = {
       input: input as never,
-      item: (item: never) => outbox.push(item),
-      cancelled: () => Atomics.load(flag, 0) !== 0,
-      rests: () => Atomics.load(flag, 1) !== 0,
-      done: (result) => end({ kind: 'result', id, result }),
-      failed: (error) => end({ kind: 'error', id, error: toMessage(error) }),
+      item,
+      cancelled: () => flags.isUp(place, 'ends'),
+      rests: () => flags.isUp(place, 'rests'),
+      done: (result) => outbox.add({ id, result }, true),
+      failed: (error) => outbox.add({ id, error: toMessage(error) }, true),
     };
     (handlers[kind] as (call: object) => void)(call); // of the kind that the input is for
+    outbox.flushDue();
     wake();
   });
 }

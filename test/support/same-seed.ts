@@ -2,6 +2,7 @@ import fc from 'fast-check';
 
 /*
  * Vitest's set-up of a worker: in CI every property meets the same values each time, so that a run tells what a change broke;
- * elsewhere they are drawn anew.
+ * elsewhere they are drawn anew, or by the seed that is named.
  */
-if (process.env.CI) fc.configureGlobal({ seed: 20261130 });
+const seed = process.env.FIDDLER_SEED ?? (process.env.CI && 20261130);
+if (seed) fc.configureGlobal({ seed: Number(seed) });

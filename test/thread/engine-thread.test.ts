@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FiddlerError } from '../../src/errors.js';
 import type { GeneratedToken, ModelInfo } from '../../src/report.js';
 import { EngineThread } from '../../src/thread/client.js';
+import { Control } from '../../src/thread/control.js';
 import { Model } from '../../src/thread/model.js';
 import type { LoadEvent } from '../../src/thread/protocol.js';
 
@@ -49,6 +50,33 @@ describe('loading', () => {
     const onItem = (event: LoadEvent) => 'done' in event && event.done === 5 && controller.abort();
     const loading = thread.call('load', { dir: 'endless', options: {} }, { onItem, signal: controller.signal });
     expect(await rejection(loading)).toMatchObject({ code: 'usage', problem: 'loading was ended' });
+  });
+});
+
+describe('a call that has ended', () => {
+  it('is told nothing any more, nor is the one that came after it', async () => {
+    const [first, second] = [new Control(Number.POSITIVE_INFINITY), new Control(Number.POSITIVE_INFINITY)];
+    await thread.call('generate', { prompt: [ECHO], options: {} }, { control: first });
+    let tokens = 0;
+    const onItem = () => {
+      if (++tokens === 5) first.end();
+      if (tokens === 20) second.end();
+    };
+    const endless = thread.call('generate', { prompt: [ENDLESS], options: {} }, { onItem, control: second });
+    expect(await endless).toMatchObject({ finish: 'aborted' });
+    expect(tokens).toBeGreaterThanOrEqual(20);
+  });
+
+  it('makes nothing after what its caller threw', async () => {
+    let calls = 0;
+    const onItem = () => {
+      calls++;
+      throw new Error('enough');
+    };
+    const failed = thread.call('generate', { prompt: [ENDLESS], options: {} }, { onItem });
+    expect(await rejection(failed)).toMatchObject({ message: 'enough' });
+    await thread.call('generate', { prompt: [ECHO], options: {} });
+    expect(calls).toBe(1);
   });
 });
 

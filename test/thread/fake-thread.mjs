@@ -6,6 +6,7 @@ import { serve } from '../../dist/thread/serve.js';
 
 const sleep = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 
+/** What a call of the model does, and why a generation ends with it, if it does. */
 const behaviours = {
   /** Gives the whole prompt back. */
   0: (prompt, options, onToken) => {
@@ -14,11 +15,9 @@ const behaviours = {
   },
   /** Generates until it is cancelled. */
   1: (_prompt, _options, onToken, cancelled) => {
-    for (let token = 0; !cancelled(); token++) {
-      onToken(token);
-      sleep(2);
-    }
-    return 'aborted';
+    onToken(0);
+    sleep(2);
+    return cancelled() ? 'aborted' : undefined;
   },
   2: () => {
     throw new FiddlerError('numeric', 'the logits are not numbers', 'use other weights');
@@ -44,14 +43,16 @@ serve(parentPort, (dir, { onProgress, onWarning, ...options }) => {
       if (dir === 'cold') throw new FiddlerError('memory', 'no memory to compute', 'use less');
     },
     begin: ({ prompt, options, onToken, cancelled }, onEnd) => {
-      queue.push(() => {
+      const step = () => {
         try {
           const finish = behaviours[prompt[0]](prompt, options, onToken, cancelled);
-          onEnd({ report: { finish, promptTokens: prompt.length } });
+          if (finish) onEnd({ report: { finish, promptTokens: prompt.length } });
+          else queue.unshift(step);
         } catch (error) {
           onEnd({ error: FiddlerError.of(error) });
         }
-      });
+      };
+      queue.push(step);
     },
     whenFree: (work) => queue.push(work),
     advance: () => {

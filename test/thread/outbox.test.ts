@@ -13,7 +13,8 @@ describe('items on their way to another thread', () => {
 
   it('go at once where they are slow', () => {
     for (let i = 0; i < 4; i++) {
-      outbox.push(i);
+      outbox.add(i);
+      outbox.flushDue();
       vi.advanceTimersByTime(20);
     }
     expect(posted).toEqual([[0], [1], [2], [3]]);
@@ -21,7 +22,8 @@ describe('items on their way to another thread', () => {
 
   it('go together where they are fast, in their order, the first at once', () => {
     for (let i = 0; i < 20; i++) {
-      outbox.push(i);
+      outbox.add(i);
+      outbox.flushDue();
       vi.advanceTimersByTime(1);
     }
     outbox.flush();
@@ -30,11 +32,25 @@ describe('items on their way to another thread', () => {
     expect(posted.flat()).toEqual(Array.from({ length: 20 }, (_, i) => i));
   });
 
+  it('go together where they come between two occasions', () => {
+    for (let i = 0; i < 4; i++) outbox.add(i);
+    outbox.flushDue();
+    expect(posted).toEqual([[0, 1, 2, 3]]);
+  });
+
+  it('do not wait where one is urgent', () => {
+    for (let i = 0; i < 4; i++) {
+      outbox.add(i, i === 2);
+      outbox.flushDue();
+    }
+    outbox.flush();
+    expect(posted).toEqual([[0], [1, 2], [3]]);
+  });
+
   it('go when they are flushed, and nothing goes where nothing waits', () => {
-    outbox.push(1);
-    outbox.push(2);
+    outbox.add(1);
     outbox.flush();
     outbox.flush();
-    expect(posted).toEqual([[1], [2]]);
+    expect(posted).toEqual([[1]]);
   });
 });

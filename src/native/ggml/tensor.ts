@@ -1,3 +1,4 @@
+import { mapAnonymous, unmap } from '../os/memory.js';
 import { hold } from '../resources.js';
 import { api, type Pointer } from './api.js';
 import { checkPointer } from './status.js';
@@ -130,6 +131,9 @@ export function contiguousStrides(type: Type, ne: Extents): Extents {
   return [rowBytes(type, BLOCK[type][0]), row, row * ne[1], row * ne[1] * ne[2]];
 }
 
+/** Of larger contexts few tensors are used: as pages of their own the rest takes no memory, and none is left once they are freed. */
+const MAPPED_BYTES = 1 << 17;
+
 /** Owns the metadata of tensors; the data lies in a buffer of its own. */
 export class TensorContext {
   readonly pointer: Pointer;
@@ -141,11 +145,14 @@ export class TensorContext {
   constructor(capacity: number, extra = 0) {
     const ggml = api();
     const size = capacity * ggml.tensorOverhead() + extra;
-    this.pointer = checkPointer(
-      ggml.init({ mem_size: size, mem_buffer: null, no_alloc: true }),
-      'a context for tensors',
-    );
-    this.free = hold(() => ggml.free(this.pointer));
+    const mapping = size < MAPPED_BYTES ? undefined : mapAnonymous('a context for tensors', size);
+    const made = ggml.init({ mem_size: size, mem_buffer: mapping?.address ?? null, no_alloc: true });
+    if (!made && mapping) unmap(mapping);
+    this.pointer = checkPointer(made, 'a context for tensors');
+    this.free = hold(() => {
+      ggml.free(this.pointer);
+      if (mapping) unmap(mapping);
+    });
   }
 
   /** A new tensor without data; sizes innermost first. */

@@ -5,18 +5,28 @@ import { hold } from '../resources.js';
 import { posixMemory } from './memory-posix.js';
 import { windowsMemory } from './memory-windows.js';
 
-/** A file mapped read-only; writing through an address of it kills the process. */
-export interface Mapping {
-  readonly file: string;
-  /** Address of the file's first byte, page-aligned. */
-  readonly address: bigint;
-  readonly bytes: number;
-}
-
 /** A longer ArrayBuffer is refused: one above 4 GiB aborts Node 20. */
 export const LONGEST_VIEW = 2 ** 31;
 
 const system = process.platform === 'win32' ? windowsMemory() : posixMemory();
+
+/** A file mapped read-only; writing through an address of it kills the process. Or memory that is no file's. */
+export class Mapping {
+  /** See {@link unmap}. No WeakMap knows it: of each that came and went one would keep a part until a full garbage collection. */
+  readonly end: () => void;
+
+  /**
+   * Made by the functions below.
+   * @param address of the first byte, page-aligned
+   */
+  constructor(
+    readonly file: string,
+    readonly address: bigint,
+    readonly bytes: number,
+  ) {
+    this.end = hold(() => system.unmap(this));
+  }
+}
 
 /** Bytes of a page of memory. */
 export const pageSize: number = system.pageSize;
@@ -27,12 +37,12 @@ export const pageSize: number = system.pageSize;
  */
 export function mapFile(file: string): Mapping {
   const bytes = fileBytes(file);
-  return held({ file, address: system.map(file, bytes), bytes });
+  return new Mapping(file, system.map(file, bytes), bytes);
 }
 
 /** Zeroed memory of this process's own, which counts as used where it was written. @param name for error messages */
 export function mapAnonymous(name: string, bytes: number): Mapping {
-  return held({ file: name, address: system.anonymous(bytes), bytes });
+  return new Mapping(name, system.anonymous(bytes), bytes);
 }
 
 /**
@@ -41,23 +51,14 @@ export function mapAnonymous(name: string, bytes: number): Mapping {
  * @param file for error messages
  */
 export function mapHead(file: string, bytes: number, head: Uint8Array): Mapping {
-  const mapping = held({ file, address: system.reserve(bytes, head.length), bytes });
+  const mapping = new Mapping(file, system.reserve(bytes, head.length), bytes);
   new Uint8Array(view(mapping.address, head.length)).set(head);
-  return mapping;
-}
-
-/** How each mapping ends. */
-const ends = new WeakMap<Mapping, () => void>();
-
-function held(mapping: Mapping): Mapping {
-  const end = hold(() => system.unmap(mapping));
-  ends.set(mapping, end);
   return mapping;
 }
 
 /** Ends a mapping; its addresses and the views of them are invalid afterwards. */
 export function unmap(mapping: Mapping): void {
-  ends.get(mapping)!();
+  mapping.end();
 }
 
 /**
