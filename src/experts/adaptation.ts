@@ -1,12 +1,14 @@
 import { behind, inCallOf, NO_COSTS } from './costs.js';
+import { type Expected, LinearFit } from './linear-fit.js';
 import { type Costs, type Division, partOf, type Share } from './policy.js';
 
 /** Weight of the newest observation. */
 const LEARNING = 0.15;
 /** A synchronisation that finds nothing to wait for takes less. */
 export const SYNCHRONISE_MS = 0.05;
-/** Of what is believed, forgotten at each call that shows nothing of it: what looked too slow is tried again. */
-const FORGETTING = 0.001;
+/** Of what is believed, forgotten in so many calls that show nothing of it: what looked too slow is tried again. */
+const FORGETTING = 0.016;
+const FORGETTING_CALLS = 16;
 
 /** One call in which CPU and stream both worked; milliseconds since it began. */
 export interface Observation {
@@ -14,7 +16,7 @@ export interface Observation {
   cpuMs: number;
   computedMs: number;
   /** What the CPU's experts would cost alone, by the measured costs. */
-  cpuAloneMs: number;
+  cpuAlone: Expected;
   /** Experts copied; parts count as parts. */
   streamedExperts: number;
   /** Until the last copy had arrived, as seen by a thread that looks once the CPU is done. */
@@ -37,8 +39,6 @@ interface Factors {
   /** While both work. */
   cpu: number;
   copy: number;
-  /** Of the CPU while nothing is copied. */
-  alone: number;
   accelerator: number;
   /** Milliseconds from the last copy's arrival until what came is computed; undefined before any was seen. */
   tail?: number;
@@ -51,31 +51,36 @@ interface Factors {
  */
 export class Adaptation {
   private factors: Factors;
+  private unseen = 0;
+  /** Of the CPU while nothing is copied. */
+  private readonly alone = new LinearFit();
 
   constructor(contention: Costs['contention']) {
-    this.factors = { ...contention, alone: 1, accelerator: 1 };
+    this.factors = { ...contention, accelerator: 1 };
   }
 
-  get current(): Readonly<Factors> {
-    return this.factors;
+  get current(): Readonly<Factors> & { alone: Expected } {
+    return { ...this.factors, alone: this.alone.factors };
   }
 
-  /** A call in which CPU and copies did not run together. */
-  forget(): void {
+  /** A call in which CPU and copies did not run together. @returns whether anything changed */
+  forget(): boolean {
+    if (++this.unseen % FORGETTING_CALLS !== 0) return false;
     const less = (factor: number) => factor - FORGETTING * (factor - 1);
-    const { cpu, copy, alone, accelerator, tail } = this.factors;
+    const { cpu, copy, accelerator, tail } = this.factors;
     this.factors = {
       cpu: less(cpu),
       copy: less(copy),
-      alone,
       accelerator: Math.min(accelerator, less(accelerator)),
       tail: tail === undefined ? undefined : tail * (1 - FORGETTING),
     };
+    return true;
   }
 
   observe(seen: Observation, copyMs: number): void {
     const { factors } = this;
-    const cpu = seen.cpuMs / (seen.cpuAloneMs * factors.alone);
+    const { call, work } = this.alone.factors;
+    const cpu = seen.cpuMs / (call * seen.cpuAlone.call + work * seen.cpuAlone.work);
     const copied = seen.streamedMs / (seen.streamedExperts * copyMs);
     // Copies that ended unseen took at most as long as the CPU did.
     const copy = seen.streamedLast ? copied : Math.min(factors.copy, copied);
@@ -89,8 +94,8 @@ export class Adaptation {
   }
 
   /** A call in which the CPU worked and nothing was copied. */
-  observeAlone(cpuMs: number, expectedMs: number): void {
-    this.factors = { ...this.factors, alone: towards(this.factors.alone, cpuMs / expectedMs) };
+  observeAlone(cpuMs: number, expected: Expected): void {
+    this.alone.observe(expected, cpuMs);
   }
 
   observeComputing({ expectedMs, computedMs, copiedMs }: Computing): void {
@@ -129,10 +134,13 @@ export class LearntCosts {
   measured: Costs = NO_COSTS;
   /** For calls of one token and of several: their lanes work in different proportions. */
   private adaptations?: { single: Adaptation; several: Adaptation };
+  /** As they are corrected at present. */
+  private readonly corrected = new Map<Adaptation, Costs>();
 
   /** @param adapt corrects contention from now on */
   set(costs: Costs, adapt: boolean): void {
     this.measured = costs;
+    this.corrected.clear();
     const start = () => new Adaptation(costs.contention);
     this.adaptations = adapt && costs.overlap ? { single: start(), several: start() } : undefined;
   }
@@ -149,22 +157,28 @@ export class LearntCosts {
   /** For a call of so many tokens. @param backlog milliseconds for which the link is still busy with earlier copies */
   for(tokens: number, backlog = 0): Costs {
     const learnt = this.adaptation(tokens);
-    const measured = inCallOf(this.measured, tokens);
-    if (!learnt) return behind(measured, backlog);
-    // In calls of several tokens what comes is computed while more comes.
-    const { tail = 0, ...factors } = learnt.current;
-    return behind(corrected(measured, factors, tokens === 1 ? tail : 0), backlog);
+    if (!learnt) return behind(inCallOf(this.measured, tokens), backlog);
+    let costs = this.corrected.get(learnt);
+    if (!costs) {
+      // In calls of several tokens what comes is computed while more comes.
+      const { tail = 0, ...factors } = learnt.current;
+      costs = corrected(inCallOf(this.measured, tokens), factors, tokens === 1 ? tail : 0);
+      this.corrected.set(learnt, costs);
+    }
+    return behind(costs, backlog);
   }
 
   /** Takes note of a call's plan, timed or not. */
   planned(lanes: Pick<Division, 'cpu' | 'streamed'>, tokens: number): void {
-    if (!together(lanes)) this.adaptation(tokens)?.forget();
+    const learnt = this.adaptation(tokens);
+    if (learnt && !together(lanes) && learnt.forget()) this.corrected.delete(learnt);
   }
 
   /** Learns from a timed call. @param width inner rows of an expert */
   learn({ cpu, streamed, resident }: Division, width: number, tokens: number, times: LaneTimes): void {
     const learnt = this.adaptation(tokens);
     if (!learnt) return;
+    this.corrected.delete(learnt);
     const costs = inCallOf(this.measured, tokens);
     const copied = streamed.filter(({ cached }) => !cached);
     const sum = (shares: readonly Share[], cost: (share: Share) => number) =>
@@ -176,21 +190,25 @@ export class LearntCosts {
       return;
     }
     if (cpu.length === 0) return;
-    const cpuAloneMs = costs.calls.cpu + sum(cpu, (share) => costs.cpu(share.tokens));
+    const cpuAlone = { call: costs.calls.cpu, work: sum(cpu, (share) => costs.cpu(share.tokens)) };
     const { cpu: cpuMs, streamed: streamedMs, resident: computedMs, streamedLast } = times;
     const streamedExperts = sum(copied, () => 1);
-    if (copied.length === 0) learnt.observeAlone(cpuMs, cpuAloneMs);
-    else learnt.observe({ cpuMs, computedMs, cpuAloneMs, streamedMs, streamedExperts, streamedLast }, costs.copy);
+    if (copied.length === 0) learnt.observeAlone(cpuMs, cpuAlone);
+    else learnt.observe({ cpuMs, computedMs, cpuAlone, streamedMs, streamedExperts, streamedLast }, costs.copy);
   }
 }
 
-function corrected(costs: Costs, { cpu, copy, alone, accelerator }: Omit<Factors, 'tail'>, tail: number): Costs {
+function corrected(
+  costs: Costs,
+  { cpu, copy, alone, accelerator }: Omit<Adaptation['current'], 'tail'>,
+  tail: number,
+): Costs {
   const { calls } = costs;
   return {
     ...costs,
-    calls: { ...calls, cpu: alone * calls.cpu, streamed: Math.max(calls.streamed, tail) },
+    calls: { ...calls, cpu: alone.call * calls.cpu, streamed: Math.max(calls.streamed, tail) },
     contention: { cpu, copy },
-    cpu: (tokens) => alone * costs.cpu(tokens),
+    cpu: (tokens) => alone.work * costs.cpu(tokens),
     accelerator: (tokens) => accelerator * costs.accelerator(tokens),
   };
 }

@@ -42,8 +42,7 @@ export function inCallOf(costs: Costs, tokens: number): Costs {
 
 /** The same while the link is still busy with earlier copies for so many milliseconds. */
 export function behind(costs: Costs, backlog: number): Costs {
-  const { calls } = costs;
-  return backlog === 0 ? costs : { ...costs, calls: { ...calls, streamed: calls.streamed + backlog } };
+  return backlog === 0 ? costs : { ...costs, backlog };
 }
 
 /** Milliseconds as a function of tokens: through the samples, straight between them and beyond the last. */
@@ -69,8 +68,13 @@ export function laneTimes(plan: readonly Share[], costs: Costs, width: number): 
     times[lane] += part * (lane === 'cpu' ? costs.cpu(tokens) : costs.accelerator(tokens));
     if (lane === 'streamed' && !share.cached) times.copies += part * costs.copy;
   }
-  for (const lane of LANES) if (used[lane]) times[lane] += costs.calls[lane];
+  for (const lane of LANES) if (used[lane]) times[lane] += costs.calls[calledAs(lane, times.copies)];
   return times;
+}
+
+/** What is there without a copy is computed together, as resident experts are. */
+function calledAs(lane: LaneName, copies: number): LaneName {
+  return lane === 'streamed' && copies === 0 ? 'resident' : lane;
 }
 
 /** Milliseconds until the last expert of a plan is computed, under the cost model. */
@@ -78,10 +82,9 @@ export function makespan(plan: readonly Share[], costs: Costs, width: number): n
   const { cpu, copies, streamed, resident } = laneTimes(plan, costs, width);
   if (!costs.overlap) return cpu + copies + streamed + resident;
   const both = cpu > 0 && copies > 0;
-  const { contention, calls } = costs;
-  const accelerator = Math.max(
-    copies * (both ? contention.copy : 1) + (copies > 0 ? calls.streamed : 0),
-    streamed + resident,
-  );
+  const { contention, calls, backlog = 0 } = costs;
+  const awaited = streamed > 0 ? backlog : 0;
+  const arrived = awaited + copies * (both ? contention.copy : 1) + (copies > 0 ? calls.streamed : 0);
+  const accelerator = Math.max(arrived, streamed + resident);
   return Math.max(cpu * (both ? contention.cpu : 1), accelerator);
 }

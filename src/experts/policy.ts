@@ -61,6 +61,8 @@ export interface Costs {
   accelerator(tokens: number): number;
   /** In a call of several tokens, where that differs: what a lane takes beside its experts, and copying one. */
   several?: SeveralCosts;
+  /** For so long the link is still busy with earlier copies, those of cached experts among them; 0 by default. */
+  backlog?: number;
   /** Copies run while the CPU computes. */
   overlap: boolean;
   /** How many times longer the CPU and a copy take while both run: they share the memory bus. */

@@ -16,6 +16,8 @@ interface Region {
   tensor: Tensor;
   bytes: number;
   buffer: Buffer;
+  /** Where in each slot zeros lie: behind what was copied there last. */
+  zerosAt: number[];
 }
 
 /** Experts of one shape and one set of types. */
@@ -123,7 +125,7 @@ export class SlotMemory {
     for (const slots of tensors) {
       for (const [slot, each] of slots.entries()) buffer.place(each, tensor.address + BigInt(slot * bytes));
     }
-    this.regions.set(name, { tensor, bytes, buffer });
+    this.regions.set(name, { tensor, bytes, buffer, zerosAt: [] });
   }
 
   /** Bytes that the device sets aside for a tensor. */
@@ -158,9 +160,11 @@ export class SlotMemory {
   /** Queues zeros behind the first `end` bytes of a matrix in a slot, where experts of another form may have left bytes. */
   clearBehind(on: Backend, matrix: MatrixName, slot: number, end: number): void {
     if (!this.zeros) return;
-    const { tensor, bytes } = this.regions.get(matrix)!;
+    const { tensor, bytes, zerosAt } = this.regions.get(matrix)!;
+    if (zerosAt[slot] === end) return;
     const behind = Math.min(this.padding, bytes - end);
     if (behind > 0) on.write(tensor, this.zeros.address, slot * bytes + end, behind);
+    zerosAt[slot] = end;
   }
 }
 

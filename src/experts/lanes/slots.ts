@@ -30,6 +30,13 @@ interface SlotEvents {
   computing?: Event;
 }
 
+/** An expert, or a part of one, in a slot that is in use until it is computed. */
+export interface Begun {
+  slot: number;
+  placed: PlacedExpert;
+  found: Found;
+}
+
 /** Experts in slots that are in use until they are computed. */
 export interface Filled {
   /** Slot of each. */
@@ -91,19 +98,15 @@ export class StreamSlots {
   }
 
   /**
-   * Queues `compute` with an expert or a part of one, behind its copy into a slot unless the cache serves. The copy waits
-   * until the slot's last expert was computed.
+   * Queues the copy of an expert, or a part of one, into a slot unless the cache serves; there must be a slot for it. The
+   * copy waits until the slot's last expert was computed.
    */
-  run(
-    { key, layer, source, range, cached }: StreamedExpert,
-    compute: (expert: PlacedExpert, slot: string) => void,
-  ): Found {
+  begin({ key, layer, source, range, cached }: StreamedExpert): Begun {
     const { slot, found } = this.cache.serve(key, { range, cached });
     const copied = found === 'copied';
     const placed = copied ? this.copy(layer, slot, source, range) : this.memory.at(layer, slot);
     if (copied) this.copied([slot]);
-    this.compute({ slots: [slot] }, () => compute(placed, this.memory.name(layer, slot)));
-    return found;
+    return { slot, placed, found };
   }
 
   /** Queues the copies of whole experts that are computed together, unless the cache serves; there must be slots for them. */

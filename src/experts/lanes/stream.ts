@@ -8,7 +8,7 @@ import { batchesOf, halving } from './batches.js';
 import type { ExpertCompute } from './compute.js';
 import type { Member } from './group-order.js';
 import type { ExpertGroups, GroupPlace } from './groups.js';
-import type { Filled, StreamedExpert, StreamSlots } from './slots.js';
+import type { Begun, Filled, StreamedExpert, StreamSlots } from './slots.js';
 import { type Found, STREAM_SLOTS } from './stream-cache.js';
 
 /** Place of what lies in slots among the groups of a call of one token: resident experts have the first. */
@@ -89,6 +89,28 @@ export class StreamLane {
    * @returns queues the rest
    */
   start(layer: number, shares: readonly Share[], tokens: number): () => void {
+    return tokens === 1 ? this.startForOne(layer, shares) : this.startForSeveral(layer, shares, tokens);
+  }
+
+  /**
+   * In a call of one token copies are few, and each begins as soon as it can; what is there, or on its way since before, is
+   * computed behind resident experts, which wait for nothing.
+   */
+  private startForOne(layer: number, shares: readonly Share[]): () => void {
+    const { slots, groups } = this.parts;
+    const begin = (share: Share) => slots.begin(this.streamed(layer, share));
+    const there = shares.filter((share) => this.isGrouped(layer, share, 1));
+    const batches = batchesOf(there, groups.most).map((batch) => ({ batch, filled: this.fill(layer, batch) }));
+    const alone = shares.flatMap((share, order) =>
+      there.includes(share) ? [] : [{ share, order, begun: slots.free > 0 ? begin(share) : undefined }],
+    );
+    return () => {
+      for (const { batch, filled } of batches) this.compute(layer, batch, filled, 1);
+      for (const { share, order, begun = begin(share) } of alone) this.finish(layer, share, 1, order, begun);
+    };
+  }
+
+  private startForSeveral(layer: number, shares: readonly Share[], tokens: number): () => void {
     const { slots, groups } = this.parts;
     const grouped = shares.map((share) => this.isGrouped(layer, share, tokens));
     const together = shares.filter((_, i) => grouped[i]);
@@ -152,14 +174,21 @@ export class StreamLane {
    * @param onCopied the copy was queued
    */
   run(layer: number, share: Share, tokens: number, order: number, onCopied: () => void = () => {}): void {
+    const begun = this.parts.slots.begin(this.streamed(layer, share));
+    onCopied();
+    this.finish(layer, share, tokens, order, begun);
+  }
+
+  /** Queues computing what was copied. */
+  private finish(layer: number, { expert, range }: Share, tokens: number, order: number, begun: Begun): void {
     const { slots, layers, compute, firstPlace, assignments } = this.parts;
     const { activation } = layers[layer]!;
-    const { expert, range } = share;
-    const found = slots.run(this.streamed(layer, share), (placed, slot) => {
-      onCopied();
-      const rows = range ? `${range.from}-${range.to}` : 'all';
-      if (tokens === 1) compute.forOne(`slot ${slot}.${order} ${rows}`, placed, activation, firstPlace + order);
-      else compute.forRows(`slot ${slot} ${rows}`, placed, activation, { assignments, tokens }, expert);
+    const { slot, placed, found } = begun;
+    const name = `slot ${slots.nameOf(layer, slot)}`;
+    const rows = range ? `${range.from}-${range.to}` : 'all';
+    slots.compute({ slots: [slot] }, () => {
+      if (tokens === 1) compute.forOne(`${name}.${order} ${rows}`, placed, activation, firstPlace + order);
+      else compute.forRows(`${name} ${rows}`, placed, activation, { assignments, tokens }, expert);
     });
     this.count(found);
   }

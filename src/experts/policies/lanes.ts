@@ -1,9 +1,13 @@
 import { makespan } from '../costs.js';
 import { type Costs, cheaperLane, type Demand, type Policy, type Share, whole } from '../policy.js';
 
-/** An expert is divided at multiples of this many inner rows, and of 1/32 of them, so that few shapes of graphs occur. */
+/**
+ * An expert is divided at multiples of this many inner rows, and of 1/32 of them, so that few shapes of graphs occur; a
+ * piece takes at least so many milliseconds to copy, since another shape takes as long to be queued.
+ */
 const CUT_ROWS = 64;
 const CUTS = 32;
+const CUT_MS = 0.05;
 
 /**
  * Divides a layer's missing experts over CPU and stream so that the later of the two ends earliest: the experts with
@@ -28,7 +32,10 @@ export const lanesPolicy: Policy = {
   },
 };
 
-/** The best of: all on the CPU, all streamed, or divided. `missing` is ordered by what is streamed last. */
+/**
+ * The best of: all on the CPU, or what is not cached, all streamed, or divided. `missing` is ordered by what is streamed last.
+ * Where lanes wait for each other, so that times add up, divided means each where it costs least.
+ */
 function divide(
   missing: readonly Demand[],
   resident: readonly Share[],
@@ -36,37 +43,24 @@ function divide(
   width: number,
   together: number,
 ): Share[] {
-  if (!costs.overlap) return inTurn(missing, costs);
   const onCpu = missing.map((d) => whole(d, 'cpu'));
-  // Whatever is copied is computed later than the CPU is done with all.
-  if (!missing.some(({ cached }) => cached) && cpuTime(missing, costs) <= costs.calls.streamed) return onCpu;
-  const streamed = missing.map((d) => whole(d, 'streamed'));
-  const plans = [onCpu, streamed, balanced(missing, costs, width, together)];
+  const plans = [onCpu];
+  if (missing.some(({ cached }) => cached)) plans.push(missing.map((d) => whole(d, d.cached ? 'streamed' : 'cpu')));
+  if (!costs.overlap || copiesPay(missing, costs)) {
+    plans.push(missing.map((d) => whole(d, 'streamed')));
+    if (costs.overlap) plans.push(balanced(missing, costs, width, together));
+    else plans.push(missing.map((d) => whole(d, cheaperLane(d, costs))));
+  }
+  if (plans.length === 1) return onCpu;
   const times = plans.map((plan) => makespan([...resident, ...plan], costs, width));
   return plans[times.indexOf(Math.min(...times))]!;
 }
 
-function cpuTime(missing: readonly Demand[], { calls, cpu }: Costs): number {
-  let ms = calls.cpu;
-  for (const { tokens } of missing) ms += cpu(tokens);
-  return ms;
-}
-
-/** The same where lanes wait for each other, so that times add up: divided means each where it costs least. */
-function inTurn(missing: readonly Demand[], costs: Costs): Share[] {
-  const { calls, copy } = costs;
-  let cpu = calls.cpu;
-  let streamed = calls.streamed;
-  let divided = cpu + streamed;
-  for (const { tokens, cached } of missing) {
-    const computed = costs.cpu(tokens);
-    const copied = (cached ? 0 : copy) + costs.accelerator(tokens);
-    cpu += computed;
-    streamed += copied;
-    divided += Math.min(computed, copied);
-  }
-  if (divided < Math.min(cpu, streamed)) return missing.map((d) => whole(d, cheaperLane(d, costs)));
-  return missing.map((d) => whole(d, cpu <= streamed ? 'cpu' : 'streamed'));
+/** Whether what is copied may be computed before the CPU would be done with all. */
+function copiesPay(missing: readonly Demand[], { calls, cpu, backlog = 0 }: Costs): boolean {
+  let onCpu = calls.cpu;
+  for (const { tokens } of missing) onCpu += cpu(tokens);
+  return onCpu > calls.streamed + backlog;
 }
 
 function balanced(missing: readonly Demand[], costs: Costs, width: number, together: number): Share[] {
@@ -74,7 +68,7 @@ function balanced(missing: readonly Demand[], costs: Costs, width: number, toget
   const copy = costs.copy * costs.contention.copy;
   const stream = missing.map((d) => Math.max(d.cached ? 0 : copy, costs.accelerator(d.tokens)));
   let before = costs.calls.cpu * costs.contention.cpu;
-  let after = stream.reduce((sum, ms) => sum + ms, costs.calls.streamed);
+  let after = stream.reduce((sum, ms) => sum + ms, costs.calls.streamed + (costs.backlog ?? 0));
   let at = 0;
   // The first expert with which the CPU would end later than the stream that has the rest.
   while (at < missing.length && before + cpu[at]! <= after - stream[at]!) {
@@ -85,14 +79,15 @@ function balanced(missing: readonly Demand[], costs: Costs, width: number, toget
   const shares = missing.map((d, i) => whole(d, i < at ? 'cpu' : 'streamed'));
   if (at === missing.length || missing[at]!.cached) return shares;
   const fraction = Math.min(1, Math.max(0, (after - before) / (cpu[at]! + stream[at]!)));
-  shares.splice(at, 1, ...cut(missing[at]!, fraction, width, together));
+  const pieces = Math.max(1, Math.min(CUTS, Math.floor(copy / CUT_MS)));
+  shares.splice(at, 1, ...cut(missing[at]!, fraction, width, { pieces, least: Math.max(CUT_ROWS, together) }));
   return shares;
 }
 
-/** The CPU takes the first `fraction` of the rows. */
-function cut(demand: Demand, fraction: number, width: number, together: number): Share[] {
-  const least = Math.max(CUT_ROWS, together);
-  const unit = Math.max(least, Math.round(width / CUTS / least) * least);
+/** The CPU takes the first `fraction` of the rows, of which each of the pieces has as many, a multiple of `least`. */
+function cut(demand: Demand, fraction: number, width: number, by: { pieces: number; least: number }): Share[] {
+  const { pieces, least } = by;
+  const unit = Math.max(least, Math.round(width / pieces / least) * least);
   const rows = Math.min(width, Math.max(0, Math.round((fraction * width) / unit) * unit));
   if (rows === 0) return [whole(demand, 'streamed')];
   if (rows >= width) return [whole(demand, 'cpu')];
