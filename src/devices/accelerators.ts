@@ -27,6 +27,8 @@ export interface AcceleratorKind {
    */
   cacheType: Type;
   byNumber: ByNumber;
+  /** Its kernels read pinned memory of the host by its address. */
+  reachesHost: boolean;
 }
 
 /** What products with matrices by number (`ggml_mul_mat_id`) can do on a device. */
@@ -43,9 +45,16 @@ export const GPU = {
   cacheStep: 256,
   cacheType: Type.F16,
   byNumber: { strided: false, exact: true },
+  reachesHost: false,
 } as const;
 /** The CPU's kernels divide the rows between threads: of twice as many as there are, half do nothing. */
-const CPU = { gpu: false, cacheStep: 64, cacheType: Type.F32, byNumber: { strided: true, exact: true } } as const;
+const CPU = {
+  gpu: false,
+  cacheStep: 64,
+  cacheType: Type.F32,
+  byNumber: { strided: true, exact: true },
+  reachesHost: true,
+} as const;
 
 /** Every accelerator, in the order in which `auto` tries those that are GPUs. */
 export const ACCELERATORS: readonly AcceleratorKind[] = [
@@ -57,6 +66,7 @@ export const ACCELERATORS: readonly AcceleratorKind[] = [
     lack: lackOfCode,
     ...GPU,
     byNumber: { strided: true, exact: false },
+    reachesHost: true,
   },
   { name: 'vulkan', summary: 'a GPU of any make', library: 'vulkan', ...GPU },
   {

@@ -158,8 +158,14 @@ export class HostMemory {
   /** Bytes taken. */
   bytes = 0;
 
-  /** @param type of the buffers: the CPU's, or pinned memory of an accelerator */
-  constructor(readonly type: Pointer) {}
+  /**
+   * @param type of the buffers: the CPU's, or pinned memory of an accelerator
+   * @param reached the accelerator's kernels read such memory by its address
+   */
+  constructor(
+    readonly type: Pointer,
+    readonly reached = false,
+  ) {}
 
   /** Allocates every tensor of `context`. @throws FiddlerError `memory` */
   allocate(context: TensorContext): Buffer {
@@ -171,6 +177,8 @@ export class HostMemory {
 
 /** Tensors in the host's memory that JavaScript reads and writes in place. */
 export class HostTensors {
+  /** The accelerator's kernels read them where they lie. */
+  reached = false;
   private readonly context: TensorContext;
   private buffer?: Buffer;
 
@@ -184,6 +192,7 @@ export class HostTensors {
 
   allocate(memory: HostMemory): void {
     this.buffer = memory.allocate(this.context);
+    this.reached = memory.reached && this.buffer.isOf(memory.type);
   }
 
   free(): void {

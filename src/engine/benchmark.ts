@@ -106,10 +106,11 @@ export function rotated<T>(all: readonly T[], round: number): T[] {
 function timed(session: Workbench, { kind, tokens, past, sequences = 1 }: Workload): Run {
   const { vocabulary } = session.info;
   const ids = Array.from({ length: tokens * sequences }, (_, i) => (i * 7919 + 17) % vocabulary);
+  const logits = new Float32Array(vocabulary);
   session.resetStatistics();
   const begin = performance.now();
   if (kind === 'prefill') session.prefill(ids, past);
-  else if (sequences === 1) for (const [i, id] of ids.entries()) session.step([id], past + i);
+  else if (sequences === 1) for (const [i, id] of ids.entries()) session.step([id], past + i, logits);
   else for (let i = 0; i < tokens; i++) session.stepTogether(ids.slice(i * sequences, (i + 1) * sequences), past + i);
   const seconds = (performance.now() - begin) / 1000;
   return { seconds, lanes: session.lanes, saved: session.cache };

@@ -65,8 +65,9 @@ export class Workbench extends Session {
   /**
    * Computes `tokens` behind `past` made-up ones, and the logits after the last: the work of a call without what came
    * before it. The KV cache holds nothing of use afterwards.
+   * @param into room for the logits
    */
-  step(tokens: readonly number[], past: number): Float32Array {
+  step(tokens: readonly number[], past: number, into?: Float32Array): Float32Array {
     const { network, experts, sizes } = this.parts;
     this.batching.forget();
     return this.calls.run(() => {
@@ -77,7 +78,7 @@ export class Workbench extends Session {
         forward(network.decoder, experts, call, () => false);
         this.parts.rebalancer?.afterCall(call[0]!.tokens.length);
       }
-      return network.logits([(tokens.length - 1) % sizes.chunk]);
+      return network.logits([(tokens.length - 1) % sizes.chunk], into);
     });
   }
 

@@ -93,7 +93,8 @@ export class Machine {
     this.accelerator.compute.renews = choice.software === true;
     const { bufferType } = this.cpu;
     const pinned = this.kind.gpu && !standIn;
-    this.hostMemory = new HostMemory(pinned ? this.accelerator.hostBufferType(bufferType) : bufferType);
+    const type = pinned ? this.accelerator.hostBufferType(bufferType) : bufferType;
+    this.hostMemory = new HostMemory(type, this.kind.reachesHost && !standIn);
     const cpus = standIn?.cores ?? usableCpus();
     this.threads = Math.min(threads ?? defaultThreads(this.kind, standIn?.cores ?? usableCores(), cpus), cpus);
     if (threads !== undefined && threads > cpus) {

@@ -1,4 +1,4 @@
-import { type Device, type HostMemory, HostTensors, integers } from '../devices/device.js';
+import { type Device, floats, type HostMemory, HostTensors, integers } from '../devices/device.js';
 import { KEPT_ROWS, KeptGraphs } from '../devices/kept-graphs.js';
 import type { MappedTensors } from '../devices/mapped.js';
 import { expertLayersOf, layersOf, type ModelSpec } from '../models/model.js';
@@ -73,6 +73,9 @@ export class Network {
   private readonly merging?: StackParts['merging'];
   private readonly wanted: Tensor;
   private readonly hostWanted: Tensor;
+  /** Logits [sequences, vocabulary] of a call in which each decodes: copies to such memory take a fraction of the time. */
+  private readonly hostLogits?: Tensor;
+  private readonly hostValues?: Float32Array;
   /** By number of tokens, in calls of few. */
   private readonly embeddings: KeptGraphs;
   /** By number of tokens whose logits are asked for. */
@@ -91,8 +94,11 @@ export class Network {
     this.ids = this.memory.tensor(Type.I32, calls);
     this.hostWanted = this.memory.tensor(Type.I32, LOGIT_ROWS);
     this.embedded = this.memory.tensor(Type.F32, spec.hidden, calls);
+    const decoded = Math.min(sequences, LOGIT_ROWS);
+    if (!unified) this.hostLogits = this.memory.tensor(Type.F32, spec.vocabulary, decoded);
     this.memory.allocate(hostMemory);
     this.tokens = integers(this.ids);
+    this.hostValues = this.hostLogits && floats(this.hostLogits);
     const { streams } = spec;
     const tensor = (wide: number) => this.context.tensor(Type.F32, wide, calls);
     const embedded = unified ? this.embedded : tensor(spec.hidden);
@@ -251,10 +257,23 @@ export class Network {
     integers(this.hostWanted).set(tokens);
     if (!accelerator.unified) accelerator.compute.write(this.wanted, this.hostWanted.address, 0, tokens.length * 4);
     const head = this.heads.of(tokens.length, HEAD_CAPACITY, (g) => this.buildHead(g, tokens.length))!;
-    accelerator.compute.compute(head.graph);
+    accelerator.compute.computeAsync(head.graph);
     const values = into ?? new Float32Array(tokens.length * spec.vocabulary);
-    api().tensorGet(head.made.pointer, values, 0, values.byteLength);
+    this.readLogits(head.made, values);
     return values;
+  }
+
+  private readLogits(logits: Tensor, values: Float32Array): void {
+    const { compute } = this.parts.accelerator;
+    const { hostLogits } = this;
+    if (hostLogits && values.byteLength <= hostLogits.bytes) {
+      compute.read(logits, hostLogits.address, values.byteLength);
+      compute.synchronize();
+      values.set(this.hostValues!.subarray(0, values.length));
+    } else {
+      compute.synchronize();
+      api().tensorGet(logits.pointer, values, 0, values.byteLength);
+    }
   }
 
   /**

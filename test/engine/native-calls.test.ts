@@ -39,11 +39,11 @@ it('decodes a layer with one copy from the accelerator, and no graph for what th
   const layers = session.info.layers * STEPS;
   // A layer's graph, one an expert, and what the last layer's CPU lane computed; one a step embeds, one gives logits.
   const onCpu = session.info.kernels === 'ggml' ? cpu.experts : 0;
-  expect(counts.computeAsync).toBeLessThanOrEqual(layers + resident.experts + onCpu + STEPS);
-  expect(counts.compute).toBe(2 * STEPS);
-  expect(counts.tensorGetAsync).toBe(layers);
-  // A step's tokens, positions and masks; a layer's routing weights and sums.
-  expect(counts.tensorSetAsync).toBeLessThanOrEqual(2 * layers + 6 * STEPS);
+  expect(counts.computeAsync).toBeLessThanOrEqual(layers + resident.experts + onCpu + 2 * STEPS);
+  expect(counts.compute).toBe(STEPS);
+  expect(counts.tensorGetAsync).toBe(layers + STEPS);
+  // A step's tokens, positions and masks; a layer's routing weights.
+  expect(counts.tensorSetAsync).toBeLessThanOrEqual(layers + 6 * STEPS);
   // Graphs are built for embedding and logits, and where a layer for the first time has or lacks an expert on the CPU.
   expect(counts.newGraph).toBeLessThanOrEqual(2 * STEPS + session.info.layers + resident.experts);
   session.close();

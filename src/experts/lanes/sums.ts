@@ -7,8 +7,8 @@ import { type Tensor, TensorContext, Type } from '../../native/ggml/tensor.js';
 const CAPACITY = 8;
 
 /**
- * What the CPU lane computes for an accelerator: summed in the host's memory, then copied there, where the next layer's
- * graph adds it to what experts add to as its first operation, so that it takes no graph of its own.
+ * What the CPU lane computes for an accelerator: summed in the host's memory, where the next layer's graph reads it, or a
+ * copy of it, and adds it to what experts add to as its first operation, so that it takes no graph of its own.
  */
 export class CpuSums {
   /** [chunk, hidden] in the host's memory. */
@@ -17,7 +17,6 @@ export class CpuSums {
   private waiting = 0;
   private readonly memory = new HostTensors(1);
   private readonly values: Float32Array;
-  private readonly context = new TensorContext(1);
   private readonly arrived: Tensor;
   /** By number of tokens. */
   private readonly kept: KeptGraphs;
@@ -32,18 +31,25 @@ export class CpuSums {
     this.host = this.memory.tensor(Type.F32, width, chunk);
     this.memory.allocate(hostMemory);
     this.values = floats(this.host);
-    this.arrived = this.context.tensor(Type.F32, width, chunk);
-    accelerator.allocate(this.context, 'sums of the CPU lane');
+    this.arrived = this.memory.reached ? this.host : this.copyOf(width, chunk);
     this.kept = new KeptGraphs(accelerator);
+  }
+
+  private copyOf(width: number, chunk: number): Tensor {
+    const context = new TensorContext(1);
+    const copy = context.tensor(Type.F32, width, chunk);
+    this.accelerator.allocate(context, 'sums of the CPU lane');
+    return copy;
   }
 
   clear(tokens: number): void {
     this.values.fill(0, 0, tokens * this.output.ne[0]);
   }
 
-  /** Queues the copy of the sums of the first `tokens` tokens. */
+  /** The sums of the first `tokens` tokens are there: queues their copy where there is one. */
   send(tokens: number): void {
-    this.accelerator.compute.write(this.arrived, this.host.address, 0, tokens * this.output.ne[0] * 4);
+    const { arrived, host } = this;
+    if (arrived !== host) this.accelerator.compute.write(arrived, host.address, 0, tokens * this.output.ne[0] * 4);
     this.waiting = tokens;
   }
 

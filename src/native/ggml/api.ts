@@ -91,6 +91,7 @@ const DECLARATIONS = {
     bufferFromPointer: 'void* ggml_backend_cpu_buffer_from_ptr(void* ptr, size_t size)',
     bufferFree: 'void ggml_backend_buffer_free(void* buffer)',
     bufferSize: 'size_t ggml_backend_buffer_get_size(void* buffer)',
+    bufferType: 'void* ggml_backend_buffer_get_type(void* buffer)',
     bufferUsage: 'void ggml_backend_buffer_set_usage(void* buffer, int usage)',
     bufferClear: 'void ggml_backend_buffer_clear(void* buffer, uint8_t value)',
     tensorSet: 'void ggml_backend_tensor_set(void* tensor, void* data, size_t offset, size_t size)',

@@ -189,6 +189,11 @@ export class Buffer {
   get bytes(): number {
     return api().bufferSize(this.pointer);
   }
+
+  /** It is of that type: drivers that pin no more memory give ordinary memory in its place. */
+  isOf(type: Pointer): boolean {
+    return api().bufferType(this.pointer) === type;
+  }
 }
 
 /** Memory for the intermediate tensors of graphs that never run at the same time. */
