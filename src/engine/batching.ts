@@ -2,7 +2,7 @@ import { FiddlerError } from '../errors.js';
 import type { Layout } from '../loading/layout.js';
 import type { Part } from '../network/batch.js';
 import { forward } from '../network/forward.js';
-import { LOGIT_ROWS } from '../network/network.js';
+import { LOGIT_ROWS } from '../network/head.js';
 import type { Report } from '../report.js';
 import type { ModelCalls } from './calls.js';
 import type { Outcome } from './engine.js';
@@ -210,7 +210,7 @@ export class Batching {
       rows.push(row);
       complete.push(line);
     }
-    this.parts.network.eachLogits(rows, (logits, i) => this.take(complete[i]!, logits), this.logits);
+    this.parts.network.head.each(rows, (logits, i) => this.take(complete[i]!, logits), this.logits);
   }
 
   private take(line: Line, logits: Float32Array): void {

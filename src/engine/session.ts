@@ -194,7 +194,7 @@ export class Session implements Engine {
   ): boolean {
     return sequence.compute(tokens, cancelled, (first, count) => {
       const rows = Array.from({ length: count }, (_, row) => row);
-      this.parts.network.eachLogits(rows, (logits, row) => onLogits(first + row, logits));
+      this.parts.network.head.each(rows, (logits, row) => onLogits(first + row, logits));
     });
   }
 

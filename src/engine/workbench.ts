@@ -78,7 +78,7 @@ export class Workbench extends Session {
         forward(network.decoder, experts, call, () => false);
         this.parts.rebalancer?.afterCall(call[0]!.tokens.length);
       }
-      return network.logits([(tokens.length - 1) % sizes.chunk], into);
+      return network.head.logits([(tokens.length - 1) % sizes.chunk], into);
     });
   }
 
@@ -95,7 +95,7 @@ export class Workbench extends Session {
       rebalancer?.afterCall(tokens.length);
       const { vocabulary } = this.info;
       const all = new Float32Array(tokens.length * vocabulary);
-      network.eachLogits([...tokens.keys()], (logits, i) => all.set(logits, i * vocabulary));
+      network.head.each([...tokens.keys()], (logits, i) => all.set(logits, i * vocabulary));
       return all;
     });
   }

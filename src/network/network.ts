@@ -1,14 +1,14 @@
-import { type Device, floats, type HostMemory, HostTensors, integers } from '../devices/device.js';
+import { type Device, type HostMemory, HostTensors, integers } from '../devices/device.js';
 import { KEPT_ROWS, KeptGraphs } from '../devices/kept-graphs.js';
 import type { MappedTensors } from '../devices/mapped.js';
 import { expertLayersOf, layersOf, type ModelSpec } from '../models/model.js';
 import type { CacheRows, Declarations } from '../models/parameters.js';
-import { api } from '../native/ggml/api.js';
 import type { Graph } from '../native/ggml/graph.js';
 import { type Tensor, TensorContext, Type } from '../native/ggml/tensor.js';
 import type { StoredTensor } from '../weights/checkpoint.js';
 import type { Batch } from './batch.js';
 import type { Choices } from './choices.js';
+import { Head } from './head.js';
 import { type InputSizes, StepInputs } from './inputs.js';
 import { Kept } from './kept.js';
 import { copyRows, Ring } from './ring.js';
@@ -18,11 +18,6 @@ import { States } from './states.js';
 import { partOfCache } from './step.js';
 import { type FoundTable, TableRows } from './table-rows.js';
 
-/** Rows of logits that are computed at once. */
-export const LOGIT_ROWS = 32;
-
-/** Nodes and views of the head's graph, at most: several residual streams are joined there. */
-const HEAD_CAPACITY = 128;
 const EMBEDDING_CAPACITY = 8;
 
 export interface NetworkParts {
@@ -53,6 +48,8 @@ export class Network {
   readonly expertSum: Tensor;
   /** The layers that read and write one token after the other. */
   readonly decoder: Stack;
+  /** From the decoder's hidden states to logits. */
+  readonly head: Head;
   /** Those that read a whole prompt for it, in an encoder-decoder. */
   readonly encoder?: Stack;
   /** What layers keep of sequences beside rows for each of their positions. */
@@ -71,39 +68,26 @@ export class Network {
   private readonly embedded: Tensor;
   /** See StackParts. */
   private readonly merging?: StackParts['merging'];
-  private readonly wanted: Tensor;
-  private readonly hostWanted: Tensor;
-  /** Logits [sequences, vocabulary] of a call in which each decodes: copies to such memory take a fraction of the time. */
-  private readonly hostLogits?: Tensor;
-  private readonly hostValues?: Float32Array;
   /** By number of tokens, in calls of few. */
   private readonly embeddings: KeptGraphs;
-  /** By number of tokens whose logits are asked for. */
-  private readonly heads: KeptGraphs<Tensor>;
 
   constructor(private readonly parts: NetworkParts) {
     const { cpu, accelerator, spec, declarations, calls, sequences, embedding, tables, mapped, hostMemory, rows } =
       parts;
     const unified = accelerator.unified;
     this.embeddings = new KeptGraphs(cpu);
-    this.heads = new KeptGraphs(accelerator);
     const { carried } = declarations;
     this.context = new TensorContext(8 + carried.length);
     for (const each of carried) each.tensor = this.context.tensor(Type.F32, each.width, calls);
     this.table = mapped.matrix(embedding, spec.vocabulary, spec.hidden);
     this.ids = this.memory.tensor(Type.I32, calls);
-    this.hostWanted = this.memory.tensor(Type.I32, LOGIT_ROWS);
     this.embedded = this.memory.tensor(Type.F32, spec.hidden, calls);
-    const decoded = Math.min(sequences, LOGIT_ROWS);
-    if (!unified) this.hostLogits = this.memory.tensor(Type.F32, spec.vocabulary, decoded);
     this.memory.allocate(hostMemory);
     this.tokens = integers(this.ids);
-    this.hostValues = this.hostLogits && floats(this.hostLogits);
     const { streams } = spec;
     const tensor = (wide: number) => this.context.tensor(Type.F32, wide, calls);
     const embedded = unified ? this.embedded : tensor(spec.hidden);
     this.hidden = streams ? tensor(spec.hidden * streams.count) : embedded;
-    this.wanted = unified ? this.hostWanted : this.context.tensor(Type.I32, LOGIT_ROWS);
     const width = expertLayersOf(spec)[0]?.hidden ?? spec.hidden;
     const merges = layersOf(spec).flatMap(({ merge }) => merge ?? []);
     if (streams) this.merging = { sum: embedded, beside: tensor(streams.weights) };
@@ -149,6 +133,7 @@ export class Network {
         source: encoder !== undefined,
       },
     );
+    this.head = new Head({ accelerator, spec, decoder: this.decoder, hidden: this.hidden, sequences, hostMemory });
   }
 
   private stack(
@@ -194,7 +179,7 @@ export class Network {
     const { accelerator, cpu, chunk, calls, context, sequences } = this.parts;
     for (const stack of [this.encoder, this.decoder]) stack?.reserve(chunk, context, sequences);
     if (this.encoder) accelerator.reserve(this.sourceCapacity, (g) => this.buildSource(g, this.encoder!, chunk));
-    accelerator.reserve(HEAD_CAPACITY, (g) => this.buildHead(g, LOGIT_ROWS));
+    this.head.reserve();
     cpu.reserve(EMBEDDING_CAPACITY, (g) => this.buildEmbedding(g, calls));
   }
 
@@ -251,59 +236,10 @@ export class Network {
     return [{ slot, tokens, past, before, source: this.encoder ? Math.max(1, past) : 0, extended: false }];
   }
 
-  /** Logits [vocabulary] after each of these tokens of the decoder's call, at most {@link LOGIT_ROWS} of them; in an array of that size. */
-  logits(tokens: readonly number[], into?: Float32Array): Float32Array {
-    const { accelerator, spec } = this.parts;
-    integers(this.hostWanted).set(tokens);
-    if (!accelerator.unified) accelerator.compute.write(this.wanted, this.hostWanted.address, 0, tokens.length * 4);
-    const head = this.heads.of(tokens.length, HEAD_CAPACITY, (g) => this.buildHead(g, tokens.length))!;
-    accelerator.compute.computeAsync(head.graph);
-    const values = into ?? new Float32Array(tokens.length * spec.vocabulary);
-    this.readLogits(head.made, values);
-    return values;
-  }
-
-  private readLogits(logits: Tensor, values: Float32Array): void {
-    const { compute } = this.parts.accelerator;
-    const { hostLogits } = this;
-    if (hostLogits && values.byteLength <= hostLogits.bytes) {
-      compute.read(logits, hostLogits.address, values.byteLength);
-      compute.synchronize();
-      values.set(this.hostValues!.subarray(0, values.length));
-    } else {
-      compute.synchronize();
-      api().tensorGet(logits.pointer, values, 0, values.byteLength);
-    }
-  }
-
-  /**
-   * Gives the logits [vocabulary] after each of these tokens in turn, however many there are.
-   * @param into room for {@link LOGIT_ROWS} of them, or for all, which the next ones overwrite; without it they stay
-   */
-  eachLogits(
-    tokens: readonly number[],
-    give: (logits: Float32Array, index: number) => void,
-    into?: Float32Array,
-  ): void {
-    const { vocabulary } = this.parts.spec;
-    for (let from = 0; from < tokens.length; from += LOGIT_ROWS) {
-      const some = tokens.slice(from, from + LOGIT_ROWS);
-      const logits = this.logits(some, into?.subarray(0, some.length * vocabulary));
-      for (const i of some.keys()) give(logits.subarray(i * vocabulary, (i + 1) * vocabulary), from + i);
-    }
-  }
-
-  private buildHead(g: Graph, count: number): Tensor {
-    const { norm, head } = this.parts.spec;
-    const wanted = g.slice(this.wanted, 0, count);
-    const rowsOf = (a: Tensor) => g.getRows(a, wanted);
-    return g.output(head(g, norm(g, this.decoder.finished(g, rowsOf(this.hidden), undefined, rowsOf))));
-  }
-
   /** All graphs of the accelerator were freed. */
   forget(): void {
     for (const stack of [this.encoder, this.decoder]) stack?.dropGraphs();
     this.embeddings.drop();
-    this.heads.drop();
+    this.head.drop();
   }
 }

@@ -27,7 +27,7 @@ export function timeFirstPrompt(parts: WarmUpParts): () => number {
   const timed = (run: () => void) => {
     const begin = performance.now();
     run();
-    network.logits([0]);
+    network.head.logits([0]);
     const ms = performance.now() - begin;
     experts.wait();
     experts.forgetCalls();

@@ -172,7 +172,7 @@ function headOf(network: Network, vocabulary: number, rows = 1): () => void {
   const wanted = Array<number>(rows).fill(0);
   const logits = new Float32Array(rows * vocabulary);
   return () => {
-    network.logits(wanted, logits);
+    network.head.logits(wanted, logits);
     for (let i = 0; i < rows; i++) choose();
   };
 }

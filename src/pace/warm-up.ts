@@ -31,7 +31,7 @@ export function warmUp({ network, experts, blueprint, sizes }: WarmUpParts): voi
   const choose = madeUpChoice(vocabulary);
   const token = (n: number) => {
     forward(network.decoder, experts, network.madeUp(ids(n, 1), 0), never);
-    network.logits([0]);
+    network.head.logits([0]);
     choose();
   };
 
