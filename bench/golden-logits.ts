@@ -40,15 +40,16 @@ interface Position {
 
 /** More positions left out than this share would hide an error. */
 const MOST_EXCLUDED = 0.1;
-/** Normalised squared error of a position behind one that is left out, as of one in the stored type. */
-const BEHIND = 1e-3;
+/** Normalised squared error of a position behind one that is left out, to which it attends. */
+const BEHIND = 1e-4;
 /** A logit is off by less than so many times their root mean square error, as normally distributed errors are. */
 const DEVIATIONS = 4;
 
 /**
  * Compares the logits and the likeliest token at every position. Where a router nearly tied, rounding may turn its
  * choice: such a position is left out of the mean squared error if it exceeds that by itself, where the type rounds. So is
- * one where an indexer's choice ties, which in float32 it does where none of its heads sees anything.
+ * one where an indexer's choice ties, which in float32 it does where none of its heads sees anything; and one behind it
+ * whose choice hangs on less than what it is held to there.
  */
 export function compareLogits(
   session: Pick<Workbench, 'evaluate' | 'observeRouters' | 'observeIndexers'>,
@@ -72,7 +73,10 @@ export function compareLogits(
   let first = Infinity;
   const kept = all.filter(({ position, errors, squares, largest }) => {
     const off = byError ? errors / squares >= tolerance.nmse : largest > tolerance.largest;
-    const tie = off ? ties.at(position) : undefined;
+    const beyond = !byError && position > first && errors / squares >= BEHIND;
+    const tie = off
+      ? (ties.at(position) ?? (beyond ? ties.within(position, Math.sqrt(BEHIND)) : undefined))
+      : undefined;
     if (!tie) return true;
     const margin = `${tie.margin.toExponential(1)}, rounding is ${tie.rounding.toExponential(1)}`;
     excluded.push(`position ${position}: layer ${tie.layer} chose ${tie.of} by ${margin}`);

@@ -70,6 +70,8 @@ export class NearTies {
   private readonly ties = new Map<number, NearTie>();
   private readonly seen = new Map<number, number>();
   private readonly chosen = new Map<number, number>();
+  /** Of each position the indexer's choice that hung on least, for its largest score. */
+  private readonly closest = new Map<number, NearTie>();
 
   /** @param rounds hidden states are rounded to bfloat16 */
   constructor(private readonly rounds = true) {}
@@ -97,7 +99,12 @@ export class NearTies {
       const seen = own.filter((score) => score > -Infinity).sort((a, b) => b - a);
       if (seen.length <= kept) continue;
       const margin = seen[kept - 1]! - seen[kept]!;
-      const rounding = this.rounds ? roundingOf(seen, layer) : FLOAT_ROUNDING * Math.max(...seen.map(Math.abs));
+      const largest = Math.max(...seen.map(Math.abs));
+      const before = this.closest.get(first + t);
+      if (!before || margin / largest < before.margin / before.rounding) {
+        this.closest.set(first + t, { layer, of: 'positions', margin, rounding: largest });
+      }
+      const rounding = this.rounds ? roundingOf(seen, layer) : FLOAT_ROUNDING * largest;
       if (margin > rounding) continue;
       const known = this.ties.get(first + t);
       if (!known || margin / rounding < known.margin / known.rounding) {
@@ -108,5 +115,12 @@ export class NearTies {
 
   at(position: number): NearTie | undefined {
     return this.ties.get(position);
+  }
+
+  /** An indexer's choice at a position whose scores are off by so much, relative to the largest. */
+  within(position: number, error: number): NearTie | undefined {
+    const tie = this.closest.get(position);
+    if (!tie || tie.margin > error * tie.rounding) return undefined;
+    return { ...tie, rounding: error * tie.rounding };
   }
 }

@@ -44,7 +44,11 @@ const moe = { router: softmaxOverChosen(1), experts: { count: 3 } } as MoeSpec;
 function compare(
   off: Record<number, number[]>,
   nearTies: readonly number[],
-  { tied = [], tolerance = { nmse: 1e-3, rounds: true } }: { tied?: readonly number[]; tolerance?: Tolerance } = {},
+  {
+    tied = [],
+    near = [],
+    tolerance = { nmse: 1e-3, rounds: true },
+  }: { tied?: readonly number[]; near?: readonly number[]; tolerance?: Tolerance } = {},
 ) {
   let onRouted: OnRouted | undefined;
   let onChosen: OnChosen | undefined;
@@ -65,7 +69,9 @@ function compare(
         weights: new Float32Array(),
       };
       onRouted?.(1, moe, Float32Array.from(logits), routes);
-      const scores = tokens.map((_, p) => Float32Array.of(3, tied.includes(p) ? 1e-30 : 1, 0, -Infinity));
+      const scores = tokens.map((_, p) =>
+        Float32Array.of(3, tied.includes(p) ? 1e-30 : near.includes(p) ? 0.02 : 1, 0, -Infinity),
+      );
       onChosen?.(2, scores, 2);
       for (const p of tokens) {
         const expected = golden.logits.slice(p * VOCABULARY, (p + 1) * VOCABULARY);
@@ -116,8 +122,8 @@ describe('a comparison in a type that rounds', () => {
 
 describe('a comparison in float32', () => {
   const turned = [0, -3, 2, 0];
-  const exact = (off: Record<number, number[]>, tied: readonly number[]) =>
-    compare(off, [], { tied, tolerance: { largest: 2e-3 } });
+  const exact = (off: Record<number, number[]>, tied: readonly number[], near: readonly number[] = []) =>
+    compare(off, [], { tied, near, tolerance: { largest: 2e-3 } });
 
   it('leaves out a position where an indexer that ties chose otherwise, and says where', () => {
     expect(exact({}, [7])).toMatchObject({ problems: [], excluded: [], decided: 20 });
@@ -132,6 +138,15 @@ describe('a comparison in float32', () => {
     expect(exact({ 7: turned, 9: slight }, [7]).problems).toEqual([]);
     expect(exact({ 7: turned, 5: slight }, [7]).problems).toEqual([expect.stringContaining('largest')]);
     expect(exact({ 7: turned, 9: [0.3, 0, 0, 0] }, [7]).problems).toEqual([expect.stringContaining('behind')]);
+  });
+
+  it('leaves out what is behind it where the choice hung on less than that error, and says so', () => {
+    const more = { 7: turned, 9: [0.1, 0, 0, 0] };
+    expect(exact(more, [7]).problems).toEqual([expect.stringContaining('behind')]);
+    const { problems, excluded } = exact(more, [7], [9]);
+    expect(problems).toEqual([]);
+    expect(excluded[1]).toMatch(/^position 9: layer 2 chose positions by 2\.0e-2, rounding is 3\.0e-2/);
+    expect(exact({ 5: [0.1, 0, 0, 0], 7: turned }, [7], [5]).problems).toEqual([expect.stringContaining('largest')]);
   });
 
   it('fails where no indexer ties', () => {
