@@ -29,6 +29,10 @@ function residentBytes(): number {
   return 4096 * Number(readFileSync(`/proc/${server.child.pid}/statm`, 'utf8').split(' ')[1]);
 }
 
+function average(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
 /** Asks for texts of random lengths, now and then vanishing, until the end. */
 async function client(end: number): Promise<void> {
   while (performance.now() < end) {
@@ -69,23 +73,29 @@ async function client(end: number): Promise<void> {
 const begin = performance.now();
 const end = begin + 60_000 * minutes;
 const clients = Promise.all(Array.from({ length: Number(flags.clients) }, () => client(end)));
-/** After a tenth of the time everything was used once. */
-let [settled, largest] = [0, 0];
+const mb = (bytes: number) => (bytes / 1e6).toFixed(1);
+/** Means of each twentieth of the time: a heap goes up and down by some MB from one collection to the next. */
+const means: number[] = [];
+const SAMPLES = 60;
 while (performance.now() < end) {
-  await setTimeout(Math.min(10_000, (60_000 * minutes) / 20));
-  const bytes = residentBytes();
-  if (settled === 0 && performance.now() - begin > 6000 * minutes) settled = bytes;
-  largest = Math.max(largest, bytes);
-  console.log(
-    `${((performance.now() - begin) / 60_000).toFixed(1)} min: ${(bytes / 1e6).toFixed(1)} MB, ${JSON.stringify(counts)}`,
-  );
+  let sum = 0;
+  for (let i = 0; i < SAMPLES; i++) {
+    await setTimeout((60_000 * minutes) / 20 / SAMPLES);
+    sum += residentBytes();
+  }
+  means.push(sum / SAMPLES);
+  const passed = ((performance.now() - begin) / 60_000).toFixed(1);
+  console.log(`${passed} min: ${mb(means.at(-1)!)} MB, ${JSON.stringify(counts)}`);
 }
 await clients;
-const last = residentBytes();
-const sum = counts.answered + counts.refused + counts.left;
+/** After a tenth of the time everything was used once. */
+const settled = means.slice(2);
+const [mean, least, most] = [average(settled), Math.min(...settled), Math.max(...settled)];
+const off = (bytes: number) => `${(100 * (bytes / mean - 1)).toFixed(1)}%`;
 console.log(
-  `resident: ${(settled / 1e6).toFixed(1)} MB after a tenth, ${(last / 1e6).toFixed(1)} MB at the end (${(100 * (last / settled - 1)).toFixed(1)}%), most ${(largest / 1e6).toFixed(1)} MB`,
+  `resident after a tenth: ${mb(mean)} MB, means from ${mb(least)} (${off(least)}) to ${mb(most)} (${off(most)})`,
 );
+const sum = counts.answered + counts.refused + counts.left;
 console.log(
   `latency p50 / p90 / p99 / most: ${[0.5, 0.9, 0.99, 1].map((p) => `${percentile(latencies, p).toFixed(0)} ms`).join(' / ')}`,
 );

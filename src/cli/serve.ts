@@ -75,8 +75,7 @@ export function addServe(program: Command): void {
 
 async function serve(flags: ServeFlags): Promise<void> {
   const begin = performance.now();
-  // Else V8 gives what is short-lived ever more room, up to 32 MB: all that would grow here.
-  setFlagsFromString('--semi-space-growth-factor=1');
+  boundHeaps();
   const options = await serverOptions(flags);
   const ending = new Ending();
   const path = await presentModel(flags, ending.signal);
@@ -99,6 +98,14 @@ async function serve(flags: ServeFlags): Promise<void> {
     await server.close();
     await model?.close();
   }
+}
+
+/** Else V8 gives what is short-lived ever more room, up to 32 MB, and lets each heap grow by 8 MB before it is collected. */
+function boundHeaps(): void {
+  setFlagsFromString('--optimize-for-size');
+  const bound = () => setFlagsFromString('--semi-space-growth-factor=1');
+  bound();
+  process.on('worker', (worker) => worker.once('online', bound)); // a new heap sets it back
 }
 
 async function loadInto({ service }: Server, path: string, flags: ServeFlags, signal: AbortSignal): Promise<Model> {

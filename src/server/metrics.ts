@@ -5,6 +5,10 @@ import type { Admission } from './admission.js';
 /** Seconds from some milliseconds to minutes. */
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
 const BETWEEN = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+/** Milliseconds between looks at how late the event loop is. By default it is woken every 10, which takes 1% of a core. */
+const NEVER = 2 ** 31 - 1;
+/** What these looks are for. */
+const LAGS = ['min', 'max', 'mean', 'stddev', 'p50', 'p90', 'p99'];
 const LANES = ['resident', 'streamed', 'cpu'] as const;
 
 /** What Prometheus is told. */
@@ -25,7 +29,8 @@ export class Metrics {
 
   constructor(admission: Admission) {
     const registers = [this.registry];
-    collectDefaultMetrics({ register: this.registry });
+    collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: NEVER });
+    for (const name of LAGS) this.registry.removeSingleMetric(`nodejs_eventloop_lag_${name}_seconds`);
     const counter = <L extends string>(name: string, help: string, labelNames: L[]) =>
       new Counter({ name: `fiddler_${name}`, help, labelNames, registers });
     const gauge = (name: string, help: string, value: () => number) =>
