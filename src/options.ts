@@ -69,7 +69,10 @@ export interface LoadOptions {
   profile?: string | false;
   /** Add what is chosen while running to the stored profile, when the model is closed. Default: no. */
   learn?: boolean;
-  /** Exchange resident experts while running, where that pays. Default: no. */
+  /**
+   * Exchange resident experts while running, where that pays. Default: on a GPU with memory of its own, where RAM has room
+   * for all experts.
+   */
   rebalance?: boolean;
   /** File into which is written what the routers choose, for `fiddler simulate --trace`; it is overwritten. Default: none. */
   trace?: string;

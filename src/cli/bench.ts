@@ -91,7 +91,14 @@ async function bench(flags: BenchFlags): Promise<void> {
   const note = (line: string) => process.stderr.write(`${line}\n`);
   const prefetch = compareCache || flags.prefetch;
   const sequences = Math.max(...flags.parallel);
-  const options = { sequences, ...flags, prefetch, ctx: flags.ctx ?? longest, onWarning: note };
+  const options = {
+    sequences,
+    ...flags,
+    rebalance: flags.rebalance ?? false,
+    prefetch,
+    ctx: flags.ctx ?? longest,
+    onWarning: note,
+  };
   const session = loadSource(source, options, policies.map(policyNamed));
   try {
     const past = Math.max(0, session.info.context - 24);

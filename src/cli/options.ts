@@ -101,7 +101,11 @@ export function addLearningOptions(command: Command): Command {
       '--no-learn',
       'leave the stored profile as it is (default: what is chosen is added to it; bench, score and profile never do that)',
     )
-    .option('--rebalance', 'exchange resident experts while running, where that pays (default: at the next load)');
+    .option(
+      '--rebalance',
+      'exchange resident experts while running, where that pays (default: where RAM holds all experts)',
+    )
+    .option('--no-rebalance', 'resident experts stay until the next load');
 }
 
 /** @param maxTokens what is generated without `--max-tokens`, for the help */

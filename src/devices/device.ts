@@ -135,12 +135,11 @@ export class Device {
 
   /**
    * Pins memory of the host, so that copies from it run at the link's full speed beside computation.
-   * @returns false where this device or its driver cannot
+   * @returns ends that; undefined where this device or its driver cannot
    */
-  pin(address: Pointer, bytes: number): boolean {
-    const pinned = registerMemory(this.pointer, address, bytes);
-    if (pinned) this.resources.during(() => hold(() => unregisterMemory(this.pointer, address)));
-    return pinned;
+  pin(address: Pointer, bytes: number): (() => void) | undefined {
+    if (!registerMemory(this.pointer, address, bytes)) return undefined;
+    return this.resources.during(() => hold(() => unregisterMemory(this.pointer, address)));
   }
 
   event(): Event | undefined {

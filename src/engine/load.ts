@@ -9,7 +9,7 @@ import { Rebalancer } from '../experts/rebalance.js';
 import { TraceWriter } from '../experts/trace.js';
 import { layerBytes } from '../loading/blueprint.js';
 import { checkRam } from '../loading/fitting.js';
-import { modelRam, type ProcessUse, recallProcess, servedBytes, sumOf, totalRam } from '../loading/footprint.js';
+import { modelRam, recallProcess, servedBytes, sumOf, totalRam } from '../loading/footprint.js';
 import { keepQuantized } from '../loading/keeping.js';
 import { type Layout, layOut } from '../loading/layout.js';
 import { learnPopularity, profiledModel } from '../loading/popularity.js';
@@ -47,10 +47,11 @@ export function loadSource(source: ModelSource, options: Loading, compared: read
   const layout = layOut(source, options, { compared });
   try {
     options.throwIfEnded?.();
-    const ram = ramOf(source, layout, options);
     // What the process takes already is a part of what is needed.
+    const ram = ramOf(source, layout, options, available + anonymous);
     if (!source.inMemory) checkRam(ram.needed, available + anonymous, layout.sizes.sequences);
-    const parts = layout.resources.during(() => prepare(layout, source, options, compared));
+    const prepared = { ...options, rebalance: ram.follows };
+    const parts = layout.resources.during(() => prepare(layout, source, prepared, compared, options.rebalance));
     const seconds = (performance.now() - begin) / 1000;
     return new Workbench({ ...layout, ...parts, seconds, ram: ram.reported });
   } catch (error) {
@@ -58,8 +59,8 @@ export function loadSource(source: ModelSource, options: Loading, compared: read
   }
 }
 
-/** Fills a layout, and measures what its pieces take where that is asked for. */
-function prepare(layout: Layout, source: ModelSource, options: Loading, compared: readonly Policy[]) {
+/** Fills a layout, and measures what its pieces take where that is asked for. @param asked that experts follow use */
+function prepare(layout: Layout, source: ModelSource, options: Loading, compared: readonly Policy[], asked?: boolean) {
   const { experts, policy, profile } = layout;
   const { expertLayers } = layout.blueprint;
   const { throwIfEnded } = options;
@@ -71,7 +72,7 @@ function prepare(layout: Layout, source: ModelSource, options: Loading, compared
   throwIfEnded?.();
   const rebalancer = options.rebalance ? Rebalancer.create(experts, expertLayers, profile) : undefined;
   experts.follower = rebalancer;
-  if (options.rebalance && !rebalancer) {
+  if (asked && !rebalancer) {
     options.onWarning?.('no layer has both resident and missing experts, so that there is nothing to rebalance');
   }
   const learn = () => learnPopularity(source, expertLayers, experts.statistics.popularity);
@@ -87,11 +88,12 @@ function prepare(layout: Layout, source: ModelSource, options: Loading, compared
 }
 
 /** What of RAM is needed, and what a session reports of it. */
-function ramOf(source: ModelSource, layout: Layout, use: ProcessUse) {
-  const known = recallProcess(layout.machine, use);
-  const needed = sumOf(totalRam(source, layout, known));
-  const planned = known === undefined ? undefined : needed;
-  return { needed, reported: { ram: servedBytes(layout), taken: sumOf(modelRam(layout)), planned } };
+function ramOf(source: ModelSource, layout: Layout, options: Loading, available: number) {
+  const processBytes = recallProcess(layout.machine, options);
+  const { parts, follows } = totalRam(source, layout, { processBytes, rebalance: options.rebalance, available });
+  const needed = sumOf(parts);
+  const planned = processBytes === undefined ? undefined : needed;
+  return { needed, follows, reported: { ram: servedBytes(layout), taken: sumOf(modelRam(layout)), planned } };
 }
 
 /**

@@ -9,8 +9,8 @@ interface Range {
 }
 
 /**
- * Pins experts that may be streamed, where they lie in the mapped files.
- * @returns false where the device's driver does not pin such memory
+ * Pins experts that may be streamed, where they lie in the mapped files: all of them, or none.
+ * @returns false where the device's driver does not pin such memory, or not so much
  */
 export function pinExperts(accelerator: Device, host: HostExperts, missing: readonly (readonly number[])[]): boolean {
   const ranges: Range[] = [];
@@ -21,7 +21,16 @@ export function pinExperts(accelerator: Device, host: HostExperts, missing: read
       for (const [, { tensor }] of matrixEntries(placed)) ranges.push(pagesOf(tensor.address, tensor.bytes));
     }
   });
-  return merge(ranges).every(({ from, to }) => accelerator.pin(from, Number(to - from)));
+  const pinned: (() => void)[] = [];
+  for (const { from, to } of merge(ranges)) {
+    const end = accelerator.pin(from, Number(to - from));
+    if (!end) {
+      for (const each of pinned) each();
+      return false;
+    }
+    pinned.push(end);
+  }
+  return true;
 }
 
 function pagesOf(address: bigint, bytes: number): Range {

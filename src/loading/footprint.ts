@@ -10,6 +10,7 @@ import { expertTotals, residentBytes } from './blueprint.js';
 import { PROCESS_BYTES } from './fitting.js';
 import type { Layout } from './layout.js';
 import type { Machine } from './machine.js';
+import { followsUse, pinnedResidents } from './rebalancing.js';
 import type { ModelSource } from './source.js';
 
 /** Raised when the process is measured otherwise than before, so that old figures are not taken. */
@@ -75,14 +76,27 @@ export function modelRam(layout: Layout): Record<string, number> {
   };
 }
 
-/** As `modelRam`, with the process. @param processBytes where it was measured */
+/**
+ * As `modelRam`, with the process, and with resident experts where these follow use.
+ * @param processBytes where it was measured @param rebalance as asked for
+ * @param available of these bytes of RAM
+ */
 export function totalRam(
   source: ModelSource,
   layout: Layout,
-  processBytes: number = PROCESS_BYTES,
-): Record<string, number> {
+  { processBytes = PROCESS_BYTES, rebalance, available }: RamOptions,
+): { parts: Record<string, number>; follows: boolean } {
   const tokenizer = tokenizerBytes(source, layout.blueprint.spec.vocabulary);
-  return { ...modelRam(layout), 'the process': processBytes, tokenizer };
+  const parts = { ...modelRam(layout), 'the process': processBytes, tokenizer };
+  const follows = followsUse(layout, rebalance, { needed: sumOf(parts), available });
+  const pinned = follows ? pinnedResidents(layout) : 0;
+  return { parts: pinned > 0 ? { ...parts, 'resident experts': pinned } : parts, follows };
+}
+
+export interface RamOptions {
+  processBytes?: number;
+  rebalance?: boolean;
+  available: number;
 }
 
 export function sumOf(parts: Record<string, number>): number {

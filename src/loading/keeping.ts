@@ -46,8 +46,10 @@ export function keepQuantized(source: ModelSource, options: LoadOptions, onWritt
       );
     }
     checkLayout(layout);
-    const needed = sumOf(totalRam(source, layout, recallProcess(machine, options)));
-    checkRam(needed, availableRam().available + processMemory().anonymous, sizes.sequences);
+    const available = availableRam().available + processMemory().anonymous;
+    const processBytes = recallProcess(machine, options);
+    const { parts: ram } = totalRam(source, layout, { processBytes, rebalance: false, available });
+    checkRam(sumOf(ram), available, sizes.sequences);
     writeKept(place, parts, checkpoint, onWritten);
   } finally {
     layout.close();

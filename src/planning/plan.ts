@@ -3,7 +3,7 @@ import { residentTotal } from '../experts/placement.js';
 import { POLICIES } from '../experts/policies/index.js';
 import { expertTotals, residentBytes } from '../loading/blueprint.js';
 import { checkRam } from '../loading/fitting.js';
-import { sumOf, totalRam } from '../loading/footprint.js';
+import { type RamOptions, sumOf, totalRam } from '../loading/footprint.js';
 import { checkDisk } from '../loading/keeping.js';
 import { keptBytes, keptFolder } from '../loading/kept.js';
 import { checkLayout, type Layout, layOut, type OpenModel, openWeights } from '../loading/layout.js';
@@ -114,7 +114,7 @@ function planPolicy(
       rates = ratesFor(layout);
     });
     const process = tight || unmeasured ? undefined : processFor(machine);
-    const plan = describeLayout(source, layout, rates, process);
+    const plan = describeLayout(source, layout, rates, { processBytes: process, rebalance: options.rebalance });
     const short = refusalOf(() => checkRam(plan.memory.ram.total, plan.memory.ram.available, plan.sequences));
     const kept = options.keep ? { bytes: keptBytes(layout), there: layout.blueprint.kept !== undefined } : undefined;
     const writes = kept && !kept.there && !machine.elsewhere;
@@ -136,11 +136,9 @@ export function shortagesOf(source: ModelSource, options: LoadOptions): string[]
   try {
     const layout = layOut(source, options, { countsOnly: true, opened });
     try {
-      const ram = sumOf(totalRam(source, layout));
-      const checks = [
-        () => checkLayout(layout),
-        () => checkRam(ram, layout.machine.ram.available, layout.sizes.sequences),
-      ];
+      const { available } = layout.machine.ram;
+      const ram = sumOf(totalRam(source, layout, { rebalance: options.rebalance, available }).parts);
+      const checks = [() => checkLayout(layout), () => checkRam(ram, available, layout.sizes.sequences)];
       return checks.map(refusalOf).filter((line) => line !== undefined);
     } finally {
       layout.close();
@@ -184,14 +182,15 @@ function describeLayout(
   source: ModelSource,
   layout: Layout,
   rates: Rates | undefined,
-  processBytes: number | undefined,
+  asked: Omit<RamOptions, 'available'>,
 ): Omit<Plan, 'policies' | 'shortages'> {
   const { blueprint, machine, sizes, placement, parameters } = layout;
   const { total, bytes } = expertTotals(blueprint);
   const offloads = machine.accelerator !== machine.cpu;
   const parts = offloads ? Object.fromEntries(machine.accelerator.taken) : {};
   const resident = residentTotal(placement);
-  const ram = totalRam(source, layout, processBytes);
+  const { available } = machine.ram;
+  const { parts: ram } = totalRam(source, layout, { ...asked, available });
   const copied = (offloads ? parameters.bytes : parameters.copiedBytes) + residentBytes(blueprint, placement);
   return {
     model: source.name,
@@ -202,7 +201,7 @@ function describeLayout(
     threads: machine.threads,
     memory: {
       accelerator: { budget: sizes.budget, parts, total: sumOf(parts) },
-      ram: { available: machine.ram.available, parts: ram, total: sumOf(ram) },
+      ram: { available, parts: ram, total: sumOf(ram) },
       tables: blueprint.tables.reduce((sum, table) => sum + table.bytes, 0),
     },
     experts: { resident, total, bytes, types: typesLine(blueprint), kernels: layout.experts.kernels },
