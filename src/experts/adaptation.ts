@@ -39,6 +39,8 @@ interface Factors {
   /** While both work. */
   cpu: number;
   copy: number;
+  /** Of the CPU while nothing is copied. */
+  alone: Expected;
   accelerator: number;
   /** Milliseconds from the last copy's arrival until what came is computed; undefined before any was seen. */
   tail?: number;
@@ -52,15 +54,16 @@ interface Factors {
 export class Adaptation {
   private factors: Factors;
   private unseen = 0;
-  /** Of the CPU while nothing is copied. */
-  private readonly alone = new LinearFit();
+  private readonly fit?: LinearFit;
 
-  constructor(contention: Costs['contention']) {
-    this.factors = { ...contention, accelerator: 1 };
+  /** @param alike calls are so much alike, and so many, that what a call takes is told apart from what is in it */
+  constructor(contention: Costs['contention'], alike: boolean) {
+    this.factors = { ...contention, alone: { call: 1, work: 1 }, accelerator: 1 };
+    if (alike) this.fit = new LinearFit();
   }
 
-  get current(): Readonly<Factors> & { alone: Expected } {
-    return { ...this.factors, alone: this.alone.factors };
+  get current(): Readonly<Factors> {
+    return this.factors;
   }
 
   /** A call in which CPU and copies did not run together. @returns whether anything changed */
@@ -69,6 +72,7 @@ export class Adaptation {
     const less = (factor: number) => factor - FORGETTING * (factor - 1);
     const { cpu, copy, accelerator, tail } = this.factors;
     this.factors = {
+      ...this.factors,
       cpu: less(cpu),
       copy: less(copy),
       accelerator: Math.min(accelerator, less(accelerator)),
@@ -79,8 +83,7 @@ export class Adaptation {
 
   observe(seen: Observation, copyMs: number): void {
     const { factors } = this;
-    const { call, work } = this.alone.factors;
-    const cpu = seen.cpuMs / (call * seen.cpuAlone.call + work * seen.cpuAlone.work);
+    const cpu = seen.cpuMs / this.alone(seen.cpuAlone);
     const copied = seen.streamedMs / (seen.streamedExperts * copyMs);
     // Copies that ended unseen took at most as long as the CPU did.
     const copy = seen.streamedLast ? copied : Math.min(factors.copy, copied);
@@ -95,7 +98,19 @@ export class Adaptation {
 
   /** A call in which the CPU worked and nothing was copied. */
   observeAlone(cpuMs: number, expected: Expected): void {
-    this.alone.observe(expected, cpuMs);
+    this.factors = { ...this.factors, alone: this.learntAlone(cpuMs, expected) };
+  }
+
+  private learntAlone(cpuMs: number, expected: Expected): Expected {
+    if (this.fit) return this.fit.observe(expected, cpuMs);
+    const both = towards(this.factors.alone.work, cpuMs / (expected.call + expected.work));
+    return { call: both, work: both };
+  }
+
+  /** Milliseconds that the CPU takes while nothing is copied. */
+  private alone({ call, work }: Expected): number {
+    const { alone } = this.factors;
+    return alone.call * call + alone.work * work;
   }
 
   observeComputing({ expectedMs, computedMs, copiedMs }: Computing): void {
@@ -141,8 +156,8 @@ export class LearntCosts {
   set(costs: Costs, adapt: boolean): void {
     this.measured = costs;
     this.corrected.clear();
-    const start = () => new Adaptation(costs.contention);
-    this.adaptations = adapt && costs.overlap ? { single: start(), several: start() } : undefined;
+    const start = (alike: boolean) => new Adaptation(costs.contention, alike);
+    this.adaptations = adapt && costs.overlap ? { single: start(true), several: start(false) } : undefined;
   }
 
   /** What calls showed is forgotten. */

@@ -1,7 +1,8 @@
 /** Of what was seen, forgotten at each further observation. */
 const FORGETTING = 0.02;
-/** What is believed at first counts as so many observations of each factor alone. */
-const BELIEF = 1;
+/** What is believed at first counts as so many observations of each factor alone, and in the end, once it is forgotten, as so many. */
+const BELIEF = 6;
+const LASTING_BELIEF = 0.1;
 const LEAST = 0.05;
 const MOST = 8;
 /** One call that met something else counts as so many times what was expected at most. */
@@ -19,12 +20,13 @@ export interface Expected {
  */
 export class LinearFit {
   private readonly sums = { cc: 0, cw: 0, ww: 0, cy: 0, wy: 0 };
-  private seen = 0;
-  private belief = { call: 0, work: 0 };
-  /** Factors of the measured costs; 1 before anything was seen. */
-  factors: Expected = { call: 1, work: 1 };
+  private belief = BELIEF;
+  /** The first observation. */
+  private first?: Expected;
+  private factors: Expected = { call: 1, work: 1 };
 
-  observe({ call, work }: Expected, took: number): void {
+  /** @returns factors of the measured costs; 1 before anything was seen */
+  observe({ call, work }: Expected, took: number): Expected {
     const { sums, factors } = this;
     const ms = Math.min(took, OUTLIER * (factors.call * call + factors.work * work));
     for (const name of Object.keys(sums) as (keyof typeof sums)[]) sums[name] *= 1 - FORGETTING;
@@ -33,15 +35,17 @@ export class LinearFit {
     sums.ww += work * work;
     sums.cy += call * ms;
     sums.wy += work * ms;
-    if (this.seen++ === 0) this.belief = { call: BELIEF * call * call, work: BELIEF * work * work };
-    this.factors = this.solve();
+    this.first ??= { call, work };
+    this.belief = Math.max(LASTING_BELIEF, (1 - FORGETTING) * this.belief);
+    this.factors = this.solve(this.belief * this.first.call ** 2, this.belief * this.first.work ** 2);
+    return this.factors;
   }
 
-  private solve(): Expected {
-    const { sums, belief } = this;
-    // Minimises Σ (ms − a·call − b·work)² + belief · (a − 1)² + belief · (b − 1)².
-    const [cc, ww] = [sums.cc + belief.call, sums.ww + belief.work];
-    const [cy, wy] = [sums.cy + belief.call, sums.wy + belief.work];
+  /** Minimises Σ (ms − a·call − b·work)² + ofCall · (a − 1)² + ofWork · (b − 1)². */
+  private solve(ofCall: number, ofWork: number): Expected {
+    const { sums } = this;
+    const [cc, ww] = [sums.cc + ofCall, sums.ww + ofWork];
+    const [cy, wy] = [sums.cy + ofCall, sums.wy + ofWork];
     const determinant = cc * ww - sums.cw * sums.cw;
     if (determinant <= 0) return { call: 1, work: ww > 0 ? within(wy / ww) : 1 };
     return {
