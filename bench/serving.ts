@@ -12,6 +12,8 @@ interface Seen {
   tokensPerSecond: number;
   /** Milliseconds of CPU that whoever generates took for a token: what else the machine does takes none of it. */
   cpu: number;
+  /** Of it on the thread of the event loop, which has all of HTTP in a server. */
+  loop: number;
 }
 
 const TOPICS = ['old house', 'dark night', 'sea captain', 'letter', 'garden', 'railway', 'winter', 'market'];
@@ -40,8 +42,8 @@ const [requests, tokens, rounds] = [flags.requests, flags.tokens, flags.rounds].
  * @param ask gives the pieces of a text
  */
 async function measure(clients: number, ask: (prompt: string) => AsyncIterable<string>, pid: number): Promise<Seen> {
-  const seen: Seen = { ttft: [], between: [], tokensPerSecond: 0, cpu: 0 };
-  const before = cpuTime(pid);
+  const seen: Seen = { ttft: [], between: [], tokensPerSecond: 0, cpu: 0, loop: 0 };
+  const [before, loopBefore] = [cpuTime(pid), loopTime(pid)];
   const begin = performance.now();
   const client = async (number: number) => {
     for (let i = 0; i < requests; i++) {
@@ -56,6 +58,7 @@ async function measure(clients: number, ask: (prompt: string) => AsyncIterable<s
   };
   await Promise.all(Array.from({ length: clients }, (_, i) => client(i)));
   seen.cpu = (cpuTime(pid) - before) / (clients * requests * tokens);
+  seen.loop = (loopTime(pid) - loopBefore) / (clients * requests * tokens);
   seen.tokensPerSecond = (1000 * clients * requests * tokens) / (performance.now() - begin);
   return seen;
 }
@@ -66,6 +69,11 @@ function cpuTime(pid: number): number {
   return 10 * (Number(fields[11]) + Number(fields[12]));
 }
 
+/** Milliseconds of CPU of a process's first thread. */
+function loopTime(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6;
+}
+
 const ms = (values: readonly number[], share: number) => (1000 * percentile(values, share)).toFixed(1);
 
 function row(clients: number, who: string, seen: readonly Seen[]): string {
@@ -73,10 +81,9 @@ function row(clients: number, who: string, seen: readonly Seen[]): string {
   const between = seen.flatMap((one) => one.between);
   const rates = seen.map((one) => one.tokensPerSecond);
   const shares = [0.5, 0.9, 0.99];
-  return `| ${clients} | ${who} | ${percentile(rates, 0.5).toFixed(1)} (${Math.max(...rates).toFixed(1)}) | ${percentile(
-    seen.map(({ cpu }) => cpu),
-    0.5,
-  ).toFixed(2)} | ${shares.map((p) => ms(ttft, p)).join(' / ')} | ${shares.map((p) => ms(between, p)).join(' / ')} |`;
+  const median = (values: number[]) => percentile(values, 0.5).toFixed(2);
+  const [cpu, loop] = [median(seen.map((one) => one.cpu)), median(seen.map((one) => one.loop))];
+  return `| ${clients} | ${who} | ${percentile(rates, 0.5).toFixed(1)} (${Math.max(...rates).toFixed(1)}) | ${cpu} | ${loop} | ${shares.map((p) => ms(ttft, p)).join(' / ')} | ${shares.map((p) => ms(between, p)).join(' / ')} |`;
 }
 
 const options = { temperature: 0, maxTokens: tokens, ignoreEnd: true };
@@ -92,9 +99,9 @@ const library = await load(model, {
 const body = { temperature: 0, max_tokens: tokens, ignore_eos: true };
 try {
   console.log(
-    '| clients | by | tokens/s, median (best) | CPU of a token, ms | TTFT p50 / p90 / p99, ms | between pieces p50 / p90 / p99, ms |',
+    '| clients | by | tokens/s, median (best) | CPU of a token, ms | of it on the event loop | TTFT p50 / p90 / p99, ms | between pieces p50 / p90 / p99, ms |',
   );
-  console.log('| ---: | --- | ---: | ---: | --- | --- |');
+  console.log('| ---: | --- | ---: | ---: | ---: | --- | --- |');
   for (const clients of flags.clients.split(',').map(Number)) {
     const [http, own]: [Seen[], Seen[]] = [[], []];
     for (let round = 0; round < rounds; round++) {
@@ -106,7 +113,7 @@ try {
     const more = (of: (seen: Seen) => number) =>
       http.map((one, i) => 100 * (of(one) / of(own[i]!) - 1)).map((each) => `${each.toFixed(1)}%`);
     const [rates, cpu] = [more(({ tokensPerSecond }) => tokensPerSecond), more((seen) => seen.cpu)];
-    console.log(`| ${clients} | HTTP beside the library, by rounds | ${rates.join(', ')} | ${cpu.join(', ')} | | |`);
+    console.log(`| ${clients} | HTTP beside the library, by rounds | ${rates.join(', ')} | ${cpu.join(', ')} | | | |`);
   }
 } finally {
   await library.close();
