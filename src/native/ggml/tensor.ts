@@ -145,7 +145,7 @@ export class TensorContext {
   constructor(capacity: number, extra = 0) {
     const ggml = api();
     const size = capacity * ggml.tensorOverhead() + extra;
-    const mapping = size < MAPPED_BYTES ? undefined : mapAnonymous('a context for tensors', size);
+    const mapping = size < MAPPED_BYTES ? undefined : mapAnonymous('a context for tensors', size, false);
     const made = ggml.init({ mem_size: size, mem_buffer: mapping?.address ?? null, no_alloc: true });
     if (!made && mapping) unmap(mapping);
     this.pointer = checkPointer(made, 'a context for tensors');

@@ -48,11 +48,11 @@ export function posixMemory(): MemorySystem {
         closeSync(fd);
       }
     },
-    anonymous(bytes) {
+    anonymous(bytes, huge) {
       const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
       const address = BigInt(c.mmap(0n, bytes, PROT_READ | PROT_WRITE, flags, -1, 0));
       check(address !== MAP_FAILED, 'mmap', `${bytes} bytes of memory`, errnoText);
-      if (process.platform === 'linux') c.madvise(address, bytes, MADV_HUGEPAGE); // a kernel without them refuses
+      if (huge && process.platform === 'linux') c.madvise(address, bytes, MADV_HUGEPAGE); // a kernel without them refuses
       return address;
     },
     reserve(bytes, used) {

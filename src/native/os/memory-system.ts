@@ -5,8 +5,8 @@ export interface MemorySystem {
   readonly pageSize: number;
   /** Maps `bytes` of a file read-only and gives the address. */
   map(file: string, bytes: number): bigint;
-  /** Maps `bytes` of zeroed memory that is taken as it is written; in large pages where the system has them. */
-  anonymous(bytes: number): bigint;
+  /** Maps `bytes` of zeroed memory that is taken as it is written; in huge pages where they are asked for and the system has them. */
+  anonymous(bytes: number, huge: boolean): bigint;
   /** Takes `bytes` of address space, of which the first `used` are memory that can be written and the rest takes none. */
   reserve(bytes: number, used: number): bigint;
   unmap(mapping: { readonly file: string; readonly address: bigint; readonly bytes: number }): void;

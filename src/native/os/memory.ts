@@ -40,9 +40,13 @@ export function mapFile(file: string): Mapping {
   return new Mapping(file, system.map(file, bytes), bytes);
 }
 
-/** Zeroed memory of this process's own, which counts as used where it was written. @param name for error messages */
-export function mapAnonymous(name: string, bytes: number): Mapping {
-  return new Mapping(name, system.anonymous(bytes), bytes);
+/**
+ * Zeroed memory of this process's own, which counts as used where it was written.
+ * @param name for error messages
+ * @param huge it may be given as huge pages, which count as used as a whole, with what lies beside it
+ */
+export function mapAnonymous(name: string, bytes: number, huge = true): Mapping {
+  return new Mapping(name, system.anonymous(bytes, huge), bytes);
 }
 
 /**
