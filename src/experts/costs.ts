@@ -68,13 +68,8 @@ export function laneTimes(plan: readonly Share[], costs: Costs, width: number): 
     times[lane] += part * (lane === 'cpu' ? costs.cpu(tokens) : costs.accelerator(tokens));
     if (lane === 'streamed' && !share.cached) times.copies += part * costs.copy;
   }
-  for (const lane of LANES) if (used[lane]) times[lane] += costs.calls[calledAs(lane, times.copies)];
+  for (const lane of LANES) if (used[lane]) times[lane] += costs.calls[lane];
   return times;
-}
-
-/** What is there without a copy is computed together, as resident experts are. */
-function calledAs(lane: LaneName, copies: number): LaneName {
-  return lane === 'streamed' && copies === 0 ? 'resident' : lane;
 }
 
 /** Milliseconds until the last expert of a plan is computed, under the cost model. */

@@ -33,7 +33,7 @@ export const lanesPolicy: Policy = {
 };
 
 /**
- * The best of: all on the CPU, or what is not cached, all streamed, or divided. `missing` is ordered by what is streamed last.
+ * The best of: all on the CPU, all streamed, or divided. `missing` is ordered by what is streamed last.
  * Where lanes wait for each other, so that times add up, divided means each where it costs least.
  */
 function divide(
@@ -45,8 +45,7 @@ function divide(
 ): Share[] {
   const onCpu = missing.map((d) => whole(d, 'cpu'));
   const plans = [onCpu];
-  if (missing.some(({ cached }) => cached)) plans.push(missing.map((d) => whole(d, d.cached ? 'streamed' : 'cpu')));
-  if (!costs.overlap || copiesPay(missing, costs)) {
+  if (!costs.overlap || streamPays(missing, costs)) {
     plans.push(missing.map((d) => whole(d, 'streamed')));
     if (costs.overlap) plans.push(balanced(missing, costs, width, together));
     else plans.push(missing.map((d) => whole(d, cheaperLane(d, costs))));
@@ -56,10 +55,13 @@ function divide(
   return plans[times.indexOf(Math.min(...times))]!;
 }
 
-/** Whether what is copied may be computed before the CPU would be done with all. */
-function copiesPay(missing: readonly Demand[], { calls, cpu, backlog = 0 }: Costs): boolean {
+/** Whether what is streamed may be computed before the CPU would be done with all. */
+function streamPays(missing: readonly Demand[], { calls, cpu, backlog = 0 }: Costs): boolean {
   let onCpu = calls.cpu;
-  for (const { tokens } of missing) onCpu += cpu(tokens);
+  for (const { tokens, cached } of missing) {
+    if (cached) return true;
+    onCpu += cpu(tokens);
+  }
   return onCpu > calls.streamed + backlog;
 }
 
