@@ -147,26 +147,40 @@ export interface LaneTimes {
 /** The costs by which policies decide: measured when the model is loaded, contention corrected while running. */
 export class LearntCosts {
   measured: Costs = NO_COSTS;
-  /** For calls of one token and of several: their lanes work in different proportions. */
-  private adaptations?: { single: Adaptation; several: Adaptation };
+  /** By policy, for calls of one token and of several: their lanes work in different proportions, which teaches other things. */
+  private readonly adaptations = new Map<string, { single: Adaptation; several: Adaptation }>();
+  private policy = '';
+  private adapts = false;
   /** As they are corrected at present. */
   private readonly corrected = new Map<Adaptation, Costs>();
 
   /** @param adapt corrects contention from now on */
   set(costs: Costs, adapt: boolean): void {
     this.measured = costs;
+    this.adapts = adapt && costs.overlap;
+    this.adaptations.clear();
     this.corrected.clear();
-    const start = (alike: boolean) => new Adaptation(costs.contention, alike);
-    this.adaptations = adapt && costs.overlap ? { single: start(true), several: start(false) } : undefined;
+  }
+
+  /** Calls are of that policy from now on. */
+  use(policy: string): void {
+    this.policy = policy;
   }
 
   /** What calls showed is forgotten. */
   forget(): void {
-    this.set(this.measured, this.adaptations !== undefined);
+    this.set(this.measured, this.adapts);
   }
 
   private adaptation(tokens: number): Adaptation | undefined {
-    return tokens === 1 ? this.adaptations?.single : this.adaptations?.several;
+    if (!this.adapts) return undefined;
+    let learnt = this.adaptations.get(this.policy);
+    if (!learnt) {
+      const start = (alike: boolean) => new Adaptation(this.measured.contention, alike);
+      learnt = { single: start(true), several: start(false) };
+      this.adaptations.set(this.policy, learnt);
+    }
+    return tokens === 1 ? learnt.single : learnt.several;
   }
 
   /** For a call of so many tokens. @param backlog milliseconds for which the link is still busy with earlier copies */

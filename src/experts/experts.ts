@@ -148,6 +148,7 @@ export class Experts {
   /** Decides by another policy from now on, with the slots that it has where it is loaded alone. */
   use(policy: Policy, { cache = true, prefetch = this.parts.prefetch ?? policy.prefetches }: Caching = {}): void {
     this.policy = policy;
+    this.costs.use(policy.name);
     this.lanes.stream?.use(cache, prefetch === true);
   }
 

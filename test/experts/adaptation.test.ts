@@ -60,6 +60,20 @@ describe('costs that are corrected while running', () => {
     expect(costs.for(8).contention.cpu).toBe(1);
   });
 
+  it('keep what calls of one policy show from another', () => {
+    const costs = new LearntCosts();
+    costs.set(measured, true);
+    const plan = lanesPolicy.decide(demand, costs.for(1), WIDTH);
+    costs.use('lanes');
+    costs.learn(byLane(plan), WIDTH, 1, times(plan, { cpu: 2, copy: 1 }));
+    const learnt = costs.for(1).contention;
+    costs.use('static');
+    expect(costs.for(1).contention).toEqual(measured.contention);
+    costs.use('lanes');
+    expect(costs.for(1).contention).toEqual(learnt);
+    expect(learnt.cpu).toBeGreaterThan(1.1);
+  });
+
   it('stay as they were set where nothing is to be learnt', () => {
     const costs = new LearntCosts();
     costs.set(measured, false);
