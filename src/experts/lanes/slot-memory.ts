@@ -157,6 +157,11 @@ export class SlotMemory {
     return `${slot}/${this.formOf[layer]!}`;
   }
 
+  /** What was written by half may lie anywhere. */
+  forget(): void {
+    for (const { zerosAt } of this.regions.values()) zerosAt.length = 0;
+  }
+
   /** Queues zeros behind the first `end` bytes of a matrix in a slot, where experts of another form may have left bytes. */
   clearBehind(on: Backend, matrix: MatrixName, slot: number, end: number): void {
     if (!this.zeros) return;

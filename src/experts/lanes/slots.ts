@@ -76,6 +76,7 @@ export class StreamSlots {
   /** Forgets what lies in the slots; only once nothing is queued. */
   forget(): void {
     this.cache.forget();
+    this.memory.forget();
     for (const events of this.events) {
       events.filling = undefined;
       events.computing = undefined;
