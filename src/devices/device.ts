@@ -1,5 +1,6 @@
 import { api, type Pointer } from '../native/ggml/api.js';
 import { Backend, Buffer, Event, GraphAllocator } from '../native/ggml/backend.js';
+import { ContextMemory } from '../native/ggml/context-memory.js';
 import { Graph } from '../native/ggml/graph.js';
 import { registerMemory, unregisterMemory } from '../native/ggml/pinned.js';
 import { type Tensor, TensorContext } from '../native/ggml/tensor.js';
@@ -18,6 +19,8 @@ export class Device {
   private readonly resources = new Resources();
   /** Graphs that were not freed yet. */
   private readonly graphs = new Resources();
+  /** Of graphs. */
+  private readonly contexts: ContextMemory;
   private readonly ledger = new Map<string, number>();
   /** Bytes of the largest graph that was only counted. */
   private counted = 0;
@@ -36,6 +39,7 @@ export class Device {
   ) {
     this.free = hold(() => this.end());
     const { resources } = this;
+    this.contexts = resources.during(() => new ContextMemory());
     this.compute = resources.during(() => new Backend(pointer));
     this.copies = streams === 2 ? resources.during(() => new Backend(pointer)) : this.compute;
     this.bufferType = api().deviceBufferType(pointer);
@@ -102,7 +106,7 @@ export class Device {
 
   /** Makes room for the intermediate tensors of such a graph. @throws FiddlerError `memory` */
   reserve(capacity: number, build: (g: Graph) => void): void {
-    const graph = this.graphs.during(() => new Graph(capacity));
+    const graph = this.graphs.during(() => new Graph(capacity, this.contexts));
     build(graph);
     if (this.countsOnly) this.counted = Math.max(this.counted, this.allocator.sizeOf(graph));
     else this.allocator.reserve(graph);
@@ -112,7 +116,7 @@ export class Device {
 
   /** Builds a graph and gives its tensors their addresses; it can be computed any number of times while `moves` stays the same. */
   graph(capacity: number, build: (g: Graph) => void): Graph {
-    const graph = this.graphs.during(() => new Graph(capacity));
+    const graph = this.graphs.during(() => new Graph(capacity, this.contexts));
     build(graph);
     this.allocator.assign(graph);
     this.noteMove();

@@ -1,4 +1,5 @@
 import { api, type Pointer } from './api.js';
+import type { ContextMemory } from './context-memory.js';
 import { type Extents, rowBytes, Tensor, TensorContext, Type } from './tensor.js';
 
 type Unary = 'silu' | 'relu' | 'sigmoid' | 'softplus' | 'exp' | 'tanh' | 'cont' | 'abs' | 'sgn' | 'sqrt';
@@ -9,9 +10,12 @@ export class GraphShapes {
   protected readonly context: TensorContext;
   protected readonly ggml = api();
 
-  /** @param capacity most tensors (nodes and views) this graph will have. */
-  constructor(capacity: number) {
-    this.context = new TensorContext(capacity + 1, this.ggml.graphOverhead(capacity, false));
+  /**
+   * @param capacity most tensors (nodes and views) this graph will have
+   * @param memory for their metadata
+   */
+  constructor(capacity: number, memory?: ContextMemory) {
+    this.context = new TensorContext(capacity + 1, this.ggml.graphOverhead(capacity, false), memory);
     this.pointer = this.ggml.newGraph(this.context.pointer, capacity, false);
   }
 

@@ -1,6 +1,6 @@
-import { mapAnonymous, unmap } from '../os/memory.js';
 import { hold } from '../resources.js';
 import { api, type Pointer } from './api.js';
+import type { ContextMemory } from './context-memory.js';
 import { checkPointer } from './status.js';
 
 /** ggml's numbers for element types. */
@@ -131,7 +131,7 @@ export function contiguousStrides(type: Type, ne: Extents): Extents {
   return [rowBytes(type, BLOCK[type][0]), row, row * ne[1], row * ne[1] * ne[2]];
 }
 
-/** Of larger contexts few tensors are used: as pages of their own the rest takes no memory, and none is left once they are freed. */
+/** Larger contexts take pages of their own, where there is memory for them. */
 const MAPPED_BYTES = 1 << 17;
 
 /** Owns the metadata of tensors; the data lies in a buffer of its own. */
@@ -141,17 +141,17 @@ export class TensorContext {
   /** Every tensor made here. */
   readonly tensors: Tensor[] = [];
 
-  /** @param capacity most tensors it will hold; `extra` bytes beyond them (a graph's own). */
-  constructor(capacity: number, extra = 0) {
+  /** @param capacity most tensors it will hold; `extra` bytes beyond them (a graph's own); `memory` for large ones */
+  constructor(capacity: number, extra = 0, memory?: ContextMemory) {
     const ggml = api();
     const size = capacity * ggml.tensorOverhead() + extra;
-    const mapping = size < MAPPED_BYTES ? undefined : mapAnonymous('a context for tensors', size, false);
-    const made = ggml.init({ mem_size: size, mem_buffer: mapping?.address ?? null, no_alloc: true });
-    if (!made && mapping) unmap(mapping);
+    const own = size < MAPPED_BYTES ? undefined : memory?.take(size);
+    const made = ggml.init({ mem_size: size, mem_buffer: own?.address ?? null, no_alloc: true });
+    if (!made && own) memory!.give(own);
     this.pointer = checkPointer(made, 'a context for tensors');
     this.free = hold(() => {
       ggml.free(this.pointer);
-      if (mapping) unmap(mapping);
+      if (own) memory!.give(own);
     });
   }
 
