@@ -47,9 +47,9 @@ export function loadSource(source: ModelSource, options: Loading, compared: read
   const layout = layOut(source, options, { compared });
   try {
     options.throwIfEnded?.();
-    // What the process takes already is a part of what is needed.
-    const ram = ramOf(source, layout, options, available + anonymous);
-    if (!source.inMemory) checkRam(ram.needed, available + anonymous, layout.sizes.sequences);
+    const usable = available + anonymous; // what the process takes already is a part of what is needed
+    const ram = ramOf(source, layout, options, usable);
+    if (!source.inMemory) checkRam(ram.needed, usable, layout.sizes.sequences);
     const prepared = { ...options, rebalance: ram.follows };
     const parts = layout.resources.during(() => prepare(layout, source, prepared, compared, options.rebalance));
     const seconds = (performance.now() - begin) / 1000;

@@ -227,11 +227,7 @@ export class LearntCosts {
   }
 }
 
-function corrected(
-  costs: Costs,
-  { cpu, copy, alone, accelerator }: Omit<Adaptation['current'], 'tail'>,
-  tail: number,
-): Costs {
+function corrected(costs: Costs, { cpu, copy, alone, accelerator }: Omit<Factors, 'tail'>, tail: number): Costs {
   const { calls } = costs;
   return {
     ...costs,

@@ -44,13 +44,12 @@ function divide(
   together: number,
 ): Share[] {
   const onCpu = missing.map((d) => whole(d, 'cpu'));
-  const plans = [onCpu];
-  if (!costs.overlap || streamPays(missing, costs)) {
-    plans.push(missing.map((d) => whole(d, 'streamed')));
-    if (costs.overlap) plans.push(balanced(missing, costs, width, together));
-    else plans.push(missing.map((d) => whole(d, cheaperLane(d, costs))));
-  }
-  if (plans.length === 1) return onCpu;
+  if (costs.overlap && !streamPays(missing, costs)) return onCpu;
+  const streamed = missing.map((d) => whole(d, 'streamed'));
+  const divided = costs.overlap
+    ? balanced(missing, costs, width, together)
+    : missing.map((d) => whole(d, cheaperLane(d, costs)));
+  const plans = [onCpu, streamed, divided];
   const times = plans.map((plan) => makespan([...resident, ...plan], costs, width));
   return plans[times.indexOf(Math.min(...times))]!;
 }
