@@ -4,6 +4,7 @@ import { blockElements } from '../native/ggml/tensor.js';
 import { view } from '../native/os/memory.js';
 import type { FoundTable, TablePiece } from '../network/table-rows.js';
 import type { Checkpoint, StoredTensor } from '../weights/checkpoint.js';
+import { readScales } from '../weights/conversions/fp8.js';
 import { checkShape, typeInPlace } from '../weights/source.js';
 
 /** Finds every table in the checkpoint. @throws FiddlerError `file` or `unsupported`: missing, or of another width or type */
@@ -68,15 +69,10 @@ export function readTables(
   }
   for (const found of tables) {
     found.table.choose = found.table.prepare(found.rows);
-    if (found.scale) found.factor = numberIn(found.scale);
+    if (!found.scale) continue;
+    const { address: scales, dtype } = found.scale;
+    [found.factor] = readScales({ scales, scaleType: dtype as 'F32' | 'BF16' }, 1);
   }
-}
-
-function numberIn({ address, bytes, dtype }: StoredTensor): number {
-  const stored = new Uint8Array(view(address, bytes));
-  const number = new Uint8Array(4);
-  number.set(stored, dtype === 'BF16' ? 2 : 0); // bf16 is the upper half
-  return new Float32Array(number.buffer)[0]!;
 }
 
 function checkBelow({ name, values, below }: HostIntegers): void {

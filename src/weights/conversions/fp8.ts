@@ -38,7 +38,10 @@ export function unpackFp8(matrix: Fp8Matrix, target: Pointer, begin: number, end
 }
 
 /** Safetensors aligns no tensor, so the scales are copied before they are read as numbers. */
-function readScales({ scales, scaleType }: Fp8Matrix, count: number): Float32Array {
+export function readScales(
+  { scales, scaleType }: Pick<Fp8Matrix, 'scales' | 'scaleType'>,
+  count: number,
+): Float32Array {
   const copied = new Uint8Array(view(scales, count * SCALE_BYTES[scaleType])).slice().buffer;
   if (scaleType === 'F32') return new Float32Array(copied);
   if (scaleType === 'F8_E8M0')
