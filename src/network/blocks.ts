@@ -18,10 +18,15 @@ export interface BlockSizes {
   /** Positions that the KV cache has room for, and most tokens of a call. */
   positions: number;
   calls: number;
+  /** Most groups of a call. */
+  groups: number;
 }
 
 /** Lost in any score but 0: of blocks that no head of an indexer sees anything in, every device chooses the last, as references do. */
 const LATER = 1e-30;
+
+/** Vulkan's rotation reads positions from multiples of the device's alignment only, of which 256 bytes are the largest. */
+const ALIGNED = 64;
 
 /** Tensors of {@link BlockInputs}. */
 export const BLOCK_TENSORS = 9;
@@ -29,6 +34,10 @@ export const BLOCK_TENSORS = 9;
 /** Blocks that so many tokens of a sequence touch at most, wherever they begin. */
 export function touchedBlocks(tokens: number, every: number): number {
   return Math.floor((tokens + every - 2) / every) + 1;
+}
+
+function aligned(element: number): number {
+  return Math.ceil(element / ALIGNED) * ALIGNED;
 }
 
 /** What a call is told of blocks of positions: which of them it touches, and which its tokens may look at. */
@@ -51,11 +60,11 @@ export class BlockInputs {
     private readonly sizes: BlockSizes,
     mirrored: (type: Type, elements: number) => Mirrored,
   ) {
-    const { every, positions, calls } = sizes;
+    const { every, positions, calls, groups } = sizes;
     this.ramp = Float32Array.from({ length: Math.ceil(positions / every) }, (_, block) => block * LATER);
     this.numbers = mirrored(Type.I32, calls);
     this.lying = mirrored(Type.I32, calls);
-    this.starts = mirrored(Type.I32, calls);
+    this.starts = mirrored(Type.I32, calls + ALIGNED * groups);
     this.tails = mirrored(Type.I32, calls);
     this.tailRows = mirrored(Type.I32, calls);
     this.visible = mirrored(Type.F32, Math.ceil(positions / every) * calls);
@@ -69,8 +78,9 @@ export class BlockInputs {
     const { every, kept, positions } = this.sizes;
     const rows = Math.ceil(positions / every);
     const views = this.viewed();
-    let [part, touched, row, seen] = [0, 0, 0, 0];
+    let [part, touched, start, row, seen] = [0, 0, 0, 0, 0];
     for (const group of groups) {
+      start = aligned(start);
       const read = this.blocksRead(group);
       const most = touchedBlocks(group.tokens, every);
       for (let i = 0; i < group.sequences; i++) {
@@ -82,7 +92,8 @@ export class BlockInputs {
           views.lying[touched] = block % (kept / every);
           views.lyingBefore[touched] = Math.max(0, block - 1) % (kept / every);
           views.followed[touched] = block > 0 ? 0 : -Infinity;
-          views.starts[touched++] = block * every;
+          views.starts[start++] = block * every;
+          touched++;
         }
         for (let t = 0; t < group.tokens; t++) {
           const position = past + t;
@@ -98,8 +109,8 @@ export class BlockInputs {
         }
       }
     }
-    for (const each of [this.numbers, this.lying, this.lyingBefore, this.followed, this.starts])
-      write(each, touched * 4);
+    for (const each of [this.numbers, this.lying, this.lyingBefore, this.followed]) write(each, touched * 4);
+    write(this.starts, start * 4);
     for (const each of [this.tails, this.tailRows]) write(each, row * 4);
     write(this.visible, seen * 4);
     write(this.tailMask, row * every * 4);
@@ -128,13 +139,14 @@ export class BlockInputs {
   /** What each group of a call is told. */
   of(groups: readonly Group[]): ((g: Graph) => StepBlocks)[] {
     const { every } = this.sizes;
-    let [touched, row, seen] = [0, 0, 0];
+    let [touched, start, row, seen] = [0, 0, 0, 0];
     return groups.map((group) => {
       const { tokens, sequences } = group;
       const read = this.blocksRead(group);
       const most = touchedBlocks(tokens, every);
-      const at = { touched, row, seen };
+      const at = { touched, start: aligned(start), row, seen };
       touched += most * sequences;
+      start = at.start + most * sequences;
       row += tokens * sequences;
       seen += read * tokens * sequences;
       return (g) => {
@@ -148,7 +160,7 @@ export class BlockInputs {
           lying: part(this.lying, at.touched, [most, sequences, 1, 1]),
           lyingBefore: part(this.lyingBefore, at.touched, [most, sequences, 1, 1]),
           followed: part(this.followed, at.touched, [1, most, sequences, 1]),
-          starts: part(this.starts, at.touched, [most * sequences, 1, 1, 1]),
+          starts: part(this.starts, at.start, [most * sequences, 1, 1, 1]),
           visible: part(this.visible, at.seen, [read, tokens, sequences, 1]),
           tails: part(this.tails, at.row, [1, tokens, sequences, 1]),
           tailRows: part(this.tailRows, at.row, [1, tokens * sequences, 1, 1]),

@@ -40,6 +40,8 @@ export interface InputSizes {
   /** Most tokens of a call, and of the context. */
   calls: number;
   context: number;
+  /** Most sequences of a call. */
+  sequences: number;
   /** Sliding windows of caches, 0 for none, and the rows of the KV cache that are kept for each; and those that attention masks. */
   windows: ReadonlyMap<number, number>;
   masked: ReadonlySet<number>;
@@ -83,7 +85,7 @@ export class StepInputs {
 
   constructor(
     private readonly device: Device,
-    { calls, context, windows, masked, blocks = new Map(), relativeBiases = [], source }: InputSizes,
+    { calls, context, sequences, windows, masked, blocks = new Map(), relativeBiases = [], source }: InputSizes,
     hostMemory: HostMemory,
   ) {
     const tensors = 2 + 2 * windows.size + relativeBiases.length + BLOCK_TENSORS * blocks.size;
@@ -103,7 +105,7 @@ export class StepInputs {
     this.blocks = new Map(
       [...blocks].map(([every, window]) => {
         const kept = windows.get(window)!;
-        return [every, new BlockInputs({ every, kept, positions, calls }, mirrored)];
+        return [every, new BlockInputs({ every, kept, positions, calls, groups: sequences }, mirrored)];
       }),
     );
     const biased = relativeBiases.map((bias) => [bias, mirrored(Type.F32, size * bias.heads)] as const);

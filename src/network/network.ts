@@ -138,9 +138,9 @@ export class Network {
 
   private stack(
     own: Pick<StackParts, 'layers' | 'expertLayersBefore' | 'bidirectional' | 'extendedBeyond'>,
-    masks: Omit<InputSizes, 'calls' | 'context'>,
+    masks: Omit<InputSizes, 'calls' | 'context' | 'sequences'>,
   ): Stack {
-    const { accelerator, calls, context, hostMemory, cacheStep, rows } = this.parts;
+    const { accelerator, calls, context, sequences, hostMemory, cacheStep, rows } = this.parts;
     return new Stack({
       ...own,
       accelerator,
@@ -149,7 +149,7 @@ export class Network {
       hidden: this.hidden,
       merging: this.merging,
       routes: this.routes,
-      inputs: new StepInputs(accelerator, { calls, context, ...masks }, hostMemory),
+      inputs: new StepInputs(accelerator, { calls, context, sequences, ...masks }, hostMemory),
       embed: (batch, count) => this.embed(batch, count),
     });
   }

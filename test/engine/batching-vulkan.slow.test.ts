@@ -23,9 +23,9 @@ describe.skipIf(vulkanMissing())('sequences that are computed at once on softwar
   );
 
   // Hyper-connections take hundreds of small operations a layer.
-  it(
-    'give what each gives alone in deepseek_v4',
-    () => gives('deepseek_v4', Math.ceil(runs / 4), 5),
+  it.each(['deepseek_v4', 'qwen4_exp'])(
+    'give what each gives alone in %s',
+    (name) => gives(name, Math.ceil(runs / 4), 5),
     300_000 + runs * 60_000,
   );
 });

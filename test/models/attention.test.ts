@@ -81,7 +81,13 @@ function attention(
   placeConstants(cpu, declare.constants);
   const inputs = new StepInputs(
     cpu,
-    { calls, context: CONTEXT, windows: new Map([[window, kept]]), masked: new Set([window]) },
+    {
+      calls,
+      context: CONTEXT,
+      sequences: placed.length,
+      windows: new Map([[window, kept]]),
+      masked: new Set([window]),
+    },
     new HostMemory(cpu.bufferType),
   );
   const results = placed.map((): number[] => []);

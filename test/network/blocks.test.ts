@@ -10,6 +10,8 @@ const EVERY = 4;
 const POSITIONS = 64;
 const KEPT = 32;
 const CALLS = 24;
+/** Of Vulkan's storage buffers, in bytes. */
+const LARGEST_ALIGNMENT = 256;
 
 const resources = new Resources();
 let hostMemory: HostMemory;
@@ -20,12 +22,13 @@ beforeAll(() => {
 });
 afterAll(() => resources.free());
 
-/** What a call of sequences of equally many tokens is told, by name. */
-function told(pasts: readonly number[], tokens: number) {
+/** What a call is told of sequences of equally many tokens, by name; of one group, or of one each. */
+function told(pasts: readonly number[], tokens: number, apart = false) {
   return new Resources().during(() => {
     const memory = new HostTensors(BLOCK_TENSORS);
+    const sizes = { every: EVERY, kept: KEPT, positions: POSITIONS, calls: CALLS, groups: 3 };
     const made: { host: ReturnType<HostTensors['tensor']> }[] = [];
-    const inputs = new BlockInputs({ every: EVERY, kept: KEPT, positions: POSITIONS, calls: CALLS }, (type, n) => {
+    const inputs = new BlockInputs(sizes, (type, n) => {
       const host = memory.tensor(type, n);
       made.push({ host });
       return { host, device: host };
@@ -33,11 +36,13 @@ function told(pasts: readonly number[], tokens: number) {
     memory.allocate(hostMemory);
     const read = Math.max(...pasts) + tokens;
     const reads = new Map([[0, { from: 0, count: read }]]);
-    const group: Group = { first: 0, tokens, sequences: pasts.length, slot: 0, reads, sourceRows: 0 };
+    const of = (slot: number, sequences: number): Group => {
+      return { first: slot * tokens, tokens, sequences, slot, reads, sourceRows: 0 };
+    };
     const batch = pasts.map((past, slot): Part => {
       return { slot, tokens: Array.from({ length: tokens }, () => 0), past, source: 0, extended: false };
     });
-    inputs.send(batch, [group], () => {});
+    inputs.send(batch, apart ? pasts.map((_, slot) => of(slot, 1)) : [of(0, pasts.length)], () => {});
     const [numbers, lying, starts, tails, tailRows] = made.slice(0, 5).map(({ host }) => [...integers(host)]);
     const [visible, tailMask] = made.slice(5, 7).map(({ host }) => [...floats(host)]);
     const before = { lying: [...integers(made[7]!.host)], followed: [...floats(made[8]!.host)] };
@@ -70,6 +75,19 @@ describe('what a call is told of blocks of positions', () => {
           expect(followed).toEqual(own.map((b) => (b === 0 ? -Infinity : 0)));
           const lyingBefore = before.lying.slice(i * most, (i + 1) * most);
           for (const [j, b] of own.entries()) if (b > 0) expect(lyingBefore[j]).toBe((b - 1) % (KEPT / EVERY));
+        }
+      }),
+    );
+  });
+
+  it("lays each group's first positions where every device reads the positions of a rotation", () => {
+    fc.assert(
+      fc.property(calls, ({ tokens, pasts }) => {
+        const most = touchedBlocks(tokens, EVERY);
+        const [whole, apart] = [told(pasts, tokens), told(pasts, tokens, true)];
+        for (const i of pasts.keys()) {
+          const from = (i * LARGEST_ALIGNMENT) / Int32Array.BYTES_PER_ELEMENT;
+          expect(apart.starts!.slice(from, from + most)).toEqual(whole.starts!.slice(i * most, (i + 1) * most));
         }
       }),
     );
