@@ -38,7 +38,7 @@ export interface Download {
   readonly files: readonly FileEntry[];
   /** The folder of the repository in the cache. */
   readonly folder: string;
-  /** Bytes of all files, and of those that must still be transferred. */
+  /** Bytes of all files, those of equal ones once, and what of them must still be transferred. */
   readonly total: number;
   readonly missing: number;
 }
@@ -47,8 +47,20 @@ export interface Download {
 export function planDownload({ id }: Downloadable, files: readonly FileEntry[], cache: string): Download {
   const folder = repositoryFolder(cache, id);
   const here = (file: FileEntry) => (existsSync(blobOf(folder, file)) ? file.size : sizeOf(partOf(folder, file)));
-  const total = files.reduce((sum, { size }) => sum + size, 0);
-  return { files, folder, total, missing: files.reduce((sum, file) => sum + Math.max(0, file.size - here(file)), 0) };
+  const blobs = byContent(files).map(([file]) => file);
+  const total = blobs.reduce((sum, { size }) => sum + size, 0);
+  return { files, folder, total, missing: blobs.reduce((sum, file) => sum + Math.max(0, file.size - here(file)), 0) };
+}
+
+/** Files of the same content share a blob, and are transferred once. */
+function byContent(files: readonly FileEntry[]): [FileEntry, ...FileEntry[]][] {
+  const groups = new Map<string, [FileEntry, ...FileEntry[]]>();
+  for (const file of files) {
+    const group = groups.get(file.checksum.value);
+    if (group) group.push(file);
+    else groups.set(file.checksum.value, [file]);
+  }
+  return [...groups.values()];
 }
 
 /** Bytes that may still be written to the disk that holds `folder`, which need not exist. */
@@ -91,14 +103,14 @@ export async function download(
   const failed = new AbortController(); // ends the other transfers when one failed
   try {
     mkdirSync(join(folder, 'blobs'), { recursive: true });
-    const fetching = files.map((file) =>
+    const fetching = byContent(files).map(([file, ...others]) =>
       limited(async () => {
         const blob = blobOf(folder, file);
         failed.signal.throwIfAborted();
         try {
           if (existsSync(blob)) advance(file.size, false);
           else await fetchBlob(repository, file, { blob, part: partOf(folder, file), advance, stop: failed.signal });
-          link(blob, join(snapshot, file.path));
+          for (const { path } of [file, ...others]) link(blob, join(snapshot, path));
         } catch (error) {
           failed.abort(error);
         }

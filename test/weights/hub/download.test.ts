@@ -1,4 +1,13 @@
-import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -35,6 +44,20 @@ describe('a download', () => {
     expect(planDownload(again, await again.list(), cache)).toMatchObject({ total, missing: 0 });
     await pull(again, cache, (step) => expect(step.received).toBe(0));
     expect(hub.sent() - sent).toBeLessThan(10_000);
+  });
+
+  it('transfers files of the same content once', async () => {
+    const [dir, cache] = [files(), temporaryFolder()];
+    const equal = ['a.gguf', 'b.gguf', 'c.gguf'];
+    for (const name of equal) copyFileSync(join(dir, BIG), join(dir, name));
+    const steps: DownloadProgress[] = [];
+    const snapshot = await pull(await open(await hubServer(dir)), cache, (step) => steps.push(step));
+    expectWhole(snapshot, dir);
+    const big = readlinkSync(join(snapshot, BIG));
+    expect(equal.map((name) => readlinkSync(join(snapshot, name)))).toEqual([big, big, big]);
+    const total = (1 << 20) + 1000 + 19;
+    expect(steps.at(-1)).toEqual({ done: total, total, received: total });
+    expect(blobs(cache)).toHaveLength(4);
   });
 
   it('goes on where the connection broke off, as often as it brings something', async () => {
