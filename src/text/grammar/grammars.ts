@@ -32,8 +32,6 @@ interface Waiting {
 export class Grammars {
   readonly #threads = new Set<GrammarThread>();
   readonly #waiting = new Set<Waiting>();
-  /** By the memory of their masks. */
-  readonly #answers = new Map<SharedArrayBuffer, GrammarThread>();
   #idle: NodeJS.Timeout | undefined;
 
   constructor(
@@ -63,8 +61,7 @@ export class Grammars {
   }
 
   release({ memory }: Constraint): void {
-    this.#answers.get(memory)?.release(memory);
-    this.#answers.delete(memory);
+    for (const thread of [...this.#threads]) thread.release(memory);
   }
 
   close(): void {
@@ -83,7 +80,6 @@ export class Grammars {
       const thread = this.#threadFor(request.held);
       if (!thread) continue;
       this.#waiting.delete(waiting);
-      this.#answers.set(request.memory, thread);
       void thread.ask(request).then(done);
     }
     clearTimeout(this.#idle);

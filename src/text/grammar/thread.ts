@@ -78,7 +78,7 @@ export class GrammarThread {
     });
   }
 
-  /** An answer has ended. */
+  /** An answer has ended, if it is one of this thread's. */
   release(memory: SharedArrayBuffer): void {
     if (this.#masks.delete(memory)) this.#onChange();
   }
