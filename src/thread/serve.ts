@@ -189,7 +189,8 @@ class LoadedModel {
         });
       });
     } catch (error) {
-      reader?.end();
+      if (reader) reader.end();
+      else input.constraint?.port.close();
       failed(error);
     }
 

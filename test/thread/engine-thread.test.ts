@@ -1,3 +1,4 @@
+import { MessageChannel } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FiddlerError } from '../../src/errors.js';
 import type { GeneratedToken, ModelInfo } from '../../src/report.js';
@@ -65,6 +66,15 @@ describe('a call that has ended', () => {
     const endless = thread.call('generate', { prompt: [ENDLESS], options: {} }, { onItem, control: second });
     expect(await endless).toMatchObject({ finish: 'aborted' });
     expect(tokens).toBeGreaterThanOrEqual(20);
+  });
+
+  it('frees the masks that were to hold it, though it never began', async () => {
+    const { port1: mine, port2: port } = new MessageChannel();
+    const closed = new Promise((resolve) => mine.once('close', resolve));
+    const constraint = { memory: new SharedArrayBuffer(16), port, isWhole: false };
+    const failed = thread.call('generate', { prompt: [], options: {}, constraint }, { transfer: [port] });
+    expect(await rejection(failed)).toMatchObject({ code: 'usage', problem: 'the prompt is empty' });
+    await closed;
   });
 
   it('makes nothing after what its caller threw', async () => {
