@@ -1,5 +1,8 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { FiddlerError } from '../../errors.js';
+
+/** Milliseconds in which whoever made a lock has written into it who that is. */
+const WRITTEN = 10_000;
 
 /**
  * Makes this process the only one of Fiddler's that writes `file`.
@@ -17,8 +20,8 @@ export function claim(file: string, doing = 'downloading'): () => void {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
     const owner = readOwner(lock);
-    if (owner !== undefined && isRunning(owner)) {
-      const problem = `process ${owner} is ${doing} ${file} already`;
+    if (owner === undefined ? isNew(lock) : isRunning(owner)) {
+      const problem = `${owner === undefined ? 'another process' : `process ${owner}`} is ${doing} ${file} already`;
       throw new FiddlerError('file', problem, `wait for it; if it is no process of Fiddler's, remove ${lock}`);
     }
     rmSync(lock, { force: true }); // of a process that ended without cleaning up
@@ -31,6 +34,12 @@ function readOwner(lock: string): number | undefined {
   } catch {
     return undefined; // gone meanwhile
   }
+}
+
+/** It may still be written. */
+function isNew(lock: string): boolean {
+  const since = statSync(lock, { throwIfNoEntry: false })?.mtimeMs;
+  return since !== undefined && Math.abs(Date.now() - since) < WRITTEN;
 }
 
 function isRunning(pid: number): boolean {

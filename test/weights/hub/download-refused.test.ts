@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkDisk, freeBytes, planDownload } from '../../../src/weights/hub/download.js';
@@ -120,6 +120,11 @@ describe('a download is refused', () => {
     mkdirSync(dirname(lock), { recursive: true });
     writeFileSync(lock, `${process.pid}`);
     expect(await fiddlerRejection('file', pull(repository, cache))).toContain(`process ${process.pid} is downloading`);
+    writeFileSync(lock, '');
+    expect(await fiddlerRejection('file', pull(repository, cache))).toContain('another process is downloading');
+    utimesSync(lock, 0, 0);
+    await pull(repository, cache);
+    rmSync(join(folderOf(cache), 'blobs', file.checksum.value));
     writeFileSync(lock, '4194303'); // more than Linux's default limit of process ids
     expectWhole(await pull(repository, cache), dir);
     expect(existsSync(lock)).toBe(false);
