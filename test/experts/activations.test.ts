@@ -160,10 +160,10 @@ describe.each(kinds)('an expert: $name', ({ activation, biased }) => {
     expectClose(sum(PARTS.map((range) => run(cpu, activation, expert, range))), whole);
     const slots = new StreamSlots(host, [spec], [uniformTypes(spec, type)], { count: 2, strided: true });
     const streamed = (range?: RowRange) => {
-      const { slot, placed } = slots.begin({ key: 0, layer: 0, source: expert, range });
+      const filled = slots.fill([{ key: 0, layer: 0, source: expert, range }]);
       let result: Float32Array = new Float32Array();
-      slots.compute({ slots: [slot] }, () => {
-        result = run(host, activation, placed);
+      slots.compute(filled, () => {
+        result = run(host, activation, filled[0]!.placed);
       });
       return result;
     };

@@ -31,17 +31,10 @@ interface SlotEvents {
 }
 
 /** An expert, or a part of one, in a slot that is in use until it is computed. */
-export interface Begun {
+export interface Filled {
   slot: number;
   placed: PlacedExpert;
   found: Found;
-}
-
-/** Experts in slots that are in use until they are computed. */
-export interface Filled {
-  /** Slot of each. */
-  slots: readonly number[];
-  found: readonly Found[];
 }
 
 /**
@@ -99,35 +92,25 @@ export class StreamSlots {
   }
 
   /**
-   * Queues the copy of an expert, or a part of one, into a slot unless the cache serves; there must be a slot for it. The
-   * copy waits until the slot's last expert was computed.
+   * Queues the copies of experts, or parts of them, that are computed together, unless the cache serves; there must be slots
+   * for them. A copy waits until its slot's last expert was computed.
    */
-  begin({ key, layer, source, range, cached }: StreamedExpert): Begun {
-    const { slot, found } = this.cache.serve(key, { range, cached });
-    const copied = found === 'copied';
-    const placed = copied ? this.copy(layer, slot, source, range) : this.memory.at(layer, slot);
-    if (copied) this.copied([slot]);
-    return { slot, placed, found };
-  }
-
-  /** Queues the copies of whole experts that are computed together, unless the cache serves; there must be slots for them. */
-  fill(experts: readonly StreamedExpert[]): Filled {
-    const served = experts.map(({ key, cached }) => this.cache.serve(key, { cached }));
-    const copied = experts.flatMap(({ layer, source }, i) => {
+  fill(experts: readonly StreamedExpert[]): Filled[] {
+    const served = experts.map(({ key, range, cached }) => this.cache.serve(key, { range, cached }));
+    const filled = experts.map(({ layer, source, range }, i): Filled => {
       const { slot, found } = served[i]!;
-      if (found !== 'copied') return [];
-      this.copy(layer, slot, source);
-      return [slot];
+      const placed = found === 'copied' ? this.copy(layer, slot, source, range) : this.memory.at(layer, slot);
+      return { slot, placed, found };
     });
-    if (copied.length > 0) this.copied(copied);
-    return { slots: served.map(({ slot }) => slot), found: served.map(({ found }) => found) };
+    this.copied(filled.filter(({ found }) => found === 'copied').map(({ slot }) => slot));
+    return filled;
   }
 
   /** Queues computing with what was filled, and gives up its slots. */
-  compute({ slots }: Pick<Filled, 'slots'>, queue: () => void): void {
+  compute(filled: readonly Pick<Filled, 'slot'>[], queue: () => void): void {
     const { copies, compute } = this.accelerator;
-    const events = slots.map((slot) => this.events[slot]!);
-    for (const filled of new Set(events.map(({ filling }) => filling))) filled?.wait(compute);
+    const events = filled.map(({ slot }) => this.events[slot]!);
+    for (const copied of new Set(events.map(({ filling }) => filling))) copied?.wait(compute);
     queue();
     const { emptied } = events[0]!;
     if (emptied) emptied.record(compute);
@@ -136,17 +119,12 @@ export class StreamSlots {
       each.filling = undefined;
       each.computing = emptied;
     }
-    for (const slot of slots) this.cache.release(slot);
+    for (const { slot } of filled) this.cache.release(slot);
   }
 
   /** Names the place of an expert of that layer in a slot. */
   nameOf(layer: number, slot: number): string {
     return this.memory.name(layer, slot);
-  }
-
-  /** The expert of that layer that lies in a slot. */
-  at(layer: number, slot: number): PlacedExpert {
-    return this.memory.at(layer, slot);
   }
 
   /** The slots as a slab for experts of that layer, and its name; undefined where the device does not take them as one. */
@@ -189,6 +167,7 @@ export class StreamSlots {
 
   /** Copies to these slots were queued: computing with them waits for the last. */
   private copied(slots: readonly number[]): void {
+    if (slots.length === 0) return;
     const { copies, compute } = this.accelerator;
     const { filled } = this.events[slots.at(-1)!]!;
     if (filled) filled.record(copies);

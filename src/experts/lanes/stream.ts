@@ -8,7 +8,7 @@ import { batchesOf, halving } from './batches.js';
 import type { ExpertCompute } from './compute.js';
 import type { Member } from './group-order.js';
 import type { ExpertGroups, GroupPlace } from './groups.js';
-import type { Begun, Filled, StreamedExpert, StreamSlots } from './slots.js';
+import type { Filled, StreamedExpert, StreamSlots } from './slots.js';
 import { type Found, STREAM_SLOTS } from './stream-cache.js';
 
 /** Place of what lies in slots among the groups of a call of one token: resident experts have the first. */
@@ -98,15 +98,15 @@ export class StreamLane {
    */
   private startForOne(layer: number, shares: readonly Share[]): () => void {
     const { slots, groups } = this.parts;
-    const begin = (share: Share) => slots.begin(this.streamed(layer, share));
     const there = shares.filter((share) => this.isGrouped(layer, share, 1));
     const batches = batchesOf(there, groups.most).map((batch) => ({ batch, filled: this.fill(layer, batch) }));
     const alone = shares.flatMap((share, order) =>
-      there.includes(share) ? [] : [{ share, order, begun: slots.free > 0 ? begin(share) : undefined }],
+      there.includes(share) ? [] : [{ share, order, filled: slots.free > 0 ? this.fillOne(layer, share) : undefined }],
     );
     return () => {
       for (const { batch, filled } of batches) this.compute(layer, batch, filled, 1);
-      for (const { share, order, begun = begin(share) } of alone) this.finish(layer, share, 1, order, begun);
+      for (const { share, order, filled = this.fillOne(layer, share) } of alone)
+        this.finish(layer, share, 1, order, filled);
     };
   }
 
@@ -117,7 +117,7 @@ export class StreamLane {
     const alone = [...shares.keys()].filter((i) => !grouped[i]);
     const there = together.filter(({ cached }) => cached);
     const copied = together.filter(({ cached }) => !cached);
-    const compute = (batch: readonly Share[], filled: Filled) => this.compute(layer, batch, filled, tokens);
+    const compute = (batch: readonly Share[], filled: readonly Filled[]) => this.compute(layer, batch, filled, tokens);
     for (const batch of batchesOf(there, groups.most)) compute(batch, this.fill(layer, batch));
     const batches = batchesOf(copied, groups.most, halving(slots.free));
     let filled = batches[0] && this.fill(layer, batches[0]);
@@ -145,27 +145,30 @@ export class StreamLane {
     return found && { key: found.name, slab: found.slab, activation: layers[layer]!.activation, place: SLOTS_PLACE };
   }
 
-  private fill(layer: number, batch: readonly Share[]): Filled {
-    return this.parts.slots.fill(batch.map((share) => this.streamed(layer, share)));
+  private fill(layer: number, batch: readonly Share[]): Filled[] {
+    const { slots, host } = this.parts;
+    return slots.fill(
+      batch.map(({ expert, range, cached }): StreamedExpert => {
+        return { key: this.key(layer, expert), layer, source: host.expert(layer, expert), range, cached };
+      }),
+    );
   }
 
-  private streamed(layer: number, { expert, range, cached }: Share): StreamedExpert {
-    return { key: this.key(layer, expert), layer, source: this.parts.host.expert(layer, expert), range, cached };
+  private fillOne(layer: number, share: Share): Filled {
+    return this.fill(layer, [share])[0]!;
   }
 
-  private compute(layer: number, batch: readonly Share[], filled: Filled, tokens: number): void {
+  private compute(layer: number, batch: readonly Share[], filled: readonly Filled[], tokens: number): void {
     const { slots, layers, groups, compute: each, assignments } = this.parts;
-    const members = batch.map(({ expert }, i) => ({ expert, slot: filled.slots[i]! }));
+    const members = batch.map(({ expert }, i) => ({ expert, slot: filled[i]!.slot }));
     const [{ expert, slot }] = members as [Member];
     slots.compute(filled, () => {
       if (tokens > 1 && batch.length === 1) {
         const key = `slot ${slots.nameOf(layer, slot)} all`;
-        each.forRows(key, slots.at(layer, slot), layers[layer]!.activation, { assignments, tokens }, expert);
+        each.forRows(key, filled[0]!.placed, layers[layer]!.activation, { assignments, tokens }, expert);
       } else groups.run(this.placeOf(layer)!, members, assignments, tokens);
     });
-    filled.found.forEach((found) => {
-      this.count(found);
-    });
+    for (const { found } of filled) this.count(found);
   }
 
   /**
@@ -174,19 +177,19 @@ export class StreamLane {
    * @param onCopied the copy was queued
    */
   run(layer: number, share: Share, tokens: number, order: number, onCopied: () => void = () => {}): void {
-    const begun = this.parts.slots.begin(this.streamed(layer, share));
+    const filled = this.fillOne(layer, share);
     onCopied();
-    this.finish(layer, share, tokens, order, begun);
+    this.finish(layer, share, tokens, order, filled);
   }
 
   /** Queues computing what was copied. */
-  private finish(layer: number, { expert, range }: Share, tokens: number, order: number, begun: Begun): void {
+  private finish(layer: number, { expert, range }: Share, tokens: number, order: number, filled: Filled): void {
     const { slots, layers, compute, firstPlace, assignments } = this.parts;
     const { activation } = layers[layer]!;
-    const { slot, placed, found } = begun;
+    const { slot, placed, found } = filled;
     const name = `slot ${slots.nameOf(layer, slot)}`;
     const rows = range ? `${range.from}-${range.to}` : 'all';
-    slots.compute({ slots: [slot] }, () => {
+    slots.compute([filled], () => {
       if (tokens === 1) compute.forOne(`${name}.${order} ${rows}`, placed, activation, firstPlace + order);
       else compute.forRows(`${name} ${rows}`, placed, activation, { assignments, tokens }, expert);
     });
