@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { describe, expect, it, vi } from 'vitest';
 import { TemplateProcess } from '../../src/text/jinja/process.js';
 import { StandIns } from '../../src/text/stand-ins.js';
 import { loadChatTemplate } from '../../src/text/template.js';
@@ -150,4 +151,19 @@ describe('a broken template', () => {
     expect(await message('device', `${doubled}{{ n.s | upper }}`)).toContain('more than 256 MiB');
     expect(await message('unsupported', '{{ range(1000000000) }}')).toContain('range()');
   });
+
+  it.skipIf(process.platform !== 'linux')(
+    'is not what a process that was killed between two leaves behind',
+    async () => {
+      const children = () => readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ');
+      const before = children();
+      const templates = new TemplateProcess();
+      const text = () => templates.ask({ source: 'text', variables: {} });
+      expect(await text()).toEqual({ text: 'text' });
+      for (const child of children()) if (!before.includes(child)) process.kill(Number(child), 'SIGKILL');
+      await vi.waitUntil(() => children().every((child) => before.includes(child)), 30_000);
+      expect(await text()).toEqual({ text: 'text' });
+      templates.close();
+    },
+  );
 });

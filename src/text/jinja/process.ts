@@ -49,7 +49,7 @@ export class TemplateProcess {
 
   #ask(question: Question): Promise<Answer> {
     if (this.#closed) return Promise.resolve({ fault: 'dead', message: 'the model is closed' });
-    this.#child ??= start();
+    if (!this.#child || hasEnded(this.#child)) this.#child = start();
     const child = this.#child;
     return new Promise((resolve) => {
       const timer = setTimeout(() => die('slow', `it ran for ${this.deadline / 1000} s without an end`), this.deadline);
@@ -74,6 +74,11 @@ export class TemplateProcess {
       child.send(question, (error) => error && onError(error));
     });
   }
+}
+
+/** It may be ended while it waits for the next template. */
+function hasEnded({ connected, exitCode, signalCode }: ChildProcess): boolean {
+  return !connected || exitCode !== null || signalCode !== null;
 }
 
 function start(): ChildProcess {
