@@ -71,7 +71,7 @@ function writeKept(
   try {
     const descriptor = openSync(partial, 'w');
     try {
-      writeSync(descriptor, head, 0, head.length, 0);
+      writeWhole(descriptor, head, 0);
       ftruncateSync(descriptor, bytes);
       let done = 0;
       for (const [i, { entry, sources }] of parts.entries()) {
