@@ -50,6 +50,14 @@ export class Ending {
     return this.#controller.signal;
   }
 
+  /** Resolves once something ended the command, at once where it has. */
+  get ended(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.signal.aborted) resolve();
+      else this.signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+  }
+
   /** Ctrl-C, which a terminal in raw mode gives as a key. */
   interrupt(): void {
     if (this.onInterrupt) this.onInterrupt();

@@ -90,7 +90,7 @@ async function serve(flags: ServeFlags): Promise<void> {
     if (options.keys.length === 0 && !(await isLocal(flags.host))) {
       warn(`anyone who reaches ${flags.host} can use the model; give --api-key-file`);
     }
-    await new Promise((resolve) => ending.signal.addEventListener('abort', resolve));
+    await ending.ended;
     ending.allow(flags.drain);
     process.stderr.write('finishing what runs; press Ctrl-C again to end at once\n');
     await server.service.drain(flags.drain);
