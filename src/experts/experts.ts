@@ -86,16 +86,22 @@ export class Experts {
    */
   run(routes: Routes): void {
     const { layer, tokens } = routes;
-    const { stream, offloads } = this.lanes;
+    const { stream } = this.lanes;
     const backlog = stream?.begin(tokens) ?? 0;
     const demand = this.demand(routes, (e) => stream?.has(layer, e) === true);
     for (const each of demand) this.statistics.chosen(layer, each.expert, each.tokens);
     this.follower?.used(layer, demand, tokens);
     this.trace?.routed(routes);
-    // Slots are left out where every expert was to be resident; if some do not fit after all, nothing can be streamed.
-    const decides = offloads && (stream !== undefined || !this.policy.streams);
     const costs = this.costs.for(tokens, backlog);
-    this.execute(routes, decides ? this.decide(demand, costs, layer) : inPlace(demand), backlog);
+    this.execute(routes, this.decides ? this.decide(demand, costs, layer) : inPlace(demand), backlog);
+  }
+
+  /**
+   * The policy decides; else each expert is computed where its weights are. Slots are left out where every expert was to be
+   * resident, or none can be: if some are missing after all, nothing can be streamed.
+   */
+  get decides(): boolean {
+    return this.offloads && (this.lanes.stream !== undefined || !this.policy.streams);
   }
 
   /**

@@ -1,3 +1,4 @@
+import { rowsTogether } from '../experts/spec.js';
 import type { Layout } from '../loading/layout.js';
 import { type LayerSpec, layersOf } from '../models/model.js';
 import type { Expected, Figure } from '../report.js';
@@ -5,23 +6,24 @@ import { type Prediction, predictDecode, predictPrefill } from './prediction.js'
 import { paceOf, type Rates } from './rates.js';
 import type { Scenario } from './simulation.js';
 
-type Parts = Pick<Layout, 'blueprint' | 'machine' | 'experts' | 'placement' | 'profile' | 'sizes'>;
+type Parts = Pick<Layout, 'blueprint' | 'experts' | 'placement' | 'profile' | 'sizes'>;
 
 /** A laid out model at rates, by the policy in use. @param fresh the process has not answered yet */
 export function scenarioOf(
-  { blueprint, machine, experts, placement, profile, sizes }: Parts,
+  { blueprint, experts, placement, profile, sizes }: Parts,
   rates: Rates,
   fresh: boolean,
 ): Scenario {
-  const { expertLayers: layers, spec } = blueprint;
+  const { expertLayers: layers, expertTypes, spec } = blueprint;
   return {
     pace: paceOf(rates),
     layers,
+    together: expertTypes.map(rowsTogether),
     denseLayers: layersOf(spec).length - layers.length,
     encoder: spec.encoder && counted(spec.encoder.layers),
     placement,
     policy: experts.policy,
-    inPlace: machine.accelerator === machine.cpu,
+    decides: experts.decides,
     slots: { one: sizes.slotsForOne, several: sizes.slots },
     prefetch: experts.prefetches,
     chunk: sizes.chunk,

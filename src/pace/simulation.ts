@@ -2,7 +2,7 @@ import { behind, inCallOf, laneTimes, makespan } from '../experts/costs.js';
 import { copiedAhead, surelyNeeded } from '../experts/lanes/ahead.js';
 import { STREAM_SLOTS, StreamCache } from '../experts/lanes/stream-cache.js';
 import type { Placement } from '../experts/placement.js';
-import { byLane, type Costs, type Demand, type Policy, type Share } from '../experts/policy.js';
+import { byLane, type Costs, type Demand, inPlace, type Policy, type Share } from '../experts/policy.js';
 import type { ExpertsSpec } from '../experts/spec.js';
 import { GUESS_RECALL } from '../models/router-random.js';
 import type { Limit } from '../report.js';
@@ -17,13 +17,15 @@ export interface Scenario {
   pace: Pace;
   /** The layers with routed experts, and the number of those without. */
   layers: readonly ExpertsSpec[];
+  /** At multiples of so many rows an expert of each layer is divided. */
+  together: readonly number[];
   denseLayers: number;
   /** How many of both are an encoder's, which a prompt passes and no decoded token; the first of `layers` are its own. */
   encoder?: { sparse: number; dense: number };
   placement: Placement;
   policy: Policy;
-  /** Nothing is offloaded: every expert is computed on the CPU. */
-  inPlace: boolean;
+  /** It decides; else every expert is computed where its weights are. */
+  decides: boolean;
   /** Experts that the accelerator has room for beside the resident ones, in calls of one token and of several. */
   slots: { one: number; several: number };
   prefetch: boolean;
@@ -119,8 +121,8 @@ export class Simulation {
 
   /** @returns what it takes, and the experts that were streamed whole */
   private layer(layer: number, routed: Float64Array, tokens: number): { spent: Spent; streamed: number } {
-    const { inPlace, policy, pace } = this.scenario;
-    const { width } = this.scenario.layers[layer]!;
+    const { decides, policy, pace, layers, together } = this.scenario;
+    const { width } = layers[layer]!;
     const demand: Demand[] = [];
     routed.forEach((assigned, expert) => {
       if (assigned === 0) return;
@@ -128,7 +130,7 @@ export class Simulation {
       demand.push({ expert, tokens: assigned, resident: this.resident[layer]!.has(expert), cached });
     });
     const costs = behind(inCallOf(pace.costs, tokens), this.backlog);
-    const plan = inPlace ? demand.map(onCpu) : policy.decide(demand, costs, width);
+    const plan = decides ? policy.decide(demand, costs, width, together[layer]) : inPlace(demand);
     const hits = plan.filter((share) => share.lane === 'resident' || share.cached).length;
     const { streamed } = byLane(plan);
     for (const share of streamed) this.cache?.release(this.cache.serve(this.key(layer, share.expert), share).slot);
@@ -143,9 +145,9 @@ export class Simulation {
 
   /** Copies what the next layer needs whatever its router says, as many as this one streamed. @returns milliseconds of copies */
   private sure(layer: number, tokens: number, streamed: number): number {
-    const { layers, pace, inPlace, popularity } = this.scenario;
+    const { layers, pace, decides, popularity } = this.scenario;
     const { cache } = this;
-    if (inPlace || !cache || !pace.costs.overlap) return 0;
+    if (!decides || !cache || !pace.costs.overlap) return 0;
     const missing = (expert: number) => !this.resident[layer]!.has(expert);
     const needed = surelyNeeded(layers[layer]!, tokens, popularity?.[layer], missing);
     const wanted = copiedAhead(needed, streamed, cache.size);
@@ -191,8 +193,4 @@ export class Simulation {
     const tokens = shares.reduce((total, share) => total + share.tokens, 0) / Math.max(1, shares.length);
     return costs.cpu(tokens) > 2 * costs.cpu(1) ? 'compute' : 'memory';
   }
-}
-
-function onCpu({ expert, tokens }: Demand): Share {
-  return { expert, tokens, lane: 'cpu' };
 }

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { spread } from '../../src/experts/placement.js';
 import { POLICIES, policyNamed } from '../../src/experts/policies/index.js';
+import type { Policy } from '../../src/experts/policy.js';
 import type { ExpertsSpec } from '../../src/experts/spec.js';
 import { predictDecode, predictPrefill } from '../../src/pace/prediction.js';
 import { paceOf, type Rates, withoutExperts } from '../../src/pace/rates.js';
@@ -61,10 +62,11 @@ function scenario(rates: Rates, policy: string, resident: number): Scenario {
   return {
     pace: paceOf(rates),
     layers: Array(LAYERS).fill(layer),
+    together: Array(LAYERS).fill(1),
     denseLayers: 1,
     placement: spread(resident, Array(LAYERS).fill(layer.count)),
     policy: policyNamed(policy),
-    inPlace: false,
+    decides: true,
     slots: { one: 2, several: 2 },
     prefetch: false,
     chunk: 512,
@@ -186,6 +188,33 @@ describe('a prediction', () => {
     // Both lanes together are faster than either, and no faster than the sum of their speeds.
     expect(of('lanes').ms).toBeLessThan(of('static').ms * 0.8);
     expect(of('lanes').ms).toBeGreaterThan(others + (LAYERS * 2) / (1 / 3 + 1 / 7));
+  });
+
+  it('has missing experts on the CPU where nothing can be streamed', () => {
+    const given = (policy: string) => ({ ...scenario(rates, policy, 2 * LAYERS), slots: { one: 0, several: 0 } });
+    const alone = predictDecode({ ...given('lanes'), decides: false }, 0);
+    expect(alone.ms).toBe(predictDecode(given('static'), 0).ms);
+    expect(predictDecode({ ...given('stream'), decides: false }, 0)).toEqual(alone);
+  });
+
+  it('divides experts where the blocks of their types end', () => {
+    const cuts = new Set<number>();
+    const of = (together: number) => {
+      const given = scenario(rates, 'lanes', 0);
+      const { decide } = given.policy;
+      const policy: Policy = {
+        ...given.policy,
+        decide: (...asked) => {
+          const plan = decide(...asked);
+          for (const { range } of plan) if (range) cuts.add(range.to);
+          return plan;
+        },
+      };
+      predictDecode({ ...given, policy, together: Array(LAYERS).fill(together) }, 0);
+      return [...cuts].filter((cut) => cut % 256 !== 0).length;
+    };
+    expect(of(256)).toBe(0);
+    expect(of(1)).toBeGreaterThan(0);
   });
 
   it("takes longer for a process's first prompt, once, and only a part for a short one", () => {
