@@ -5,7 +5,7 @@ import { FiddlerError } from '../errors.js';
 const HINT_AFTER = 2000;
 
 /** Whether standard input is a pipe, a file or a socket: something to read without being asked to. */
-export function stdinIsPiped(): boolean {
+function stdinIsPiped(): boolean {
   try {
     const stat = fstatSync(0);
     return stat.isFIFO() || stat.isFile() || stat.isSocket();

@@ -51,7 +51,7 @@ interface Factors {
  * themselves: what a short measurement at load says is off by the share that each lane happens to have, and by what a
  * process does slowly at first.
  */
-export class Adaptation {
+class Adaptation {
   private factors: Factors;
   private unseen = 0;
   private readonly fit?: LinearFit;

@@ -29,7 +29,7 @@ function matrices(g: Graph, tensor: Tensor): Tensor {
  * Experts of a slab, each row by one of them: x [hidden, k, n] or [hidden, 1, n], ids I32 [k, n], numbers in the slab → [hidden, k, n]
  * (ggml's order). As {@link buildExpert} computes each.
  */
-export function buildGroup(g: Graph, slab: Slab, activation: ActivationName, x: Tensor, ids: Tensor): Tensor {
+function buildGroup(g: Graph, slab: Slab, activation: ActivationName, x: Tensor, ids: Tensor): Tensor {
   const placed = mapMatrices(slab, (tensor) => matrices(g, tensor));
   const behind = vectors(g, slab, activation, ids);
   const multiply = (name: MatrixName, input: Tensor) => behind(name, g.matmulById(placed[name]!, input, ids));

@@ -13,7 +13,7 @@ import { KvCache, StateMemory } from './parameters.js';
 import type { ModelSource } from './source.js';
 
 /** The default of `--ctx`, where the model's own context is longer. */
-export const DEFAULT_CONTEXT = 4096;
+const DEFAULT_CONTEXT = 4096;
 
 /** Of a mask for one token and one row of the KV cache, at most: a bias is float32. */
 const MASK_BYTES = 4;

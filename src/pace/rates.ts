@@ -51,7 +51,7 @@ export type Rates = z.infer<typeof ratesSchema>;
 export type ContextSample = Rates['begin'][number];
 
 /** Milliseconds by tokens of a call and those before it: straight between what was measured. */
-export function inContextOf(measured: readonly ContextSample[]): (tokens: number, past: number) => number {
+function inContextOf(measured: readonly ContextSample[]): (tokens: number, past: number) => number {
   if (measured.length === 0) return () => 0;
   const single = byPast(measured.filter((s) => s.tokens === 1));
   const pasts = new Set(measured.filter((s) => s.tokens > 1).map((s) => s.past));
@@ -72,7 +72,7 @@ function byPast(points: readonly { past: number; ms: number }[]): (past: number)
  * each further sequence what these tokens add to a call of one, since attention reads each one's own. A device that attends
  * to several at once is faster. Calls of several sequences are not measured: these are all of one.
  */
-export function togetherOf(measured: readonly ContextSample[]): (sequences: number, past: number) => number {
+function togetherOf(measured: readonly ContextSample[]): (sequences: number, past: number) => number {
   const alone = inContextOf(measured);
   const first = Math.min(...measured.map(({ past }) => past));
   const rows = measured.filter(({ past }) => past === first);

@@ -16,7 +16,7 @@ function numbersOf({ dtype, data }: TensorToWrite): Float32Array {
 }
 
 /** What ggml's quantizer makes of numbers, as numbers again; blocks of 32 where those of 256 do not divide a row. */
-export function roundTrip(numbers: Float32Array, columns: number, wanted: Type): Float32Array {
+function roundTrip(numbers: Float32Array, columns: number, wanted: Type): Float32Array {
   const shorter: { readonly [type: number]: Type } = {
     [Type.Q4_K]: Type.Q5_0,
     [Type.Q5_K]: Type.Q5_1,

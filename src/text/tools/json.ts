@@ -37,7 +37,7 @@ function* restOfLiteral(scanner: Scanner, onText: (text: string) => void): Readi
 }
 
 /** A JSON value, all at once. */
-export function* wholeValue(scanner: Scanner): Reading<string> {
+function* wholeValue(scanner: Scanner): Reading<string> {
   let text = '';
   yield* jsonValue(scanner, (piece) => {
     text += piece;

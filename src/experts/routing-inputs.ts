@@ -1,7 +1,6 @@
 import { type Device, floats, type HostMemory, HostTensors, integers } from '../devices/device.js';
 import { type Tensor, TensorContext, Type } from '../native/ggml/tensor.js';
 import type { Assignments } from './assignments.js';
-import type { ExpertIo } from './expert.js';
 
 /** Token numbers and weights of a call's assignments, on a device. */
 export class RoutingInputs {
@@ -64,5 +63,3 @@ export class RoutingInputs {
     if (!this.device.unified && count > 0) this.device.compute.write(target, source.address, 0, count * 4);
   }
 }
-
-export type { ExpertIo };
