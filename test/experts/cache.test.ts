@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { SlotCache } from '../../src/experts/lanes/cache.js';
+import { SlotCache } from '../../src/experts/lanes/slot-cache.js';
 import { StreamCache } from '../../src/experts/lanes/stream-cache.js';
 
 const PASSING = 2;

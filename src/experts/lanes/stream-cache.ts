@@ -1,5 +1,5 @@
 import type { Share } from '../policy.js';
-import { SlotCache } from './cache.js';
+import { SlotCache } from './slot-cache.js';
 
 /** While one slot is computed with, the next is filled. */
 export const STREAM_SLOTS = 2;
