@@ -4,13 +4,14 @@ import type { MappedTensors } from '../devices/mapped.js';
 import { expertLayersOf, layersOf, type ModelSpec } from '../models/model.js';
 import type { CacheRows, Declarations } from '../models/parameters.js';
 import type { Graph } from '../native/ggml/graph.js';
-import { type Tensor, TensorContext, Type } from '../native/ggml/tensor.js';
+import { type Tensor, Type } from '../native/ggml/tensor.js';
 import type { StoredTensor } from '../weights/checkpoint.js';
 import type { Batch } from './batch.js';
 import type { Choices } from './choices.js';
 import { Head } from './head.js';
+import { hiddenStates } from './hidden-states.js';
 import { type InputSizes, StepInputs } from './inputs.js';
-import { Kept } from './kept.js';
+import { type Keeper, Kept } from './kept.js';
 import { copyRows, Ring } from './ring.js';
 import { type OnRouted, RouteBuffers } from './routes.js';
 import { type OnChosen, Stack, type StackParts } from './stack.js';
@@ -60,7 +61,6 @@ export class Network {
   private readonly routes: RouteBuffers;
   private readonly tables: TableRows;
   private readonly memory = new HostTensors(8);
-  private readonly context: TensorContext;
   private readonly table: Tensor;
   private readonly ids: Tensor;
   /** The same, as they lie in memory. */
@@ -72,68 +72,34 @@ export class Network {
   private readonly embeddings: KeptGraphs;
 
   constructor(private readonly parts: NetworkParts) {
-    const { cpu, accelerator, spec, declarations, calls, sequences, embedding, tables, mapped, hostMemory, rows } =
-      parts;
-    const unified = accelerator.unified;
+    const { cpu, accelerator, spec, declarations, calls, sequences, embedding, tables, mapped, hostMemory } = parts;
     this.embeddings = new KeptGraphs(cpu);
-    const { carried } = declarations;
-    this.context = new TensorContext(8 + carried.length);
-    for (const each of carried) each.tensor = this.context.tensor(Type.F32, each.width, calls);
     this.table = mapped.matrix(embedding, spec.vocabulary, spec.hidden);
     this.ids = this.memory.tensor(Type.I32, calls);
     this.embedded = this.memory.tensor(Type.F32, spec.hidden, calls);
     this.memory.allocate(hostMemory);
     this.tokens = integers(this.ids);
-    const { streams } = spec;
-    const tensor = (wide: number) => this.context.tensor(Type.F32, wide, calls);
-    const embedded = unified ? this.embedded : tensor(spec.hidden);
-    this.hidden = streams ? tensor(spec.hidden * streams.count) : embedded;
     const width = expertLayersOf(spec)[0]?.hidden ?? spec.hidden;
-    const merges = layersOf(spec).flatMap(({ merge }) => merge ?? []);
-    if (streams) this.merging = { sum: embedded, beside: tensor(streams.weights) };
-    else if (merges.length > 0) {
-      this.merging = {
-        sum: tensor(width),
-        beside: merges.some(({ beside }) => beside) ? tensor(spec.hidden) : undefined,
-      };
-    }
-    this.expertSum = this.merging?.sum ?? this.hidden;
-    if (!unified || this.merging || carried.length > 0) {
-      const buffer = accelerator.allocate(this.context, 'hidden states');
-      if (carried.length > 0 && !accelerator.countsOnly) buffer.clear(); // a layer that is timed alone takes what is there
-    }
+    const { hidden, merging } = hiddenStates(parts, width, accelerator.unified ? this.embedded : undefined);
+    this.hidden = hidden;
+    this.merging = merging;
+    this.expertSum = merging?.sum ?? hidden;
     this.routes = new RouteBuffers(accelerator, layersOf(spec), width, calls, hostMemory, parts.choices, this.tokens);
     this.tables = new TableRows(accelerator, tables, calls, hostMemory);
+    this.kept = new Kept(keepersOf(parts));
     const { encoder, layers } = spec;
-    const { states, caches } = declarations;
-    const rings = [...rows].flatMap(([window, ring]) => {
-      const own = caches.filter((cache) => cache.window === window);
-      return ring < rows.get(0)! ? [new Ring(accelerator, own, { window, rows: ring }, sequences)] : [];
-    });
-    this.kept = new Kept(states.length > 0 ? [new States(accelerator, states, sequences), ...rings] : rings);
-    const { relativeBiases, windows, extendedBeyond } = declarations;
+    const { relativeBiases, windows, extendedBeyond, blocks } = declarations;
     const biases = (bidirectional: boolean) => relativeBiases.filter((bias) => bias.bidirectional === bidirectional);
     if (encoder) {
       const own = { layers: encoder.layers, expertLayersBefore: 0, bidirectional: true };
-      this.encoder = this.stack(own, {
-        windows: new Map(),
-        masked: new Set(),
-        relativeBiases: biases(true),
-        source: false,
-      });
+      const masks = { windows: new Map(), masked: new Set<number>(), relativeBiases: biases(true), source: false };
+      this.encoder = this.stack(own, masks);
     }
     const expertLayersBefore = encoder?.layers.filter(({ moe }) => moe).length ?? 0;
-    this.decoder = this.stack(
-      { layers, expertLayersBefore, bidirectional: false, extendedBeyond },
-      {
-        windows: rows,
-        masked: windows,
-        blocks: declarations.blocks,
-        relativeBiases: biases(false),
-        source: encoder !== undefined,
-      },
-    );
-    this.head = new Head({ accelerator, spec, decoder: this.decoder, hidden: this.hidden, sequences, hostMemory });
+    const own = { layers, expertLayersBefore, bidirectional: false, extendedBeyond };
+    const masks = { windows: parts.rows, masked: windows, blocks, relativeBiases: biases(false) };
+    this.decoder = this.stack(own, { ...masks, source: encoder !== undefined });
+    this.head = new Head({ accelerator, spec, decoder: this.decoder, hidden, sequences, hostMemory });
   }
 
   private stack(
@@ -242,4 +208,13 @@ export class Network {
     this.embeddings.drop();
     this.head.drop();
   }
+}
+
+/** What layers keep of sequences beside rows for each position. */
+function keepersOf({ accelerator, declarations: { states, caches }, rows, sequences }: NetworkParts): Keeper[] {
+  const rings = [...rows].flatMap(([window, ring]) => {
+    const own = caches.filter((cache) => cache.window === window);
+    return ring < rows.get(0)! ? [new Ring(accelerator, own, { window, rows: ring }, sequences)] : [];
+  });
+  return states.length > 0 ? [new States(accelerator, states, sequences), ...rings] : rings;
 }
