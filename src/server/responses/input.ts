@@ -52,7 +52,7 @@ export function chatMessages(items: z.infer<typeof input>, instructions: string 
       const answers = { id: item.call_id, ...(name !== undefined && { name }) };
       messages.push({ role: 'tool', content: item.output, answers });
     } else {
-      const text = (item.content ?? item.summary ?? []).map((part) => part.text).join('');
+      const text = (item.content?.length ? item.content : (item.summary ?? [])).map((part) => part.text).join('');
       if (text !== '') messages.push({ role: 'assistant', content: '', reasoning: text });
     }
   }
