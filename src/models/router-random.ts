@@ -22,6 +22,8 @@ export interface RandomRouting {
 const REMEMBERED = 16;
 /** Where all are repeated a token could find too few different ones. */
 const MOST_REPEATED = 0.98;
+/** Draws after which an expert is taken from those that are left: a steep distribution hardly ever gives them. */
+const MOST_DRAWS = 10_000;
 
 /**
  * Chooses experts at random, for models without trained weights: without replacement, expert e with a probability
@@ -79,7 +81,8 @@ class Choices {
   /** Fills `drawn` with different experts: each is drawn until it is another than those before. */
   draw(drawn: Int32Array): void {
     for (let i = 0; i < drawn.length; i++) {
-      do drawn[i] = this.one();
+      let draws = 0;
+      do drawn[i] = draws++ < MOST_DRAWS ? this.one() : this.oneBeside(drawn.subarray(0, i));
       while (drawn.indexOf(drawn[i]!) < i);
     }
   }
@@ -101,6 +104,15 @@ class Choices {
       return last[this.any(Math.min(remembered, last.length))]!;
     }
     return firstAbove(bounds, random() * bounds.at(-1)!);
+  }
+
+  /** One of the others, by the same distribution. */
+  private oneBeside(drawn: Int32Array): number {
+    const { zipf = 0 } = this.routing;
+    const left = [...this.ranks.keys()].filter((e) => !drawn.includes(e));
+    const first = Math.min(...left.map((e) => this.ranks[e]!));
+    const bounds = cumulative(left.map((e) => (this.ranks[e]! / first) ** -zipf));
+    return left[firstAbove(bounds, this.random() * bounds.at(-1)!)]!;
   }
 
   private any(count: number): number {

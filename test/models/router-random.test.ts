@@ -41,6 +41,15 @@ describe('the random router', () => {
     expect(Math.max(...differences)).toBeLessThan(0.04);
   });
 
+  it.each([20, 1000])('chooses different experts however steep their distribution is: %i', (zipf) => {
+    const router = randomRouter(EXPERTS, CHOSEN, 1, { zipf });
+    const ids = new Int32Array(CHOSEN);
+    for (let i = 0; i < 3; i++) {
+      router.choose(logits, ids, weights);
+      expect(new Set(ids).size).toBe(CHOSEN);
+    }
+  });
+
   it('guesses what it chooses where it chooses all', () => {
     const router = randomRouter(2, 2, 1, { guessRecall: 0 });
     const ids = new Int32Array(2);
