@@ -24,16 +24,19 @@ export interface NgramOptions {
 /** What runs of tokens are hashed by: a factor for each token of a run; of each head its first row, and its rows. */
 type HashPart = 'layer_multipliers' | 'ngram_heads_offsets' | 'ngram_heads_vocab_sizes';
 
+/** Published configs take 16 for each table; more than this take seconds to find. */
+const MOST_PRIMES = 4096;
+
 /**
  * A table of which each token reads rows by the runs of 2 to `longest` tokens that end with it, hashed: tensors
  * `${prefix}.{layer_multipliers, ngram_heads_offsets, ngram_heads_vocab_sizes}` and `${prefix}.ngram_embedding.shard_${i}`
  * (as transformers has it, models/qwen4_exp).
+ * @throws FiddlerError `unsupported`
  */
 export function ngramTable(declare: Declarations, prefix: string, options: NgramOptions): TokenRows {
   const { longest, heads, width, shards, multiple, hash } = options;
   const count = (longest - 1) * heads;
-  const sizes =
-    hash?.ngram_heads_vocab_sizes.map(Number) ?? primesFrom(options.base, options.primesBefore + count).slice(-count);
+  const sizes = hash?.ngram_heads_vocab_sizes.map(Number) ?? primeSizes(options, count);
   const total = sizes.reduce((a, b) => a + b, 0);
   const rows = Math.ceil(total / multiple) * multiple;
   const hashed = hash ? givenHash(hash, longest, count) : storedHash(declare, prefix, longest, sizes);
@@ -71,6 +74,13 @@ function storedHash(declare: Declarations, prefix: string, longest: number, size
     ngram_heads_offsets: part('ngram_heads_offsets', offsets),
     ngram_heads_vocab_sizes: part('ngram_heads_vocab_sizes', sizes),
   };
+}
+
+/** Rows of each head where no file says it. @throws FiddlerError `unsupported`: they take long to find */
+function primeSizes({ base, primesBefore }: NgramOptions, count: number): number[] {
+  const needed = primesBefore + count;
+  refuseUnless(needed <= MOST_PRIMES, 'heads_per_ngram', `leads to ${needed} primes, more than ${MOST_PRIMES}`);
+  return primesFrom(base, needed).slice(-count);
 }
 
 /** The first so many primes of at least `from`. */

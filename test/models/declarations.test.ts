@@ -40,6 +40,15 @@ suite('a config of many heads', () => {
   });
 });
 
+suite('a config of many n-grams', () => {
+  it('is refused where the sizes of their tables take long to find', () => {
+    const golden = JSON.parse(readFileSync('test/golden/qwen4_exp/config.json', 'utf8'));
+    const most = { ngram_size: 16, heads_per_ngram: 1024, ple_embed_dim: 15_360, ngram_vocab_size_base: 2 ** 30 };
+    const many = { ...source(1), config: { ...golden, text_config: { ...golden.text_config, ...most } } };
+    expect(fiddlerError('unsupported', () => describe(many))).toContain('leads to 15360 primes');
+  });
+});
+
 suite('a config whose scaling of positions has a wrong kind', () => {
   it('is an error of the file', () => {
     const yarn = JSON.parse(readFileSync('test/golden/deepseek_v3-yarn/config.json', 'utf8'));
