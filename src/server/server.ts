@@ -101,57 +101,60 @@ function guard(app: FastifyInstance, access: Access, { origins }: AccessOptions)
 }
 
 function add(app: FastifyInstance, route: AnyRoute, service: Service): void {
-  const { method, path: url, body: schema, open, errors } = route;
-  app.route({
-    method,
-    url,
-    async handler(request, reply) {
-      const begin = performance.now();
-      const { controller, end } = service.begin();
-      const { signal } = controller;
-      let isOver = false;
-      const gone = () => {
-        if (reply.raw.writableFinished) return;
-        if (!isOver) controller.abort();
-        reply.raw.destroy();
-      };
-      reply.raw.once('close', gone);
-      request.raw.socket.once('close', gone); // an answer behind another on its connection hears of nothing
-      const note = (status: number, error?: HttpError) => {
-        service.metrics.request(url, status);
-        const ms = Math.round(performance.now() - begin);
-        service.log.info({ method, url, status, ms, ...(error && { code: error.code }) });
-        if (error && error.status >= 500) service.log.error(error.cause ?? error);
-      };
-      try {
-        if (!open) void service.model; // throws where there is none
-        const body = schema && check(schema, request.body);
-        const answer = await route.answer({ body, service, signal });
-        if (!(answer instanceof Events)) {
-          note(200);
-          return answer instanceof Text ? reply.type(answer.contentType).send(answer.text) : answer;
-        }
-        const events = await begun(answer);
-        reply.hijack();
-        const headers = reply.getHeaders() as Record<string, string>;
-        const failed = await sendEvents(reply.raw, events, { headers, errors, signal });
-        note(reply.raw.destroyed ? GONE : 200, failed);
-        return reply;
-      } catch (error) {
-        if (reply.raw.destroyed) {
-          note(GONE);
-          return reply.hijack();
-        }
-        const told = HttpError.of(error);
-        note(told.status, told);
-        throw told;
-      } finally {
-        request.raw.socket.off('close', gone);
-        isOver = true;
-        end();
-      }
-    },
-  });
+  const { method, path: url } = route;
+  app.route({ method, url, handler: (request, reply) => handle(route, service, request, reply) });
+}
+
+async function handle(
+  { path, body: schema, method, open, errors, answer: ask }: AnyRoute,
+  service: Service,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<unknown> {
+  const begin = performance.now();
+  const { controller, end } = service.begin();
+  const { signal } = controller;
+  let isOver = false;
+  const gone = () => {
+    if (reply.raw.writableFinished) return;
+    if (!isOver) controller.abort();
+    reply.raw.destroy();
+  };
+  reply.raw.once('close', gone);
+  request.raw.socket.once('close', gone); // an answer behind another on its connection hears of nothing
+  const note = (status: number, error?: HttpError) => {
+    service.metrics.request(path, status);
+    const ms = Math.round(performance.now() - begin);
+    service.log.info({ method, url: path, status, ms, ...(error && { code: error.code }) });
+    if (error && error.status >= 500) service.log.error(error.cause ?? error);
+  };
+  try {
+    if (!open) void service.model; // throws where there is none
+    const body = schema && check(schema, request.body);
+    const answer = await ask({ body, service, signal });
+    if (!(answer instanceof Events)) {
+      note(200);
+      return answer instanceof Text ? reply.type(answer.contentType).send(answer.text) : answer;
+    }
+    const events = await begun(answer);
+    reply.hijack();
+    const headers = reply.getHeaders() as Record<string, string>;
+    const failed = await sendEvents(reply.raw, events, { headers, errors, signal });
+    note(reply.raw.destroyed ? GONE : 200, failed);
+    return reply;
+  } catch (error) {
+    if (reply.raw.destroyed) {
+      note(GONE);
+      return reply.hijack();
+    }
+    const told = HttpError.of(error);
+    note(told.status, told);
+    throw told;
+  } finally {
+    request.raw.socket.off('close', gone);
+    isOver = true;
+    end();
+  }
 }
 
 function tooLarge(most: number): HttpError {
