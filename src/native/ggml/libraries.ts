@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import koffi from 'koffi';
 import { FiddlerError } from '../../errors.js';
+import { mapLargeAllocations } from '../os/malloc.js';
 
 type Library = ReturnType<typeof koffi.load>;
 
@@ -98,6 +99,7 @@ let loaded: Loaded | undefined;
 export function loadLibraries(): Loaded {
   if (!loaded) {
     const paths = findLibraries();
+    mapLargeAllocations();
     const base = koffi.load(paths.base, { global: true });
     const registry = koffi.load(paths.registry, { global: true });
     loaded = { paths, base, registry };
