@@ -16,7 +16,7 @@ export interface AcceleratorKind {
   /** A GPU: has memory of its own, and whether it works is found out before it is used. */
   gpu: boolean;
   /** Compute capabilities of its devices, in ggml's order, where it has such. */
-  capabilities?: () => string[];
+  capabilities?: () => (string | undefined)[];
   /** What the packaged library lacks for a device of that capability. */
   lack?: (capability: string, fails: boolean) => string | undefined;
   /** Attention reads the KV cache in steps of at least so many rows, a power of two. */

@@ -4,8 +4,13 @@ import koffi from 'koffi';
 const COMPUTE_CAPABILITY_MAJOR = 75;
 const COMPUTE_CAPABILITY_MINOR = 76;
 
-/** Compute capabilities of NVIDIA's GPUs, such as '8.6', in the driver's order; none where there is no driver. */
-export function computeCapabilities(library = process.platform === 'win32' ? 'nvcuda.dll' : 'libcuda.so.1'): string[] {
+/**
+ * Compute capabilities of NVIDIA's GPUs, such as '8.6', in the driver's order, undefined where it does not say; none where
+ * there is no driver.
+ */
+export function computeCapabilities(
+  library = process.platform === 'win32' ? 'nvcuda.dll' : 'libcuda.so.1',
+): (string | undefined)[] {
   let driver: ReturnType<typeof koffi.load>;
   try {
     driver = koffi.load(library);
@@ -27,6 +32,6 @@ export function computeCapabilities(library = process.platform === 'win32' ? 'nv
     const [major, minor] = [COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR].map((of) =>
       answer(getAttribute, of, device),
     );
-    return `${major}.${minor}`;
+    return major === undefined || minor === undefined ? undefined : `${major}.${minor}`;
   });
 }
