@@ -22,8 +22,8 @@ describe.skipIf(vulkanMissing())('sequences that are computed at once on softwar
     120_000 + runs * 60_000,
   );
 
-  // Hyper-connections take hundreds of small operations a layer.
-  it.each(['deepseek_v4', 'qwen4_exp'])(
+  // States, convolutions, indexers, compressed blocks; hyper-connections take hundreds of small operations a layer.
+  it.each(['deepseek_v4', 'qwen4_exp', 'glm_moe_dsa', 'kimi_linear', 'qwen3_next', 'nemotron_h', 'openmoe'])(
     'give what each gives alone in %s',
     (name) => gives(name, Math.ceil(runs / 4), 5),
     300_000 + runs * 60_000,
