@@ -18,9 +18,10 @@ export async function replayTrace(
   const { uses, tokens } = usesOf(model, calls);
   if (tokens === 0)
     throw new FiddlerError('file', `${path} has no decoded tokens`, 'record more: prompts are left out');
-  const total = model.layers.reduce((sum, { count }) => sum + count, 0);
+  const counts = model.layers.map(({ count }) => count);
+  const total = counts.reduce((sum, count) => sum + count, 0);
   const slots = Math.round(expertsResident * total);
-  const found = CACHE_POLICIES.map((policy) => replay(policy, slots, uses));
+  const found = CACHE_POLICIES.map((policy) => replay(policy, slots, uses, counts));
   if (json) process.stdout.write(`${JSON.stringify({ model: model.model, slots, total, tokens, replayed: found })}\n`);
   else {
     const chosen = model.layers.reduce((sum, { chosen }) => sum + chosen, 0);

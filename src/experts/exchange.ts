@@ -1,6 +1,6 @@
 import { makespan } from './costs.js';
+import type { Forecast } from './forecast.js';
 import type { Costs, Demand, Policy } from './policy.js';
-import type { RecentUse } from './recent-use.js';
 import type { ExpertsSpec } from './spec.js';
 
 /** A resident expert that leaves the accelerator for a missing one of its layer. */
@@ -17,35 +17,36 @@ export interface Follower {
   follow(layer: number): void;
 }
 
-/** By how much more (base 2) what comes must be worth than what leaves: less exchanges experts back and forth. */
-const MARGIN = 0.5;
+/** How much likelier to be used what comes must be than what leaves: less exchanges experts back and forth. */
+const MARGIN = Math.SQRT2;
+/** Calls since it was used, at most, of what comes. */
+const OLDEST = 8;
 
 /**
- * The exchange of a layer by which most is gained: of `wanted`, missing experts that a call used, the one worth most comes for
- * the resident one worth least, but for those that the call used.
+ * The exchange of a layer by which most is gained: of its missing experts the one likeliest to be used comes for the resident one
+ * that is least likely, but for those that the last call used; what comes was used in the last calls.
+ * @param count experts of the layer
  */
 export function chooseExchange(
   layer: number,
-  wanted: readonly number[],
-  resident: Iterable<number>,
-  use: RecentUse,
-  time: number,
+  count: number,
+  resident: Pick<ReadonlySet<number>, 'has' | 'keys'>,
+  forecast: Pick<Forecast, 'worth' | 'age'>,
 ): Exchange | undefined {
-  let admitted: number | undefined;
-  let most = Number.NEGATIVE_INFINITY;
-  for (const expert of wanted) {
-    const worth = use.worth(layer, expert, time);
+  let [admitted, most] = [-1, 0];
+  for (let expert = 0; expert < count; expert++) {
+    if (forecast.age(layer, expert) > OLDEST || resident.has(expert)) continue;
+    const worth = forecast.worth(layer, expert);
     if (worth > most) [admitted, most] = [expert, worth];
   }
-  if (admitted === undefined) return undefined;
-  let evicted: number | undefined;
-  let least = most - MARGIN;
-  for (const expert of resident) {
-    if (use.lastOf(layer, expert) === time) continue;
-    const worth = use.worth(layer, expert, time);
+  if (admitted < 0) return undefined;
+  let [evicted, least] = [-1, most / MARGIN];
+  for (const expert of resident.keys()) {
+    if (forecast.age(layer, expert) === 0) continue;
+    const worth = forecast.worth(layer, expert);
     if (worth < least) [evicted, least] = [expert, worth];
   }
-  return evicted === undefined ? undefined : { layer, evicted, admitted };
+  return evicted < 0 ? undefined : { layer, evicted, admitted };
 }
 
 /** An exchange that brings a layer's placement closer to what it was. */

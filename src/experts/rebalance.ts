@@ -1,9 +1,8 @@
-import { WINDOW } from './caches/lfru.js';
 import { chooseExchange, type Exchange, restoring, savedMs } from './exchange.js';
 import type { Experts } from './experts.js';
+import { Forecast } from './forecast.js';
 import type { Demand } from './policy.js';
 import type { Profile } from './profile.js';
-import { RecentUse } from './recent-use.js';
 import { MOST_DECODED } from './replay.js';
 import type { ExpertsSpec } from './spec.js';
 import { Trial } from './trial.js';
@@ -20,17 +19,17 @@ interface ExchangeTimes {
 }
 
 /**
- * Residency as a cache: experts that calls use, and that are missing, come to the accelerator for those of their layer that
- * were used less for their age, one of a layer in a call, as long as that pays. Prompts displace nothing.
+ * Residency as a cache: missing experts that calls are likely to use come to the accelerator for less likely ones of their
+ * layer, one of a layer in a call, as long as that pays. Prompts displace nothing.
  */
 export class Rebalancer {
-  private readonly use: RecentUse;
+  private readonly forecast: Forecast;
   private readonly trial = new Trial();
   /** By layer, the experts that were resident when the trial began. */
   private before: ReadonlySet<number>[];
-  /** Missing experts of each layer that the last call used, not for the first time. */
-  private readonly wanted: number[][];
-  private time = 1;
+  /** By layer, whether a call that decodes has used it since its last exchange. */
+  private readonly decoded: boolean[];
+  private calls = 0;
   private found = { hits: 0, before: 0, exchanges: 0 };
   private saved = 0;
 
@@ -40,16 +39,10 @@ export class Rebalancer {
     private readonly times: ExchangeTimes,
     profile?: Profile,
   ) {
-    this.use = new RecentUse(layers.map(({ count }) => count));
+    this.forecast = new Forecast(layers.map(({ count }) => count));
     this.before = this.placement();
-    this.wanted = layers.map(() => []);
-    // What was chosen before counts as if it were one call's.
-    profile?.counts.forEach((counts, layer) => {
-      const most = Math.max(1, ...Array.from(counts));
-      Array.from(counts).forEach((n, expert) => {
-        if (n > 0) this.use.note(layer, expert, 0, n / most);
-      });
-    });
+    this.decoded = layers.map(() => false);
+    profile?.counts.forEach((counts, layer) => void this.forecast.recall(layer, counts, profile.tokens));
   }
 
   /**
@@ -74,17 +67,18 @@ export class Rebalancer {
 
   /** A layer's experts were chosen, in a call of so many tokens. */
   used(layer: number, demand: readonly Demand[], tokens: number): void {
-    const { use, time, found, wanted } = this;
-    const [was, missed] = [this.before[layer]!, wanted[layer]!];
-    missed.length = 0;
-    if (tokens > MOST_DECODED) {
-      for (const { expert, tokens: of } of demand) use.note(layer, expert, time, of / tokens);
+    const { forecast, found } = this;
+    const experts = demand.map(({ expert }) => expert);
+    this.decoded[layer] = tokens <= MOST_DECODED;
+    if (!this.decoded[layer]) {
+      const shares = demand.map((each) => each.tokens / tokens);
+      forecast.prompted(layer, experts, shares);
       return;
     }
+    forecast.used(layer, experts);
+    const was = this.before[layer]!;
     for (const { expert, resident } of demand) {
-      const again = use.note(layer, expert, time) <= WINDOW;
       if (resident) found.hits++;
-      else if (again) missed.push(expert);
       if (was.has(expert)) found.before++;
     }
   }
@@ -92,7 +86,7 @@ export class Rebalancer {
   /** Makes an exchange of a layer that is not being computed, where one pays: queued when this returns. */
   follow(layer: number): void {
     const exchange = this.choose(layer);
-    this.wanted[layer]!.length = 0;
+    this.decoded[layer] = false;
     if (!exchange) return;
     this.experts.exchanges.queue(exchange);
     this.found.exchanges++;
@@ -100,15 +94,16 @@ export class Rebalancer {
   }
 
   private choose(layer: number): Exchange | undefined {
-    const { experts, trial, use, time, saved } = this;
-    const [missed, resident] = [this.wanted[layer]!, experts.resident.names(layer)];
-    if (trial.active) return saved > 0 ? chooseExchange(layer, missed, resident, use, time) : undefined;
-    return trial.lost ? restoring(layer, this.before[layer]!, resident) : undefined; // where they were
+    const { trial, forecast, saved } = this;
+    const resident = this.experts.resident.names(layer);
+    if (!trial.active) return trial.lost ? restoring(layer, this.before[layer]!, resident.keys()) : undefined;
+    if (!this.decoded[layer] || saved <= 0) return undefined;
+    return chooseExchange(layer, this.layers[layer]!.count, resident, forecast);
   }
 
   /** A call of so many tokens has ended. */
   afterCall(tokens: number): void {
-    if (this.time++ % LOOK_EVERY === 1) this.look();
+    if (this.calls++ % LOOK_EVERY === 0) this.look();
     if (tokens > MOST_DECODED) return;
     const { queued, done } = this.times;
     const { overlap } = this.experts.costs.measured;

@@ -32,14 +32,15 @@ export function usesOf({ layers }: TracedModel, calls: Iterable<TracedCall>): { 
   return { uses, tokens: decoded };
 }
 
-/** Follows a rule through all uses, from empty slots. */
-export function replay({ name, create }: CachePolicy, slots: number, uses: readonly Use[]): Replayed {
-  const cache = create(slots, uses);
-  let [misses, copies] = [0, 0];
-  for (const use of uses) {
-    if (cache.use(use)) continue;
-    misses++;
-    if (cache.has(use.expert)) copies++;
-  }
-  return { policy: name, uses: uses.length, misses, copies };
+/** Follows a rule through all uses, from empty slots. @param counts experts of each layer */
+export function replay(
+  { name, create }: CachePolicy,
+  slots: number,
+  uses: readonly Use[],
+  counts: readonly number[],
+): Replayed {
+  const cache = create(slots, uses, counts);
+  let misses = 0;
+  for (const use of uses) if (!cache.use(use)) misses++;
+  return { policy: name, uses: uses.length, misses, copies: cache.copies };
 }

@@ -94,8 +94,8 @@ export class ResidentExperts {
   }
 
   /** A layer's experts that are resident, in no order. */
-  names(layer: number): Iterable<number> {
-    return this.slots[layer]!.keys();
+  names(layer: number): Pick<ReadonlySet<number>, 'has' | 'keys'> {
+    return this.slots[layer]!;
   }
 
   /** The same, in order. */

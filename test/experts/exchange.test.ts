@@ -2,68 +2,51 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { NO_COSTS } from '../../src/experts/costs.js';
 import { chooseExchange, restoring, savedMs } from '../../src/experts/exchange.js';
+import { Forecast } from '../../src/experts/forecast.js';
 import { POLICIES, policyNamed } from '../../src/experts/policies/index.js';
 import type { Costs } from '../../src/experts/policy.js';
-import { RecentUse } from '../../src/experts/recent-use.js';
 
 const EXPERTS = 12;
-/** Experts used by each of some calls. */
-const calls = fc.array(fc.uniqueArray(fc.nat(EXPERTS - 1), { minLength: 1, maxLength: 4 }), {
-  minLength: 1,
-  maxLength: 80,
-});
 const some = fc.uniqueArray(fc.nat(EXPERTS - 1), { minLength: 1, maxLength: EXPERTS - 1 });
-
-function used(chosen: readonly number[][]): { use: RecentUse; time: number } {
-  const use = new RecentUse([EXPERTS]);
-  for (const [time, experts] of chosen.entries()) for (const e of experts) use.note(0, e, time);
-  return { use, time: chosen.length - 1 };
-}
+const of = <T>(each: fc.Arbitrary<T>) => fc.array(each, { minLength: EXPERTS, maxLength: EXPERTS });
+const worths = of(fc.double({ min: 1e-6, max: 1, noNaN: true }));
+const ages = of(fc.nat(20));
 
 describe('choosing an exchange', () => {
-  it('takes the missing expert worth most for the resident one worth least that the call did not use', () => {
+  it('takes the missing expert likeliest of those used of late for the least likely that the last call did not use', () => {
     fc.assert(
-      fc.property(calls, some, (chosen, resident) => {
-        const { use, time } = used(chosen);
-        const last = chosen.at(-1)!;
-        const wanted = last.filter((e) => !resident.includes(e));
-        const found = chooseExchange(0, wanted, resident, use, time);
-        const worth = (e: number) => use.worth(0, e, time);
-        const leaving = resident.filter((e) => !last.includes(e)).map(worth);
-        const best = Math.max(...wanted.map(worth));
-        if (!found) {
-          expect(wanted.length === 0 || !(Math.min(...leaving) < best - 0.5)).toBe(true);
-          return;
-        }
-        expect(wanted).toContain(found.admitted);
+      fc.property(worths, ages, some, (worth, age, resident) => {
+        const forecast = { worth: (_: number, e: number) => worth[e]!, age: (_: number, e: number) => age[e]! };
+        const found = chooseExchange(3, EXPERTS, new Set(resident), forecast);
+        const all = Array.from({ length: EXPERTS }, (_, e) => e);
+        const coming = all.filter((e) => !resident.includes(e) && age[e]! <= 8).map((e) => worth[e]!);
+        const leaving = resident.filter((e) => age[e]! > 0).map((e) => worth[e]!);
+        const pays = Math.max(0, ...coming) / Math.SQRT2 > Math.min(...leaving);
+        expect(found !== undefined).toBe(pays);
+        if (!found) return;
+        expect(found.layer).toBe(3);
+        expect(resident).not.toContain(found.admitted);
         expect(resident).toContain(found.evicted);
-        expect(last).not.toContain(found.evicted);
-        expect(worth(found.admitted)).toBe(best);
-        expect(worth(found.evicted)).toBe(Math.min(...leaving));
-        expect(worth(found.evicted)).toBeLessThan(best - 0.5);
+        expect(age[found.admitted]).toBeLessThanOrEqual(8);
+        expect(age[found.evicted]).toBeGreaterThan(0);
+        expect(worth[found.admitted]).toBe(Math.max(...coming));
+        expect(worth[found.evicted]).toBe(Math.min(...leaving));
       }),
     );
   });
 
-  it('prefers what was used often, and of equals what was used lately', () => {
-    const { use, time } = used([[0], [0, 1], [0, 2], [3]]);
-    const order = [0, 1, 2, 4].sort((a, b) => use.worth(0, b, time) - use.worth(0, a, time));
-    expect(order).toEqual([0, 2, 1, 4]);
-    expect(use.worth(0, 4, time)).toBe(Number.NEGATIVE_INFINITY);
-  });
-
   it('hits a model whose use wanders more often than any placement that stays', () => {
     const resident = new Set([0, 1, 2]);
-    const use = new RecentUse([EXPERTS]);
-    let [hits, time] = [0, 0];
+    const forecast = new Forecast([EXPERTS]);
+    let hits = 0;
     const counts = new Array<number>(EXPERTS).fill(0);
     for (let phase = 0; phase < 4; phase++) {
-      for (let i = 0; i < 40; i++, time++) {
+      for (let i = 0; i < 40; i++) {
         const expert = 3 * phase + (i % 3);
-        const wanted = use.note(0, expert, time) < 64 && !resident.has(expert) ? [expert] : [];
+        forecast.used(0, [expert]);
         counts[expert]!++;
         if (resident.has(expert)) hits++;
-        const found = chooseExchange(0, wanted, resident, use, time);
+        const found = chooseExchange(0, EXPERTS, resident, forecast);
         if (!found) continue;
         resident.delete(found.evicted);
         resident.add(found.admitted);

@@ -13,6 +13,7 @@ class BeladyCache implements ExpertCache {
   /** When each expert that is there is used next. */
   private readonly there = new Map<number, number>();
   private at = 0;
+  copies = 0;
 
   constructor(
     private readonly slots: number,
@@ -33,16 +34,19 @@ class BeladyCache implements ExpertCache {
   use({ expert }: Use): boolean {
     const next = this.next[this.at++]!;
     const hit = this.there.has(expert);
-    if (hit || this.there.size < this.slots) this.there.set(expert, next);
-    else this.replace(expert, next);
+    if (hit) this.there.set(expert, next);
+    else this.admit(expert, next);
     return hit;
   }
 
-  private replace(expert: number, next: number): void {
-    let [latest, victim] = [next, expert];
-    for (const [each, when] of this.there) if (when > latest) [latest, victim] = [when, each];
-    if (victim === expert) return; // itself is not used before any that is there
-    this.there.delete(victim);
+  private admit(expert: number, next: number): void {
+    if (this.there.size >= this.slots) {
+      let [latest, victim] = [next, expert];
+      for (const [each, when] of this.there) if (when > latest) [latest, victim] = [when, each];
+      if (victim === expert) return; // itself is not used before any that is there
+      this.there.delete(victim);
+    }
+    this.copies++;
     this.there.set(expert, next);
   }
 }

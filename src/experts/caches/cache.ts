@@ -6,14 +6,15 @@ export interface CachePolicy {
   /**
    * @param slots experts that fit
    * @param uses what will be used, in order: for rules that only a replay can follow
+   * @param counts experts of each layer
    */
-  create(slots: number, uses: readonly Use[]): ExpertCache;
+  create(slots: number, uses: readonly Use[], counts: readonly number[]): ExpertCache;
 }
 
-/** An expert that a call uses: one number for an expert of a layer. */
+/** An expert that a call uses: one number for an expert of a layer, those of a layer behind those of the layer before. */
 export interface Use {
   expert: number;
-  /** In calls: a part of one for each layer. */
+  /** In calls: a part of one for each layer, so that a layer's uses in a call are of one time. */
   time: number;
 }
 
@@ -22,14 +23,16 @@ export interface ExpertCache {
   /** An expert is used. @returns whether it was there; whether it is there now says `has` */
   use(use: Use): boolean;
   has(expert: number): boolean;
+  /** Experts that were copied into a slot. */
+  readonly copies: number;
 }
 
-/** Calls after which a use counts half. */
+/** Calls after which a use counts half, where uses age. */
 const HALF_LIFE = 128;
 
 /**
  * What an expert is worth that lies in a slot; the least worthy leaves.
- * @param heat logarithm (base 2) of how often it was used, where uses count half after {@link HALF_LIFE} calls
+ * @param heat logarithm (base 2) of how often it was used, where uses count half after some calls
  * @param age calls since it was used last
  */
 export type Worth = (heat: number, age: number) => number;
@@ -49,12 +52,17 @@ export class WorthCache implements ExpertCache {
   private readonly experts: number[] = [];
   private readonly last: Float64Array;
   private readonly heat: Float64Array;
+  copies = 0;
 
-  /** @param window calls in which an expert must be used a second time before it takes a slot */
+  /**
+   * @param window calls in which an expert must be used a second time before it takes a slot
+   * @param halfLife calls after which a use counts half
+   */
   constructor(
     private readonly slots: number,
     private readonly worth: Worth,
     private readonly window = Number.POSITIVE_INFINITY,
+    private readonly halfLife = HALF_LIFE,
   ) {
     this.last = new Float64Array(slots);
     this.heat = new Float64Array(slots);
@@ -66,7 +74,7 @@ export class WorthCache implements ExpertCache {
 
   use({ expert, time }: Use): boolean {
     const before = this.known.get(expert);
-    const now = { last: time, heat: warmed(before?.heat, time / HALF_LIFE) };
+    const now = { last: time, heat: warmed(before?.heat, time / this.halfLife) };
     this.known.set(expert, now);
     const slot = this.slotOf.get(expert);
     if (slot !== undefined) this.note(slot, now);
@@ -84,14 +92,15 @@ export class WorthCache implements ExpertCache {
     if (slot < this.experts.length) this.slotOf.delete(this.experts[slot]!);
     this.experts[slot] = expert;
     this.slotOf.set(expert, slot);
+    this.copies++;
     this.note(slot, now);
   }
 
   private leastWorth(time: number): number {
-    const { last, heat, worth } = this;
+    const { last, heat, worth, halfLife } = this;
     let [least, victim] = [Number.POSITIVE_INFINITY, 0];
     for (let slot = 0; slot < this.slots; slot++) {
-      const of = worth(heat[slot]! - time / HALF_LIFE, time - last[slot]!);
+      const of = worth(heat[slot]! - time / halfLife, time - last[slot]!);
       if (of < least) [least, victim] = [of, slot];
     }
     return victim;
@@ -105,10 +114,9 @@ export class WorthCache implements ExpertCache {
 
 /**
  * The heat of an expert with one more use.
- * @param before as if all uses were at time 0; −∞ or undefined where there were none
+ * @param before as if all uses were at time 0; undefined where there were none
  * @param time of the use, in half-lives
- * @param weight how much it says
  */
-export function warmed(before: number | undefined, time: number, weight = 1): number {
-  return before === undefined ? time + Math.log2(weight) : time + Math.log2(weight + 2 ** (before - time));
+function warmed(before: number | undefined, time: number): number {
+  return before === undefined ? time : time + Math.log2(1 + 2 ** (before - time));
 }

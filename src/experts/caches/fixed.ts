@@ -6,7 +6,7 @@ export const fixed: CachePolicy = {
   summary: 'what is used most in hindsight stays',
   create(slots, uses) {
     const held = new Set(mostUsed(uses).slice(0, slots));
-    return { has: (expert) => held.has(expert), use: ({ expert }) => held.has(expert) };
+    return { has: (expert) => held.has(expert), use: ({ expert }) => held.has(expert), copies: 0 };
   },
 };
 

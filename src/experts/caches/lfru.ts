@@ -1,12 +1,12 @@
 import { type CachePolicy, type Worth, WorthCache } from './cache.js';
 
 /** Calls within which an expert must be used a second time before it takes a slot: many are not used again soon. */
-export const WINDOW = 64;
+const WINDOW = 64;
 /** Calls that are added to an age: what was just used is not worth many times what was used a call before. */
 const GRACE = 8;
 
 /** Frequency divided by age. */
-export const frequencyByAge: Worth = (heat, age) => heat - Math.log2(GRACE + age);
+const frequencyByAge: Worth = (heat, age) => heat - Math.log2(GRACE + age);
 
 /** Evicts what is used least for its age. */
 export const lfru: CachePolicy = {

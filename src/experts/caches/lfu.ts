@@ -6,3 +6,10 @@ export const lfu: CachePolicy = {
   summary: 'the least frequently used leaves',
   create: (slots) => new WorthCache(slots, (heat) => heat),
 };
+
+/** The same, but that nothing that was used is forgotten. */
+export const lfuEver: CachePolicy = {
+  name: 'lfu-ever',
+  summary: 'the least frequently used since the beginning leaves',
+  create: (slots) => new WorthCache(slots, (heat) => heat, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY),
+};
