@@ -1,4 +1,4 @@
-import { closeSync, copyFileSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, copyFileSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
 const [LAYERS, HIDDEN, WIDTH, EXPERTS, VOCABULARY] = [12, 1024, 2048, 8, 4096];
@@ -9,6 +9,7 @@ const [HEADS, KV_HEADS, HEAD_SIZE] = [16, 2, 64];
  * tokens of models do that people use, 365 MB of weights.
  */
 export function writeModel(dir: string): void {
+  mkdirSync(dir, { recursive: true });
   copyFileSync('models/mini-mixtral/tokenizer.json', join(dir, 'tokenizer.json'));
   const config = {
     ...{ model_type: 'mixtral', vocab_size: VOCABULARY, hidden_size: HIDDEN, intermediate_size: WIDTH },

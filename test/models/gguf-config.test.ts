@@ -28,6 +28,22 @@ describe('what config.json would say, by a GGUF file', () => {
     expect(text).toMatch(/llama\.block_count leaves 2147483648 layers, but there are \d+ tensors/);
   });
 
+  it('takes no more numbers from a tensor than any model has there', () => {
+    const factors = (count: number) => {
+      const dir = temporaryFolder();
+      const [original, changed] = [join(dir, 'original.gguf'), join(dir, 'changed.gguf')];
+      writeConverted('phimoe-longrope-short', original);
+      rewrite(original, changed, (file) => {
+        const short = file.tensors.find(({ name }) => name === 'rope_factors_short.weight')!;
+        Object.assign(short, { ne: [count], data: Buffer.alloc(count * 4) });
+        return file;
+      });
+      return folderSource(changed).config;
+    };
+    expect(fiddlerError('unsupported', () => factors(65_537))).toContain('rope_factors_short.weight has 65537 numbers');
+    expect(factors(65_536)).toMatchObject({ model_type: 'phimoe' });
+  });
+
   it('has the magnitude of Phi-3.5-MoE, where the converter wrote that of Phi-3', () => {
     const magnitude = (written: number) =>
       configOf('phimoe-longrope-short', (keys) => setNumber(keys, 'phimoe.rope.scaling.attn_factor', bits(written)));

@@ -7,6 +7,9 @@ import type { Metadata } from '../../weights/gguf/metadata.js';
 const GATINGS = ['', 'softmax', 'sigmoid', 'softmax over chosen', 'sqrt softplus'] as const;
 export type Gating = Exclude<(typeof GATINGS)[number], ''>;
 
+/** Numbers of what is read as a list, half a head's at most: a header can declare any. */
+const LONGEST_LIST = 65_536;
+
 /** The metadata of a GGUF file below its architecture's name, and which tensors it has. */
 export class GgufKeys {
   constructor(
@@ -117,7 +120,10 @@ export class GgufKeys {
     if (!stored) return undefined;
     const { dtype, address, bytes } = stored;
     if (dtype !== 'F32') throw new FiddlerError('unsupported', `${stored.file}: ${tensor} is ${dtype}`, REMEDY);
-    if (!this.hasData) return Array(bytes / 4).fill(1);
+    const count = bytes / 4;
+    if (count > LONGEST_LIST)
+      throw new FiddlerError('unsupported', `${stored.file}: ${tensor} has ${count} numbers`, REMEDY);
+    if (!this.hasData) return Array(count).fill(1);
     return [...new Float32Array(view(address, bytes))];
   }
 
