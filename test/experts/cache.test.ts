@@ -131,6 +131,16 @@ describe('the slots for streaming', () => {
     expect(serve(cache, 3, { cached: true })).toBe('cached');
   });
 
+  it('count as wasted what was copied ahead and displaced before it was needed', () => {
+    const cache = new StreamCache(3);
+    expect(cache.need(1)).toBeDefined();
+    for (const key of [10, 11, 12]) serve(cache, key);
+    expect(cache.has(1)).toBe(false);
+    for (const key of [10, 11, 12]) expect(serve(cache, key, { cached: true })).toBe('cached');
+    expect(cache.settle()).toBe(1);
+    expect(cache.settle()).toBe(0);
+  });
+
   it('keep what was guessed until the layer is over, and leave room for what is needed', () => {
     const cache = new StreamCache(4);
     const guessed = [1, 2, 3].map((key) => cache.guess(key));

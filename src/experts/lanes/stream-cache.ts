@@ -15,6 +15,8 @@ export class StreamCache {
   private slots: SlotCache;
   /** Slots of experts that were copied ahead and not needed yet. */
   private readonly ahead = new Set<number>();
+  /** Experts that were copied ahead, and of whose slots others were in need first. */
+  private displaced = 0;
 
   /** @param count slots, at least {@link STREAM_SLOTS} */
   constructor(count: number) {
@@ -39,6 +41,7 @@ export class StreamCache {
   /** Empties all slots, and uses so many of them from now on. */
   forget(count = this.size): void {
     this.ahead.clear();
+    this.displaced = 0;
     this.slots = new SlotCache(count, STREAM_SLOTS);
   }
 
@@ -49,7 +52,7 @@ export class StreamCache {
   serve(key: number, { range, cached }: Pick<Share, 'range' | 'cached'>): { slot: number; found: Found } {
     const there = cached && !range ? this.slots.find(key) : undefined;
     if (there !== undefined) return { slot: there, found: this.ahead.delete(there) ? 'prefetched' : 'cached' };
-    return { slot: this.slots.take(range || this.slots.has(key) ? undefined : key)!, found: 'copied' };
+    return { slot: this.take(range || this.slots.has(key) ? undefined : key), found: 'copied' };
   }
 
   release(slot: number): void {
@@ -64,7 +67,7 @@ export class StreamCache {
       return undefined;
     }
     if (this.slots.free <= STREAM_SLOTS) return undefined;
-    const slot = this.slots.take(key)!;
+    const slot = this.take(key);
     this.ahead.add(slot);
     return slot;
   }
@@ -72,7 +75,7 @@ export class StreamCache {
   /** A slot to which an expert that the next layer needs is to be copied; undefined where it is there. */
   need(key: number): number | undefined {
     const found = this.slots.find(key);
-    const slot = found ?? this.slots.take(key)!;
+    const slot = found ?? this.take(key);
     this.slots.release(slot);
     if (found !== undefined) return undefined;
     this.ahead.add(slot);
@@ -81,9 +84,16 @@ export class StreamCache {
 
   /** Gives up what was copied ahead and not needed: it stays. @returns how many experts that are */
   settle(): number {
-    const wasted = this.ahead.size;
+    const wasted = this.ahead.size + this.displaced;
     for (const slot of this.ahead) this.slots.release(slot);
     this.ahead.clear();
+    this.displaced = 0;
     return wasted;
+  }
+
+  private take(key?: number): number {
+    const slot = this.slots.take(key)!;
+    if (this.ahead.delete(slot)) this.displaced++;
+    return slot;
   }
 }
