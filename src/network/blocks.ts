@@ -25,7 +25,10 @@ export interface BlockSizes {
 /** Lost in any score but 0: of blocks that no head of an indexer sees anything in, every device chooses the last, as references do. */
 const LATER = 1e-30;
 
-/** Vulkan's rotation reads positions from multiples of the device's alignment only, of which 256 bytes are the largest. */
+/**
+ * Where the blocks of a group begin, in elements: Vulkan's rotation reads positions from multiples of the device's alignment
+ * only, of which 256 bytes are the largest.
+ */
 const ALIGNED = 64;
 
 /** Tensors of {@link BlockInputs}. */
@@ -62,15 +65,16 @@ export class BlockInputs {
   ) {
     const { every, positions, calls, groups } = sizes;
     this.ramp = Float32Array.from({ length: Math.ceil(positions / every) }, (_, block) => block * LATER);
-    this.numbers = mirrored(Type.I32, calls);
-    this.lying = mirrored(Type.I32, calls);
-    this.starts = mirrored(Type.I32, calls + ALIGNED * groups);
+    const touched = calls + ALIGNED * groups;
+    this.numbers = mirrored(Type.I32, touched);
+    this.lying = mirrored(Type.I32, touched);
+    this.starts = mirrored(Type.I32, touched);
     this.tails = mirrored(Type.I32, calls);
     this.tailRows = mirrored(Type.I32, calls);
     this.visible = mirrored(Type.F32, Math.ceil(positions / every) * calls);
     this.tailMask = mirrored(Type.F32, every * calls);
-    this.lyingBefore = mirrored(Type.I32, calls);
-    this.followed = mirrored(Type.F32, calls);
+    this.lyingBefore = mirrored(Type.I32, touched);
+    this.followed = mirrored(Type.F32, touched);
   }
 
   /** Describes a call. @param write copies so many bytes of the host's tensor to the device's */
@@ -78,9 +82,9 @@ export class BlockInputs {
     const { every, kept, positions } = this.sizes;
     const rows = Math.ceil(positions / every);
     const views = this.viewed();
-    let [part, touched, start, row, seen] = [0, 0, 0, 0, 0];
+    let [part, touched, row, seen] = [0, 0, 0, 0];
     for (const group of groups) {
-      start = aligned(start);
+      touched = aligned(touched);
       const read = this.blocksRead(group);
       const most = touchedBlocks(group.tokens, every);
       for (let i = 0; i < group.sequences; i++) {
@@ -92,8 +96,7 @@ export class BlockInputs {
           views.lying[touched] = block % (kept / every);
           views.lyingBefore[touched] = Math.max(0, block - 1) % (kept / every);
           views.followed[touched] = block > 0 ? 0 : -Infinity;
-          views.starts[start++] = block * every;
-          touched++;
+          views.starts[touched++] = block * every;
         }
         for (let t = 0; t < group.tokens; t++) {
           const position = past + t;
@@ -109,8 +112,8 @@ export class BlockInputs {
         }
       }
     }
-    for (const each of [this.numbers, this.lying, this.lyingBefore, this.followed]) write(each, touched * 4);
-    write(this.starts, start * 4);
+    for (const each of [this.numbers, this.lying, this.lyingBefore, this.followed, this.starts])
+      write(each, touched * 4);
     for (const each of [this.tails, this.tailRows]) write(each, row * 4);
     write(this.visible, seen * 4);
     write(this.tailMask, row * every * 4);
@@ -139,14 +142,13 @@ export class BlockInputs {
   /** What each group of a call is told. */
   of(groups: readonly Group[]): ((g: Graph) => StepBlocks)[] {
     const { every } = this.sizes;
-    let [touched, start, row, seen] = [0, 0, 0, 0];
+    let [touched, row, seen] = [0, 0, 0];
     return groups.map((group) => {
       const { tokens, sequences } = group;
       const read = this.blocksRead(group);
       const most = touchedBlocks(tokens, every);
-      const at = { touched, start: aligned(start), row, seen };
-      touched += most * sequences;
-      start = at.start + most * sequences;
+      const at = { touched: aligned(touched), row, seen };
+      touched = at.touched + most * sequences;
       row += tokens * sequences;
       seen += read * tokens * sequences;
       return (g) => {
@@ -160,7 +162,7 @@ export class BlockInputs {
           lying: part(this.lying, at.touched, [most, sequences, 1, 1]),
           lyingBefore: part(this.lyingBefore, at.touched, [most, sequences, 1, 1]),
           followed: part(this.followed, at.touched, [1, most, sequences, 1]),
-          starts: part(this.starts, at.start, [most * sequences, 1, 1, 1]),
+          starts: part(this.starts, at.touched, [most * sequences, 1, 1, 1]),
           visible: part(this.visible, at.seen, [read, tokens, sequences, 1]),
           tails: part(this.tails, at.row, [1, tokens, sequences, 1]),
           tailRows: part(this.tailRows, at.row, [1, tokens * sequences, 1, 1]),
