@@ -8,11 +8,11 @@ import { prepareEnvironment } from '#fiddler/devices/environment.js';
 import { loadEngine } from '#fiddler/engine/load.js';
 import type { Workbench } from '#fiddler/engine/workbench.js';
 import { FiddlerError } from '#fiddler/errors.js';
-import { NO_COSTS } from '#fiddler/experts/costs.js';
 import { policyNamed } from '#fiddler/experts/policies/index.js';
 import type { LoadOptions } from '#fiddler/options.js';
 import type { TokenLogprob } from '#fiddler/report.js';
 import { topLogprobs } from '#fiddler/sampling/logprobs.js';
+import { EVEN } from './even-costs.js';
 import { callsOf } from './fault-calls.js';
 import { FaultInjection, held } from './fault-injection.js';
 import { ratesFor, type StoredRates } from './fault-rates.js';
@@ -42,7 +42,6 @@ const [EVERY, FIRST] = [Number(args.every), Number(args.first)];
 const EVERY_MEASURING = 53;
 /** Tokens of a golden text that are computed. */
 const TOKENS = 6;
-const EVEN = { ...NO_COSTS, cpu: () => 1, copy: 1, accelerator: () => 1, overlap: true };
 /** Graphs that are kept later, for other numbers of experts: what is resident changes. A leak of each case is soon more. */
 const OTHER_GRAPHS = 24;
 const never = () => false;

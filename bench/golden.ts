@@ -5,11 +5,11 @@ import { parseArgs } from 'node:util';
 import { prepareEnvironment } from '#fiddler/devices/environment.js';
 import { loadEngine } from '#fiddler/engine/load.js';
 import type { Workbench } from '#fiddler/engine/workbench.js';
-import { NO_COSTS } from '#fiddler/experts/costs.js';
 import { spread } from '#fiddler/experts/placement.js';
 import { POLICIES, policyNamed } from '#fiddler/experts/policies/index.js';
 import type { Costs } from '#fiddler/experts/policy.js';
 import type { LoadOptions } from '#fiddler/options.js';
+import { EVEN } from './even-costs.js';
 import { type GoldenCase, type GoldenModel, goldenNames, readGolden } from './golden-data.js';
 import { compareLogits, type LogitsComparison, toleranceOf } from './golden-logits.js';
 
@@ -65,7 +65,6 @@ interface Outcome {
 }
 
 const never = () => false;
-const EVEN: Costs = { ...NO_COSTS, cpu: () => 1, copy: 1, accelerator: () => 1, overlap: true };
 /** Where costs are not measured, those by which policies use all lanes. */
 const COSTS: { readonly [policy: string]: Costs | undefined } = {
   lanes: EVEN, // experts are divided

@@ -7,12 +7,13 @@ import { prepareEnvironment } from '#fiddler/devices/environment.js';
 import type { Outcome } from '#fiddler/engine/engine.js';
 import { loadEngine } from '#fiddler/engine/load.js';
 import type { Workbench } from '#fiddler/engine/workbench.js';
-import { NO_COSTS } from '#fiddler/experts/costs.js';
 import { policyNamed } from '#fiddler/experts/policies/index.js';
 import { api, type Pointer } from '#fiddler/native/ggml/api.js';
+import { Backend, devices } from '#fiddler/native/ggml/backend.js';
 import { loadLibraries } from '#fiddler/native/ggml/libraries.js';
 import { Type } from '#fiddler/native/ggml/tensor.js';
 import type { LoadOptions } from '#fiddler/options.js';
+import { EVEN } from './even-costs.js';
 import { type GoldenCase, goldenNames, readGolden } from './golden-data.js';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
@@ -28,11 +29,8 @@ const { values: args } = parseArgs({
 });
 
 const golden = join(root, 'test', 'golden');
-const EVEN = { ...NO_COSTS, cpu: () => 1, copy: 1, accelerator: () => 1, overlap: true };
 /** Numbers below are compared as if they were as large. */
 const LEAST = 1e-2;
-/** ggml's number of a device that computes on the CPU. */
-const CPU_DEVICE = 0;
 /** Bytes before these fields of ggml's struct of a tensor; `ne` and `nb` have four numbers, `src` has ten addresses. */
 const FIELD = { type: 0, ne: 16, nb: 48, src: 152 };
 /** What computes nothing, and what names equal numbers in any order. */
@@ -52,12 +50,9 @@ class Comparison {
   graphs = 0;
   nodes = 0;
   readonly differing = new Map<string, { times: number; off: number }>();
-  private readonly cpu: Pointer;
+  private readonly cpu = new Backend(devices().find(({ kind }) => kind === 'cpu')!.pointer);
 
-  constructor(private readonly tolerance: number) {
-    const devices = Array.from({ length: api().deviceCount() }, (_, i) => api().device(i));
-    this.cpu = api().deviceInit(devices.find((device) => api().deviceType(device) === CPU_DEVICE)!, null);
-  }
+  constructor(private readonly tolerance: number) {}
 
   /** In place of computing it. @return ggml's status */
   compute(device: Pointer, graph: Pointer): number {
@@ -72,10 +67,14 @@ class Comparison {
       return true; // the rest is to be computed, too
     }, koffi.pointer(prototype));
     api().synchronize(device); // inputs that are on their way are copied to the CPU by others
-    const done = compareGraph(device, this.cpu, graph, compared, null, null, 0);
+    const done = compareGraph(device, this.cpu.pointer, graph, compared, null, null, 0);
     koffi.unregister(compared);
     if (error) throw error;
     return done ? 0 : -1;
+  }
+
+  end(): void {
+    this.cpu.free();
   }
 
   /** The CPU goes on with what the device found, so that each operation is compared by itself. */
@@ -84,7 +83,7 @@ class Comparison {
     if (SHAPES.includes(operation)) return;
     this.nodes++;
     const numbers = bytesOf(found);
-    const off = ORDERS.includes(operation) ? 0 : this.difference(found, numbers, bytesOf(expected));
+    const off = ORDERS.includes(operation) ? 0 : difference(found, numbers, bytesOf(expected));
     api().tensorSet(expected, numbers, 0, numbers.length);
     if (off < this.tolerance) return;
     const sources = [0, 1, 2, 3].flatMap((i) => {
@@ -95,20 +94,20 @@ class Comparison {
     const before = this.differing.get(line);
     this.differing.set(line, { times: (before?.times ?? 0) + 1, off: Math.max(before?.off ?? 0, off) });
   }
+}
 
-  /** Largest of two tensors' numbers, as a share; ∞ where those of another type than float32 differ at all. */
-  private difference(tensor: Pointer, found: Uint8Array, expected: Uint8Array): number {
-    const type: number = koffi.decode(tensor, FIELD.type, 'int');
-    if (type !== Type.F32) return Buffer.compare(found, expected) === 0 ? 0 : Infinity;
-    const [x, y] = [new Float32Array(found.buffer), new Float32Array(expected.buffer)];
-    let largest = 0;
-    for (const [i, value] of x.entries()) {
-      if (Object.is(value, y[i]!)) continue; // infinities, and what was never written
-      const off = Math.abs(value - y[i]!) / Math.max(LEAST, Math.abs(y[i]!));
-      if (!(off <= largest)) largest = Number.isNaN(off) ? Infinity : off;
-    }
-    return largest;
+/** Largest of two tensors' numbers, as a share; ∞ where those of another type than float32 differ at all. */
+function difference(tensor: Pointer, found: Uint8Array, expected: Uint8Array): number {
+  const type: number = koffi.decode(tensor, FIELD.type, 'int');
+  if (type !== Type.F32) return Buffer.compare(found, expected) === 0 ? 0 : Infinity;
+  const [x, y] = [new Float32Array(found.buffer), new Float32Array(expected.buffer)];
+  let largest = 0;
+  for (const [i, value] of x.entries()) {
+    if (Object.is(value, y[i]!)) continue; // infinities, and what was never written
+    const off = Math.abs(value - y[i]!) / Math.max(LEAST, Math.abs(y[i]!));
+    if (!(off <= largest)) largest = Number.isNaN(off) ? Infinity : off;
   }
+  return largest;
 }
 
 function bytesOf(tensor: Pointer): Uint8Array {
@@ -159,6 +158,7 @@ function compared(name: string): boolean {
     run(session, cases[0]!);
   } finally {
     Object.assign(calls, { compute, computeAsync });
+    comparison.end();
     session.close();
   }
   const { graphs, nodes, differing } = comparison;

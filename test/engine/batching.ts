@@ -1,16 +1,14 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
+import { EVEN } from '../../bench/even-costs.js';
 import { loadEngine } from '../../src/engine/load.js';
 import type { Workbench } from '../../src/engine/workbench.js';
-import { NO_COSTS } from '../../src/experts/costs.js';
 import { policyNamed } from '../../src/experts/policies/index.js';
 import type { LoadOptions } from '../../src/options.js';
 import type { Report } from '../../src/report.js';
 import { RECURRENT } from './recurrent.js';
 
 const POLICIES = ['static', 'fiddler', 'stream', 'lru', 'lanes'] as const;
-/** Experts are divided over all lanes. */
-const EVEN = { ...NO_COSTS, cpu: () => 1, copy: 1, accelerator: () => 1, overlap: true };
 /** Most tokens of an answer. */
 const MOST = 6;
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { EVEN } from '../../bench/even-costs.js';
 import { Device } from '../../src/devices/device.js';
 import { loadEngine } from '../../src/engine/load.js';
 import type { Workbench } from '../../src/engine/workbench.js';
-import { NO_COSTS } from '../../src/experts/costs.js';
 import { policyNamed } from '../../src/experts/policies/index.js';
 import type { LoadOptions } from '../../src/options.js';
 import { random } from '../native/weights.js';
@@ -13,7 +13,6 @@ const STEPS = 1000;
 const RUNS = 3;
 /** Prompts are as long, so that a step of the KV cache's rows holds an answer. */
 const LONGEST = 30;
-const EVEN = { ...NO_COSTS, cpu: () => 1, copy: 1, accelerator: () => 1, overlap: true };
 
 /** Calls in which up to four sequences decode, as answers begin and are cancelled. @returns rows of the calls, by their number */
 function decode(session: Workbench): Map<number, number> {
