@@ -2,7 +2,7 @@ import { behind, inCallOf, NO_COSTS } from './costs.js';
 import { type Expected, LinearFit } from './linear-fit.js';
 import { type Costs, type Division, partOf, type Share } from './policy.js';
 
-/** Weight of the newest observation. */
+/** Weight of the newest observation, at least: the first ones weigh as much as what was measured. */
 const LEARNING = 0.15;
 /** A synchronisation that finds nothing to wait for takes less. */
 export const SYNCHRONISE_MS = 0.05;
@@ -17,8 +17,8 @@ export interface Observation {
   computedMs: number;
   /** What the CPU's experts would cost alone, by the measured costs. */
   cpuAlone: Expected;
-  /** Experts copied; parts count as parts. */
-  streamedExperts: number;
+  /** What the link had to copy, behind what it was still busy with: alone, by the measured costs. */
+  copiesAlone: number;
   /** Until the last copy had arrived, as seen by a thread that looks once the CPU is done. */
   streamedMs: number;
   /** The copies were still under way when the CPU was done: only then is `streamedMs` their own time. */
@@ -28,7 +28,7 @@ export interface Observation {
 /** One call in which the accelerator computed experts; milliseconds since it began. */
 export interface Computing {
   /** What they would cost, by the measured costs. */
-  expectedMs: number;
+  expected: Expected;
   /** Until they were computed, and until the last copy had arrived. */
   computedMs: number;
   copiedMs: number;
@@ -54,6 +54,8 @@ interface Factors {
 class Adaptation {
   private factors: Factors;
   private unseen = 0;
+  /** Observations so far: of both lanes at work, and of the accelerator computing. */
+  private readonly seen = { both: 0, computing: 0 };
   private readonly fit?: LinearFit;
 
   /** @param alike calls are so much alike, and so many, that what a call takes is told apart from what is in it */
@@ -81,19 +83,21 @@ class Adaptation {
     return true;
   }
 
-  observe(seen: Observation, copyMs: number): void {
+  observe(seen: Observation): void {
     const { factors } = this;
     const cpu = seen.cpuMs / this.alone(seen.cpuAlone);
-    const copied = seen.streamedMs / (seen.streamedExperts * copyMs);
+    const copied = seen.streamedMs / seen.copiesAlone;
     // Copies that ended unseen took at most as long as the CPU did.
     const copy = seen.streamedLast ? copied : Math.min(factors.copy, copied);
-    const expected = seen.streamedExperts * copyMs * factors.copy;
+    const expected = seen.copiesAlone * factors.copy;
     const arrived = seen.streamedLast ? seen.streamedMs : Math.min(seen.streamedMs, expected);
     const behind = Math.max(0, seen.computedMs - arrived);
     // What was computed before the CPU was done took less.
     const seenTail = seen.computedMs > seen.cpuMs + SYNCHRONISE_MS ? behind : Math.min(factors.tail ?? 0, behind);
     const tail = factors.tail === undefined ? seenTail : factors.tail + LEARNING * (seenTail - factors.tail);
-    this.factors = { ...factors, cpu: towards(factors.cpu, cpu), copy: towards(factors.copy, copy), tail };
+    const weight = weightOf(++this.seen.both);
+    const { cpu: oldCpu, copy: oldCopy } = factors;
+    this.factors = { ...factors, cpu: towards(oldCpu, cpu, weight), copy: towards(oldCopy, copy, weight), tail };
   }
 
   /** A call in which the CPU worked and nothing was copied. */
@@ -103,7 +107,7 @@ class Adaptation {
 
   private learntAlone(cpuMs: number, expected: Expected): Expected {
     if (this.fit) return this.fit.observe(expected, cpuMs);
-    const both = towards(this.factors.alone.work, cpuMs / (expected.call + expected.work));
+    const both = towards(this.factors.alone.work, cpuMs / (expected.call + expected.work), LEARNING);
     return { call: both, work: both };
   }
 
@@ -113,12 +117,14 @@ class Adaptation {
     return alone.call * call + alone.work * work;
   }
 
-  observeComputing({ expectedMs, computedMs, copiedMs }: Computing): void {
+  observeComputing({ expected, computedMs, copiedMs }: Computing): void {
     const { accelerator } = this.factors;
-    const found = computedMs / expectedMs;
+    const found = Math.max(0, computedMs - expected.call) / expected.work;
     // What waited for copies took less.
     const waited = copiedMs > MOSTLY * computedMs;
-    const factor = towards(accelerator, waited ? Math.min(accelerator, found) : found, LEAST_COMPUTING);
+    const weight = weightOf(++this.seen.computing);
+    const most = waited ? Math.min(accelerator, MOSTLY * found) : found;
+    const factor = towards(accelerator, most, weight, LEAST_COMPUTING);
     this.factors = { ...this.factors, accelerator: factor };
   }
 }
@@ -127,9 +133,14 @@ const MOSTLY = 0.8;
 /** Measured costs of an accelerator hold what JavaScript takes before it is compiled. */
 const LEAST_COMPUTING = 0.1;
 
+/** What was measured counts as one observation. */
+function weightOf(observations: number): number {
+  return Math.max(LEARNING, 1 / (1 + observations));
+}
+
 /** One call that met something else says little. */
-function towards(old: number, found: number, least = 0.5): number {
-  return Math.min(8, Math.max(least, old + LEARNING * (Math.min(found, 2 * old) - old)));
+function towards(old: number, found: number, weight: number, least = 0.5): number {
+  return Math.min(8, Math.max(least, old + weight * (Math.min(found, 2 * old) - old)));
 }
 
 /** What a timed call showed, in milliseconds since it began. */
@@ -203,27 +214,33 @@ export class LearntCosts {
     if (learnt && !together(lanes) && learnt.forget()) this.corrected.delete(learnt);
   }
 
-  /** Learns from a timed call. @param width inner rows of an expert */
-  learn({ cpu, streamed, resident }: Division, width: number, tokens: number, times: LaneTimes): void {
+  /**
+   * Learns from a timed call.
+   * @param width inner rows of an expert
+   * @param backlog milliseconds for which the link was still busy with earlier copies when it began
+   */
+  learn(division: Division, width: number, tokens: number, times: LaneTimes, backlog = 0): void {
+    const { cpu, streamed, resident } = division;
     const learnt = this.adaptation(tokens);
     if (!learnt) return;
     this.corrected.delete(learnt);
     const costs = inCallOf(this.measured, tokens);
-    const copied = streamed.filter(({ cached }) => !cached);
     const sum = (shares: readonly Share[], cost: (share: Share) => number) =>
       shares.reduce((total, share) => total + partOf(share, width) * cost(share), 0);
     if (times.acceleratorFirst) {
-      const expectedMs = sum([...resident, ...streamed], (share) => costs.accelerator(share.tokens));
+      const call = (resident.length && costs.calls.resident) + (streamed.length && costs.calls.streamed);
+      const expected = { call, work: sum([...resident, ...streamed], (share) => costs.accelerator(share.tokens)) };
       const { resident: computedMs, streamed: copiedMs } = times;
-      if (expectedMs > 0) learnt.observeComputing({ expectedMs, computedMs, copiedMs });
+      if (expected.work > 0) learnt.observeComputing({ expected, computedMs, copiedMs });
       return;
     }
     if (cpu.length === 0) return;
     const cpuAlone = { call: costs.calls.cpu, work: sum(cpu, (share) => costs.cpu(share.tokens)) };
     const { cpu: cpuMs, streamed: streamedMs, resident: computedMs, streamedLast } = times;
-    const streamedExperts = sum(copied, () => 1);
-    if (copied.length === 0) learnt.observeAlone(cpuMs, cpuAlone);
-    else learnt.observe({ cpuMs, computedMs, cpuAlone, streamedMs, streamedExperts, streamedLast }, costs.copy);
+    const copies = streamed.filter(({ cached }) => !cached);
+    const copiesAlone = (streamed.length > 0 ? backlog : 0) + sum(copies, () => costs.copy);
+    if (copiesAlone === 0) learnt.observeAlone(cpuMs, cpuAlone);
+    else learnt.observe({ cpuMs, computedMs, cpuAlone, copiesAlone, streamedMs, streamedLast });
   }
 }
 

@@ -76,10 +76,10 @@ export function laneTimes(plan: readonly Share[], costs: Costs, width: number): 
 export function makespan(plan: readonly Share[], costs: Costs, width: number): number {
   const { cpu, copies, streamed, resident } = laneTimes(plan, costs, width);
   if (!costs.overlap) return cpu + copies + streamed + resident;
-  const both = cpu > 0 && copies > 0;
   const { contention, calls, backlog = 0 } = costs;
-  const awaited = streamed > 0 ? backlog : 0;
-  const arrived = awaited + copies * (both ? contention.copy : 1) + (copies > 0 ? calls.streamed : 0);
+  const link = copies + (streamed > 0 ? backlog : 0);
+  const both = cpu > 0 && link > 0;
+  const arrived = link * (both ? contention.copy : 1) + (copies > 0 ? calls.streamed : 0);
   const accelerator = Math.max(arrived, streamed + resident);
   return Math.max(cpu * (both ? contention.cpu : 1), accelerator);
 }

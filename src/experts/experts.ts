@@ -206,10 +206,7 @@ export class Experts {
     const division = byLane(plan);
     const times = this.lanes.run(routes, division, this.timed());
     this.costs.planned(division, tokens);
-    if (times.timed) {
-      const streamed = times.timed.streamed - (backlog ?? 0);
-      this.costs.learn(division, this.width(layer), tokens, { ...times.timed, streamed });
-    }
+    if (times.timed) this.costs.learn(division, this.width(layer), tokens, times.timed, backlog);
     if (backlog !== undefined) this.streamed = { routes, shares: division.streamed };
     this.count(layer, division, times);
   }

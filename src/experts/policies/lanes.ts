@@ -28,29 +28,29 @@ export const lanesPolicy: Policy = {
     }
     if (missing.length === 0) return resident;
     missing.sort((a, b) => Number(a.cached) - Number(b.cached) || a.tokens - b.tokens);
-    return [...resident, ...divide(missing, resident, costs, width, together)];
+    return [...resident, ...divide(missing, resident, costs, { width, together })];
   },
 };
+
+/** An expert's inner rows, and at which multiples of them it is divided. */
+interface Cutting {
+  width: number;
+  together: number;
+}
 
 /**
  * The best of: all on the CPU, all streamed, or divided. `missing` is ordered by what is streamed last.
  * Where lanes wait for each other, so that times add up, divided means each where it costs least.
  */
-function divide(
-  missing: readonly Demand[],
-  resident: readonly Share[],
-  costs: Costs,
-  width: number,
-  together: number,
-): Share[] {
+function divide(missing: readonly Demand[], resident: readonly Share[], costs: Costs, by: Cutting): Share[] {
   const onCpu = missing.map((d) => whole(d, 'cpu'));
   if (costs.overlap && !streamPays(missing, costs)) return onCpu;
   const streamed = missing.map((d) => whole(d, 'streamed'));
   const divided = costs.overlap
-    ? balanced(missing, costs, width, together)
+    ? balanced(missing, resident, costs, by)
     : missing.map((d) => whole(d, cheaperLane(d, costs)));
   const plans = [onCpu, streamed, divided];
-  const times = plans.map((plan) => makespan([...resident, ...plan], costs, width));
+  const times = plans.map((plan) => makespan([...resident, ...plan], costs, by.width));
   return plans[times.indexOf(Math.min(...times))]!;
 }
 
@@ -64,30 +64,41 @@ function streamPays(missing: readonly Demand[], { calls, cpu, backlog = 0 }: Cos
   return onCpu > calls.streamed + backlog;
 }
 
-function balanced(missing: readonly Demand[], costs: Costs, width: number, together: number): Share[] {
+/** Where the CPU's part of the experts ends, so that it ends when the accelerator does: with the later of copies and computing. */
+function balanced(missing: readonly Demand[], resident: readonly Share[], costs: Costs, by: Cutting): Share[] {
   const cpu = missing.map((d) => costs.cpu(d.tokens) * costs.contention.cpu);
-  const copy = costs.copy * costs.contention.copy;
-  const stream = missing.map((d) => Math.max(d.cached ? 0 : copy, costs.accelerator(d.tokens)));
-  let before = costs.calls.cpu * costs.contention.cpu;
-  let after = stream.reduce((sum, ms) => sum + ms, costs.calls.streamed + (costs.backlog ?? 0));
+  const copies = missing.map((d) => (d.cached ? 0 : costs.copy * costs.contention.copy));
+  const computing = missing.map((d) => costs.accelerator(d.tokens));
+  const { calls, backlog = 0 } = costs;
+  const total = (times: readonly number[], from: number) => times.reduce((sum, ms) => sum + ms, from);
+  const residents = total(
+    resident.map((share) => costs.accelerator(share.tokens)),
+    resident.length && calls.resident,
+  );
+  let before = calls.cpu * costs.contention.cpu;
+  let arrived = total(copies, calls.streamed + backlog * costs.contention.copy);
+  let computed = total(computing, calls.streamed + residents);
   let at = 0;
-  // The first expert with which the CPU would end later than the stream that has the rest.
-  while (at < missing.length && before + cpu[at]! <= after - stream[at]!) {
+  // The first expert with which the CPU would end later than the accelerator that has the rest.
+  for (; at < missing.length; at++) {
+    const after = Math.max(arrived - copies[at]!, computed - computing[at]!);
+    if (before + cpu[at]! > after) break;
     before += cpu[at]!;
-    after -= stream[at]!;
-    at++;
+    arrived -= copies[at]!;
+    computed -= computing[at]!;
   }
   const shares = missing.map((d, i) => whole(d, i < at ? 'cpu' : 'streamed'));
   if (at === missing.length || missing[at]!.cached) return shares;
-  const fraction = Math.min(1, Math.max(0, (after - before) / (cpu[at]! + stream[at]!)));
-  const pieces = Math.max(1, Math.min(CUTS, Math.floor(copy / CUT_MS)));
-  shares.splice(at, 1, ...cut(missing[at]!, fraction, width, { pieces, least: Math.max(CUT_ROWS, together) }));
+  const part = (end: number, of: number) => (end - before) / (cpu[at]! + of);
+  const fraction = Math.max(part(arrived, copies[at]!), part(computed, computing[at]!));
+  shares.splice(at, 1, ...cut(missing[at]!, Math.min(1, Math.max(0, fraction)), costs, by));
   return shares;
 }
 
 /** The CPU takes the first `fraction` of the rows, of which each of the pieces has as many, a multiple of `least`. */
-function cut(demand: Demand, fraction: number, width: number, by: { pieces: number; least: number }): Share[] {
-  const { pieces, least } = by;
+function cut(demand: Demand, fraction: number, costs: Costs, { width, together }: Cutting): Share[] {
+  const pieces = Math.max(1, Math.min(CUTS, Math.floor((costs.copy * costs.contention.copy) / CUT_MS)));
+  const least = Math.max(CUT_ROWS, together);
   const unit = Math.max(least, Math.round(width / pieces / least) * least);
   const rows = Math.min(width, Math.max(0, Math.round((fraction * width) / unit) * unit));
   if (rows === 0) return [whole(demand, 'streamed')];
