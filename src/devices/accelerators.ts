@@ -37,6 +37,19 @@ export interface ByNumber {
   strided: boolean;
   /** In float32 they are exact; ggml's CUDA kernels round to TF32, whatever the environment says. */
   exact: boolean;
+  /**
+   * Rows of assignments, by the type of the matrices and their rows, up to which a product is queued; one of more waits for
+   * all that was queued before.
+   */
+  rows: (type: Type, matrixRows: number) => number;
+}
+
+const any = () => Infinity;
+
+/** With more ggml sorts rows of floats on the host, and multiplies for one expert after the other (ggml-cuda/mmf.cu). */
+function rowsOnCuda(type: Type, matrixRows: number): number {
+  if (type !== Type.BF16 && type !== Type.F16 && type !== Type.F32) return Infinity;
+  return matrixRows > 1024 ? 128 : 512;
 }
 
 /** What GPUs have in common: CUDA's and Vulkan's kernels for attention take so many rows at a time and sum in float32. */
@@ -44,7 +57,7 @@ export const GPU = {
   gpu: true,
   cacheStep: 256,
   cacheType: Type.F16,
-  byNumber: { strided: false, exact: true },
+  byNumber: { strided: false, exact: true, rows: any },
   reachesHost: false,
 } as const;
 /** The CPU's kernels divide the rows between threads: of twice as many as there are, half do nothing. */
@@ -52,7 +65,7 @@ const CPU = {
   gpu: false,
   cacheStep: 64,
   cacheType: Type.F32,
-  byNumber: { strided: true, exact: true },
+  byNumber: { strided: true, exact: true, rows: any },
   reachesHost: true,
 } as const;
 
@@ -65,7 +78,7 @@ export const ACCELERATORS: readonly AcceleratorKind[] = [
     capabilities: computeCapabilities,
     lack: lackOfCode,
     ...GPU,
-    byNumber: { strided: true, exact: false },
+    byNumber: { strided: true, exact: false, rows: rowsOnCuda },
     reachesHost: true,
   },
   { name: 'vulkan', summary: 'a GPU of any make', library: 'vulkan', ...GPU },

@@ -14,6 +14,20 @@ export interface Routes {
   next?: Int32Array;
 }
 
+/** Which assignments each expert has. */
+export type Assigned = Pick<Assignments, 'rows' | 'weights' | 'start' | 'count'>;
+
+/** Of each expert's assignments, one of so many parts. */
+export function partOfEach(of: Assigned, part: number, parts: number): Assigned {
+  const before = (expert: number, part: number) => Math.floor((of.count(expert) * part) / parts);
+  return {
+    rows: of.rows,
+    weights: of.weights,
+    start: (expert) => of.start(expert) + before(expert, part),
+    count: (expert) => before(expert, part + 1) - before(expert, part),
+  };
+}
+
 /** The routes of one call, sorted by expert: which tokens each expert computes, and with what weight. */
 export class Assignments {
   /** Token numbers and weights; expert e's lie at [start(e), start(e) + count(e)). */

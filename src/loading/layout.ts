@@ -177,7 +177,7 @@ function build(
     pool,
     policy,
     hostMemory,
-    exactByNumber: machine.kind.byNumber.exact,
+    byNumber: machine.kind.byNumber,
   });
   network.reserve();
   experts.reserve();

@@ -2,7 +2,16 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { Assignments } from '../../src/experts/assignments.js';
 import { batchesOf, halving } from '../../src/experts/lanes/batches.js';
-import { aligned, GroupOrder, LISTS, MOST_FILLED, roundsOf, STEP } from '../../src/experts/lanes/group-order.js';
+import {
+  aligned,
+  GroupOrder,
+  inParts,
+  LISTS,
+  MOST_FILLED,
+  roundsOf,
+  STEP,
+} from '../../src/experts/lanes/group-order.js';
+import { PARTS } from '../../src/experts/lanes/groups.js';
 
 const EXPERTS = 40;
 const CHOSEN = 6;
@@ -66,6 +75,36 @@ it('orders a group so that no row has an expert twice, and adds every assignment
       expect(added.size).toBe(total);
       expect(ordered).toBeLessThanOrEqual(rows.targets); // each list ends where the next begins
       expect(targeted).toBeLessThanOrEqual(LISTS * (from + aligned(count)));
+    }),
+  );
+});
+
+it('divides a group so that no part has more rows than allowed, and each assignment is in one part', () => {
+  const most = fc.integer({ min: 8, max: 40 });
+  const many = fc.array(fc.uniqueArray(fc.nat(CHOSEN + 3), { minLength: CHOSEN, maxLength: CHOSEN }), {
+    minLength: 30,
+    maxLength: 150,
+  });
+  fc.assert(
+    fc.property(fc.oneof(routes, many), fc.integer({ min: 1, max: EXPERTS }), most, (chosen, taken, most) => {
+      const { assignments, demand } = grouped(chosen);
+      const members = demand.slice(0, taken).map(({ expert }) => ({ expert, slot: EXPERTS - expert }));
+      const size = aligned(chosen.length * CHOSEN) + 2 * aligned(1);
+      const order = new GroupOrder(new Int32Array(LISTS * size), new Float32Array(size), chosen.length, CHOSEN);
+      const rowsOf = ({ count, abreast }: { count: number; abreast: number }) => count / abreast;
+      const whole = rowsOf(order.write(0, members, assignments, chosen.length));
+      const parts = inParts(members, assignments, most);
+      const places: number[] = [];
+      for (const { members: some, of } of parts) {
+        expect(rowsOf(order.write(0, some, of, chosen.length))).toBeLessThanOrEqual(most);
+        for (const { expert } of some) for (let i = 0; i < of.count(expert); i++) places.push(of.start(expert) + i);
+      }
+      const all = members.flatMap(({ expert }) =>
+        Array.from({ length: assignments.count(expert) }, (_, i) => assignments.start(expert) + i),
+      );
+      expect(places.sort((a, b) => a - b)).toEqual(all.sort((a, b) => a - b));
+      if (whole <= most) expect(parts).toHaveLength(1);
+      else expect(parts.length).toBeLessThan((PARTS * whole) / most);
     }),
   );
 });

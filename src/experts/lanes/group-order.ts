@@ -1,4 +1,4 @@
-import type { Assignments } from '../assignments.js';
+import { type Assigned, partOfEach } from '../assignments.js';
 import type { GroupFew, GroupRows, Round } from '../group.js';
 
 /** An expert of a group, and its number in the slab. */
@@ -69,9 +69,8 @@ export class GroupOrder {
   }
 
   /** Writes the members' assignments: weights from `from` on, and the lists from {@link LISTS} times that. */
-  write(from: number, members: readonly Member[], of: Assignments, tokens: number): GroupRows {
-    const { abreast, total } = abreastOf(members, of);
-    const rows = Math.ceil((total + 1) / abreast); // the last has no weight
+  write(from: number, members: readonly Member[], of: Assigned, tokens: number): GroupRows {
+    const { rows, abreast } = rowsOf(members, of);
     const count = rows * abreast;
     const size = aligned(count);
     const ids = LISTS * from;
@@ -87,7 +86,7 @@ export class GroupOrder {
    * Writes the members' assignments in a call of few tokens: weights from `from` on, and three lists from {@link LISTS} times
    * that, `size` apart.
    */
-  writeFew(from: number, members: readonly Member[], of: Assignments, n: number): GroupFew & { size: number } {
+  writeFew(from: number, members: readonly Member[], of: Assigned, n: number): GroupFew & { size: number } {
     const { abreast, total } = abreastOf(members, of);
     const step = total <= STEP ? abreast : Math.max(STEP, abreast);
     const count = Math.ceil(total / step) * step;
@@ -122,7 +121,7 @@ export class GroupOrder {
     { order, targets, weights: from }: Pick<GroupRows, 'order' | 'targets' | 'weights'>,
     shape: Rows,
     members: readonly Member[],
-    of: Assignments,
+    of: Assigned,
     tokens: number,
   ): Round[] {
     const { numbers, weights, seen, places } = this;
@@ -158,7 +157,7 @@ export class GroupOrder {
   }
 
   /** Counts tokens that have a first, a second, … assignment in the group. */
-  private count(members: readonly Member[], of: Assignments, tokens: number): Int32Array {
+  private count(members: readonly Member[], of: Assigned, tokens: number): Int32Array {
     const { seen, sizes } = this;
     sizes.fill(0);
     seen.fill(0, 0, tokens);
@@ -177,7 +176,7 @@ export class GroupOrder {
     { ids, tokens }: Pick<GroupRows, 'ids' | 'tokens'>,
     shape: Rows,
     members: readonly Member[],
-    of: Assignments,
+    of: Assigned,
   ): void {
     const { numbers } = this;
     let i = 0;
@@ -211,8 +210,29 @@ function placeOf(i: number, { rows, abreast }: Rows): number {
 }
 
 /** Assignments of a group, and how many of them may lie beside each other: no two of one expert. */
-function abreastOf(members: readonly Member[], of: Assignments): { abreast: number; total: number } {
+function abreastOf(members: readonly Member[], of: Assigned): { abreast: number; total: number } {
   const counts = members.map(({ expert }) => of.count(expert));
   const total = counts.reduce((sum, count) => sum + count, 0);
   return { abreast: ABREAST.find((n) => n * Math.max(...counts) <= total) ?? 1, total };
+}
+
+/** The last assignment has no weight. */
+function rowsOf(members: readonly Member[], of: Assigned): Rows {
+  const { abreast, total } = abreastOf(members, of);
+  return { rows: Math.ceil((total + 1) / abreast), abreast };
+}
+
+/**
+ * A group divided so that no product has more than so many rows: each part has as much of every expert's assignments as the
+ * others, give or take one.
+ * @param most at least 4
+ */
+export function inParts(members: readonly Member[], of: Assigned, most: number): { members: Member[]; of: Assigned }[] {
+  const largest = Math.max(...members.map(({ expert }) => of.count(expert)));
+  for (let parts = Math.max(1, Math.ceil(largest / most)); ; parts++) {
+    const divided = Array.from({ length: parts }, (_, part) => (parts === 1 ? of : partOfEach(of, part, parts))).map(
+      (some) => ({ members: members.filter(({ expert }) => some.count(expert) > 0), of: some }),
+    );
+    if (divided.every((part) => rowsOf(part.members, part.of).rows <= most)) return divided;
+  }
 }

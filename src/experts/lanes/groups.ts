@@ -1,15 +1,16 @@
+import type { ByNumber } from '../../devices/accelerators.js';
 import { type Device, floats, type HostMemory, HostTensors, integers } from '../../devices/device.js';
 import { KEPT_ROWS } from '../../devices/kept-graphs.js';
 import { Graph } from '../../native/ggml/graph.js';
 import { type Tensor, TensorContext, Type } from '../../native/ggml/tensor.js';
 import { type ActivationName, matrixEntries } from '../activations.js';
-import type { Assignments } from '../assignments.js';
+import type { Assigned, Assignments } from '../assignments.js';
 import type { PlacedExpert } from '../expert.js';
 import { buildGroupForFew, buildGroupForOne, buildGroupForRows, type GroupIo, groupCapacity } from '../group.js';
 import type { Slab } from '../resident-experts.js';
-import type { ExpertsSpec } from '../spec.js';
+import { type ExpertsSpec, type MatrixTypes, matrixShape } from '../spec.js';
 import { ExpertGraphs } from './graphs.js';
-import { APART, aligned, GroupOrder, LISTS, type Member, MOST_FILLED } from './group-order.js';
+import { APART, aligned, GroupOrder, inParts, LISTS, type Member, MOST_FILLED } from './group-order.js';
 
 /** Intermediate values of a group's graph take about so much, unless one expert's take more. */
 const GRAPH_BYTES = 64 * 2 ** 20;
@@ -26,6 +27,8 @@ export interface GroupPlace {
 
 /** Groups of a call of one token. */
 const PLACES = 2;
+/** A group has less than so many times as many parts as its rows would fill. */
+export const PARTS = 5;
 
 export interface GroupsParts {
   layers: readonly ExpertsSpec[];
@@ -36,6 +39,20 @@ export interface GroupsParts {
   hostMemory: HostMemory;
   /** Products with matrices by number are exact in float32. */
   exact: boolean;
+  /** Most rows of assignments of such a product. */
+  rows: number;
+}
+
+/** Most rows of assignments with which none of the layers' products waits. @param rows as of {@link ByNumber} */
+export function mostRows(
+  layers: readonly ExpertsSpec[],
+  types: readonly MatrixTypes[],
+  rows: ByNumber['rows'],
+): number {
+  const each = layers.flatMap((spec, l) =>
+    matrixEntries(types[l]!).map(([name, type]) => rows(type, matrixShape(spec, name)[0])),
+  );
+  return Math.min(...each);
 }
 
 /**
@@ -59,19 +76,23 @@ export class ExpertGroups {
   /** Assignments that were sent for this call. */
   private sent = 0;
   private readonly exact: boolean;
+  private readonly rows: number;
   private readonly computable = new Map<string, boolean>();
 
   constructor(
     private readonly device: Device,
-    { layers, chunk, input, output, hostMemory, exact }: GroupsParts,
+    { layers, chunk, input, output, hostMemory, exact, rows }: GroupsParts,
   ) {
     this.exact = exact;
+    this.rows = rows;
     this.graphs = new ExpertGraphs(device);
     this.chosen = Math.max(...layers.map((l) => l.chosen));
     const perRow = Math.max(...layers.map(({ hidden, width }) => 4 * (2 * hidden + 3 * width)));
     this.most = Math.min(chunk * this.chosen, Math.max(chunk, Math.floor(GRAPH_BYTES / perRow)));
     const groups = Math.max(PLACES, ...layers.map((l) => l.count));
-    this.room = chunk * this.chosen + groups * 2 * APART; // rows are filled up, and lists lie apart
+    const assigned = chunk * this.chosen;
+    const divided = groups + Math.ceil((PARTS * (assigned + groups)) / rows);
+    this.room = assigned + divided * 2 * APART; // rows are filled up, and lists lie apart
     const made = (make: (type: Type, size: number) => Tensor) => ({
       numbers: make(Type.I32, LISTS * this.room),
       weights: make(Type.F32, this.room),
@@ -160,7 +181,17 @@ export class ExpertGroups {
     );
   }
 
-  private forRows({ slab, activation }: GroupPlace, members: readonly Member[], of: Assignments, tokens: number): void {
+  private forRows({ slab, activation }: GroupPlace, group: readonly Member[], all: Assignments, tokens: number): void {
+    for (const { members, of } of inParts(group, all, this.rows)) this.forPart(slab, activation, members, of, tokens);
+  }
+
+  private forPart(
+    slab: Slab,
+    activation: ActivationName,
+    members: readonly Member[],
+    of: Assigned,
+    tokens: number,
+  ): void {
     const from = this.sent;
     const rows = this.order.write(from, members, of, tokens);
     const size = aligned(rows.count);

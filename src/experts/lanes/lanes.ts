@@ -11,7 +11,7 @@ import type { Statistics } from '../statistics.js';
 import { Coming } from './coming.js';
 import { ExpertCompute } from './compute.js';
 import { type CpuExperts, GgmlExperts } from './cpu.js';
-import { ExpertGroups } from './groups.js';
+import { ExpertGroups, mostRows } from './groups.js';
 import { NativeExperts } from './native.js';
 import type { LanesParts } from './parts.js';
 import { ResidentLane } from './resident.js';
@@ -51,7 +51,6 @@ export class Lanes {
     statistics: Statistics,
   ) {
     const { cpu, accelerator, layers, chunk, output, input, hostInput, hostMemory, host, pool, slots, cached } = parts;
-    const { exactByNumber: exact } = parts;
     const chosen = Math.max(...layers.map((l) => l.chosen));
     const count = Math.max(...layers.map((l) => l.count));
     const most = chunk * chosen;
@@ -65,7 +64,9 @@ export class Lanes {
     this.overlaps = accelerator.copies !== accelerator.compute;
     if (accelerator !== cpu) {
       this.sums = new CpuSums(accelerator, output, hostMemory);
-      this.groups = new ExpertGroups(accelerator, { layers, chunk, input, output, hostMemory, exact });
+      const { exact } = parts.byNumber;
+      const rows = mostRows(layers, host.types, parts.byNumber.rows);
+      this.groups = new ExpertGroups(accelerator, { layers, chunk, input, output, hostMemory, exact, rows });
     }
     const io = ({ rows, weights }: RoutingInputs) => ({ rows, weights });
     this.onAccelerator = new ExpertCompute(accelerator, { input, output, ...io(this.forAccelerator) });

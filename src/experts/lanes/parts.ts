@@ -1,3 +1,4 @@
+import type { ByNumber } from '../../devices/accelerators.js';
 import type { Device, HostMemory } from '../../devices/device.js';
 import type { Tensor } from '../../native/ggml/tensor.js';
 import type { HostExperts } from '../host-experts.js';
@@ -26,6 +27,6 @@ export interface LanesParts {
   pool?: NativePool;
   /** The host's memory that the accelerator copies from and to. */
   hostMemory: HostMemory;
-  /** The accelerator's products with matrices by number are exact in float32. */
-  exactByNumber: boolean;
+  /** What the accelerator's products with matrices by number can do. */
+  byNumber: Pick<ByNumber, 'exact' | 'rows'>;
 }
