@@ -17,6 +17,7 @@ import {
   type Share,
 } from './policy.js';
 import type { ResidentExperts } from './resident-experts.js';
+import { Rivals } from './rivals.js';
 import type { OnSpan } from './spans.js';
 import { rowsTogether } from './spec.js';
 import { Statistics } from './statistics.js';
@@ -52,6 +53,8 @@ export class Experts {
   private readonly lanes: Lanes;
   /** Bytes of one expert of each layer. */
   private readonly bytes: readonly number[];
+  /** By policy. */
+  private readonly rivals = new Map<Policy, Rivals>();
   private calls = 0;
   private last?: { routes: Routes; plan: readonly Share[] };
   /** What the layer before streamed, until copies for the next were queued. */
@@ -93,7 +96,10 @@ export class Experts {
     this.follower?.used(layer, demand, tokens);
     this.trace?.routed(routes);
     const costs = this.costs.for(tokens, backlog);
-    this.execute(routes, this.decides ? this.decide(demand, costs, layer) : inPlace(demand), backlog);
+    const rivals = tokens === 1 ? this.rivals.get(this.policy) : undefined;
+    const policy = rivals?.of(layer) ?? this.policy;
+    this.execute(routes, this.decides ? this.decide(policy, demand, costs, layer) : inPlace(demand), backlog);
+    rivals?.done(layer);
   }
 
   /**
@@ -118,8 +124,8 @@ export class Experts {
     if (this.last) this.follower?.follow((this.last.routes.layer + this.bytes.length - 1) % this.bytes.length);
   }
 
-  private decide(demand: readonly Demand[], costs: Costs, layer: number): Share[] {
-    return this.policy.decide(demand, costs, this.width(layer), rowsTogether(this.parts.host.typesOf(layer)));
+  private decide(policy: Policy, demand: readonly Demand[], costs: Costs, layer: number): Share[] {
+    return policy.decide(demand, costs, this.width(layer), rowsTogether(this.parts.host.typesOf(layer)));
   }
 
   /** Bytes of one expert of a layer in the computed types. */
@@ -155,6 +161,7 @@ export class Experts {
   use(policy: Policy, { cache = true, prefetch = this.parts.prefetch ?? policy.prefetches }: Caching = {}): void {
     this.policy = policy;
     this.costs.use(policy.name);
+    this.compareRivals();
     this.lanes.stream?.use(cache, prefetch === true);
   }
 
@@ -167,6 +174,15 @@ export class Experts {
   forgetCalls(): void {
     this.statistics.forget();
     this.costs.forget();
+    this.rivals.clear();
+    this.compareRivals();
+  }
+
+  /** The policy's rival competes with it from now on, or goes on. */
+  private compareRivals(): void {
+    const { policy, rivals } = this;
+    if (policy.rival && this.overlaps && !rivals.has(policy))
+      rivals.set(policy, new Rivals([policy, policy.rival], this.bytes.length));
   }
 
   /** Runs a plan for routes, for measurements: without one, each expert where its weights are. @returns what was run */

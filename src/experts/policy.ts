@@ -80,6 +80,8 @@ export interface Policy {
   byCost: boolean;
   /** Experts are copied ahead of the layer that needs them, unless that is switched off. */
   prefetches?: boolean;
+  /** In its place this one serves calls of one token where whole passes are faster by it ({@link Rivals}). */
+  rival?: Policy;
   /**
    * @param width inner rows of an expert
    * @param together divides it only at multiples of so many, a power of two; 1 by default

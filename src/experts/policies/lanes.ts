@@ -1,5 +1,6 @@
 import { makespan } from '../costs.js';
 import { type Costs, cheaperLane, type Demand, type Policy, type Share, whole } from '../policy.js';
+import { staticPolicy } from './static.js';
 
 /**
  * An expert is divided at multiples of this many inner rows, and of 1/32 of them, so that few shapes of graphs occur; a
@@ -19,6 +20,7 @@ export const lanesPolicy: Policy = {
   summary: 'all lanes at once: missing experts divided between CPU and stream so that both end together',
   streams: true,
   byCost: true,
+  rival: staticPolicy,
   decide(demand, costs, width, together = 1) {
     const resident: Share[] = [];
     const missing: Demand[] = [];
