@@ -6,10 +6,10 @@ import {
   aligned,
   GroupOrder,
   inParts,
-  LISTS,
   MOST_FILLED,
   roundsOf,
   STEP,
+  WORDS,
 } from '../../src/experts/lanes/group-order.js';
 import { PARTS } from '../../src/experts/lanes/groups.js';
 
@@ -21,6 +21,12 @@ const routes = fc.array(fc.uniqueArray(fc.nat(EXPERTS - 1), { minLength: CHOSEN,
   minLength: 1,
   maxLength: 90,
 });
+
+/** Room for so many assignments: whole numbers and weights in the same memory. */
+function memoryOf(size: number) {
+  const numbers = new Int32Array(WORDS * size);
+  return { numbers, weights: new Float32Array(numbers.buffer) };
+}
 
 function grouped(chosen: readonly number[][]) {
   const assignments = new Assignments(EXPERTS, chosen.length * CHOSEN);
@@ -42,7 +48,7 @@ it('orders a group so that no row has an expert twice, and adds every assignment
       const members = demand.slice(0, taken).map(({ expert }) => ({ expert, slot: EXPERTS - expert }));
       const from = before * aligned(1);
       const size = from + aligned(chosen.length * CHOSEN) + 2 * aligned(1);
-      const [numbers, weights] = [new Int32Array(LISTS * size), new Float32Array(size)];
+      const { numbers, weights } = memoryOf(size);
       const order = new GroupOrder(numbers, weights, chosen.length, CHOSEN);
       const rows = order.write(from, members, assignments, chosen.length);
       const { ids, tokens, count, abreast, rounds } = rows;
@@ -74,7 +80,8 @@ it('orders a group so that no row has an expert twice, and adds every assignment
       }
       expect(added.size).toBe(total);
       expect(ordered).toBeLessThanOrEqual(rows.targets); // each list ends where the next begins
-      expect(targeted).toBeLessThanOrEqual(LISTS * (from + aligned(count)));
+      expect(targeted).toBeLessThanOrEqual(rows.weights);
+      expect(rows.weights + count).toBeLessThanOrEqual(WORDS * (from + aligned(count)));
     }),
   );
 });
@@ -90,7 +97,8 @@ it('divides a group so that no part has more rows than allowed, and each assignm
       const { assignments, demand } = grouped(chosen);
       const members = demand.slice(0, taken).map(({ expert }) => ({ expert, slot: EXPERTS - expert }));
       const size = aligned(chosen.length * CHOSEN) + 2 * aligned(1);
-      const order = new GroupOrder(new Int32Array(LISTS * size), new Float32Array(size), chosen.length, CHOSEN);
+      const { numbers, weights } = memoryOf(size);
+      const order = new GroupOrder(numbers, weights, chosen.length, CHOSEN);
       const rowsOf = ({ count, abreast }: { count: number; abreast: number }) => count / abreast;
       const whole = rowsOf(order.write(0, members, assignments, chosen.length));
       const parts = inParts(members, assignments, most);
@@ -120,7 +128,8 @@ it('orders a group of few tokens so that its size and how many lie beside each o
       const members = demand.slice(0, taken).map(({ expert }) => ({ expert, slot: EXPERTS - expert }));
       const from = before * aligned(1);
       const size = from + aligned(members.length * chosen.length + MOST_FILLED);
-      const [numbers, weights] = [new Int32Array(LISTS * size).fill(-1), new Float32Array(size).fill(NaN)];
+      const { numbers, weights } = memoryOf(size);
+      numbers.fill(-1);
       const order = new GroupOrder(numbers, weights, chosen.length, CHOSEN);
       const n = chosen.length;
       const found = order.writeFew(from, members, assignments, n);

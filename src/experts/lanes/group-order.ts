@@ -7,8 +7,10 @@ export interface Member {
   slot: number;
 }
 
-/** Whole numbers that a group's lists take for each of its assignments, see {@link GroupRows}: the order has up to two. */
-export const LISTS = 5;
+/** Lists of whole numbers of a group, see {@link GroupRows}, each as long as there are assignments: the order is up to two. */
+const LISTS = 5;
+/** Words of 32 bits that are sent for each of a group's assignments: the lists, and the weights behind them. */
+export const WORDS = LISTS + 1;
 /** They begin at multiples of so many numbers: Vulkan binds buffers at such places only. */
 export const APART = 64;
 
@@ -56,7 +58,7 @@ export class GroupOrder {
   /** How many tokens have a first, a second, … assignment. */
   private readonly sizes: Int32Array;
 
-  /** @param numbers and `weights`: what the device is sent */
+  /** @param numbers and `weights`: the same memory, which the device is sent */
   constructor(
     private readonly numbers: Int32Array,
     private readonly weights: Float32Array,
@@ -68,23 +70,24 @@ export class GroupOrder {
     this.sizes = new Int32Array(chosen);
   }
 
-  /** Writes the members' assignments: weights from `from` on, and the lists from {@link LISTS} times that. */
+  /** Writes the members' assignments: lists, and weights behind them, from {@link WORDS} times `from` on. */
   write(from: number, members: readonly Member[], of: Assigned, tokens: number): GroupRows {
     const { rows, abreast } = rowsOf(members, of);
     const count = rows * abreast;
     const size = aligned(count);
-    const ids = LISTS * from;
-    const at = { ids, weights: from, tokens: ids + size, order: ids + 2 * size, targets: ids + 4 * size };
+    const ids = WORDS * from;
+    const list = (i: number) => ids + i * size;
+    const at = { ids, tokens: list(1), order: list(2), targets: list(4), weights: list(LISTS) };
     const shape = { rows, abreast };
     this.layOut(at, shape, members, of);
-    this.weights.fill(0, from, from + count);
+    this.weights.fill(0, at.weights, at.weights + count);
     const rounds = this.rounds(at, shape, members, of, tokens);
     return { ...at, count, abreast, rounds };
   }
 
   /**
-   * Writes the members' assignments in a call of few tokens: weights from `from` on, and three lists from {@link LISTS} times
-   * that, `size` apart.
+   * Writes the members' assignments in a call of few tokens: three lists `size` apart, and weights behind them, from
+   * {@link WORDS} times `from` on.
    */
   writeFew(from: number, members: readonly Member[], of: Assigned, n: number): GroupFew & { size: number } {
     const { abreast, total } = abreastOf(members, of);
@@ -93,13 +96,13 @@ export class GroupOrder {
     const rows = count / abreast;
     const columns = Math.min(this.sizes.length, members.length);
     const size = aligned(Math.max(count, n * columns));
-    const ids = LISTS * from;
-    const at = { ids, weights: from, tokens: ids + size, order: ids + 2 * size };
+    const ids = WORDS * from;
+    const at = { ids, tokens: ids + size, order: ids + 2 * size, weights: ids + 3 * size };
     const shape = { rows, abreast };
     this.layOut(at, shape, members, of);
     this.seen.fill(0, 0, n);
     this.numbers.fill(0, at.order, at.order + n * columns);
-    this.weights.fill(0, from, from + n * columns);
+    this.weights.fill(0, at.weights, at.weights + n * columns);
     let i = 0;
     for (const { expert } of members) {
       const end = of.start(expert) + of.count(expert);
@@ -107,7 +110,7 @@ export class GroupOrder {
         const token = of.rows[a]!;
         const target = this.seen[token]!++ * n + token;
         this.numbers[at.order + target] = placeOf(i, shape);
-        this.weights[from + target] = of.weights[a]!;
+        this.weights[at.weights + target] = of.weights[a]!;
       }
     }
     return { ...at, count, abreast, columns, n, size };

@@ -10,7 +10,7 @@ import { buildGroupForFew, buildGroupForOne, buildGroupForRows, type GroupIo, gr
 import type { Slab } from '../resident-experts.js';
 import { type ExpertsSpec, type MatrixTypes, matrixShape } from '../spec.js';
 import { ExpertGraphs } from './graphs.js';
-import { APART, aligned, GroupOrder, inParts, LISTS, type Member, MOST_FILLED } from './group-order.js';
+import { APART, aligned, GroupOrder, inParts, type Member, MOST_FILLED, WORDS } from './group-order.js';
 
 /** Intermediate values of a group's graph take about so much, unless one expert's take more. */
 const GRAPH_BYTES = 64 * 2 ** 20;
@@ -64,7 +64,7 @@ export class ExpertGroups {
   /** Most assignments of a group. */
   readonly most: number;
   private readonly io: GroupIo;
-  private readonly host: Record<'numbers' | 'weights', Tensor>;
+  private readonly host: Tensor;
   private readonly numbers: Int32Array;
   private readonly weights: Float32Array;
   /** Most experts of a token. */
@@ -93,18 +93,16 @@ export class ExpertGroups {
     const assigned = chunk * this.chosen;
     const divided = groups + Math.ceil((PARTS * (assigned + groups)) / rows);
     this.room = assigned + divided * 2 * APART; // rows are filled up, and lists lie apart
-    const made = (make: (type: Type, size: number) => Tensor) => ({
-      numbers: make(Type.I32, LISTS * this.room),
-      weights: make(Type.F32, this.room),
-    });
-    const memory = new HostTensors(2);
-    this.host = made((type, size) => memory.tensor(type, size));
+    const memory = new HostTensors(1);
+    this.host = memory.tensor(Type.I32, WORDS * this.room);
     memory.allocate(hostMemory);
-    this.numbers = integers(this.host.numbers);
-    this.weights = floats(this.host.weights);
-    const context = new TensorContext(2);
-    this.io = { input, output, ...made((type, size) => context.tensor(type, size)) };
-    device.allocate(context, 'routing weights');
+    this.numbers = integers(this.host);
+    this.weights = floats(this.host);
+    const context = new TensorContext(1);
+    const numbers = context.tensor(Type.I32, WORDS * this.room);
+    const weights = new TensorContext(1).tensor(Type.F32, WORDS * this.room);
+    device.allocate(context, 'routing weights').place(weights, numbers.address);
+    this.io = { input, output, numbers, weights };
     this.order = new GroupOrder(this.numbers, this.weights, chunk, this.chosen);
   }
 
@@ -151,16 +149,16 @@ export class ExpertGroups {
   }
 
   private forOne({ key, slab, activation, place }: GroupPlace, members: readonly Member[], of: Assignments): void {
-    const from = place * aligned(this.chosen);
-    members.forEach(({ expert, slot }, i) => {
-      this.numbers[from + i] = slot;
-      this.weights[from + i] = of.weight(expert);
-    });
     const count = members.length;
-    this.send('numbers', from, count);
-    this.send('weights', from, count);
+    const ids = 2 * place * aligned(this.chosen);
+    const weights = ids + aligned(count);
+    members.forEach(({ expert, slot }, i) => {
+      this.numbers[ids + i] = slot;
+      this.weights[weights + i] = of.weight(expert);
+    });
+    this.send(ids, weights + count);
     this.graphs.runForOne(`${key} ${count}`, groupCapacity(count), (g) =>
-      buildGroupForOne(g, slab, activation, this.io, { ids: from, weights: from, count }),
+      buildGroupForOne(g, slab, activation, this.io, { ids, weights, count }),
     );
   }
 
@@ -173,8 +171,7 @@ export class ExpertGroups {
     const from = this.sent;
     const few = this.order.writeFew(from, members, of, n);
     this.sent += few.size;
-    this.send('numbers', few.ids, 3 * few.size);
-    this.send('weights', from, few.columns * n);
+    this.send(few.ids, few.weights + few.columns * n);
     const name = `${key} ${from} ${n} ${few.columns} ${few.count} ${few.abreast}`;
     this.graphs.runForRows(name, groupCapacity(few.columns), (g) =>
       buildGroupForFew(g, slab, activation, this.io, few),
@@ -196,14 +193,13 @@ export class ExpertGroups {
     const rows = this.order.write(from, members, of, tokens);
     const size = aligned(rows.count);
     this.sent += size;
-    this.send('numbers', rows.ids, LISTS * size);
-    this.send('weights', from, rows.count);
+    this.send(rows.ids, rows.weights + rows.count);
     this.graphs.run(groupCapacity(this.chosen), (g) => buildGroupForRows(g, slab, activation, this.io, rows));
   }
 
-  private send(what: 'numbers' | 'weights', from: number, count: number): void {
-    const source = this.host[what];
-    this.device.compute.write(this.io[what], source.address + BigInt(from * 4), from * 4, count * 4);
+  private send(from: number, to: number): void {
+    const bytes = 4 * (to - from);
+    this.device.compute.write(this.io.numbers, this.host.address + BigInt(from * 4), from * 4, bytes);
   }
 
   /** All graphs of the device were freed. */
