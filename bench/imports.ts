@@ -24,7 +24,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['weights'],
   ['native'],
   ['options', 'report'],
-  ['errors', 'linked'],
+  ['errors', 'linked', 'file-lock'],
 ];
 
 /** The one layer that may import each of these packages. */

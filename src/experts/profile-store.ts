@@ -1,8 +1,9 @@
-import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { threadId } from 'node:worker_threads';
 import { cacheFolder } from '../devices/cache.js';
 import { FiddlerError } from '../errors.js';
+import { type LockHolder, lockFile, sleep } from '../file-lock.js';
 import { aged, fits, formatProfile, mergeProfiles, type Profile, parseProfile } from './profile.js';
 import type { ExpertsSpec } from './spec.js';
 
@@ -88,10 +89,10 @@ function read(file: string): string | undefined {
 
 /** Does `action` while no other process writes the file. @throws FiddlerError `file` where its folder cannot be written */
 function locked(file: string, action: () => void): void {
-  const lock = `${file}.lock`;
+  let unlock: () => void;
   try {
     mkdirSync(dirname(file), { recursive: true });
-    acquire(lock);
+    unlock = acquire(file);
   } catch (error) {
     const problem = `cannot write ${dirname(file)}: ${(error as Error).message}`;
     throw new FiddlerError('file', problem, 'make it writable', { cause: error });
@@ -99,22 +100,20 @@ function locked(file: string, action: () => void): void {
   try {
     action();
   } finally {
-    rmSync(lock, { force: true });
+    unlock();
   }
 }
 
-/** Waits until the lock is ours. */
-function acquire(lock: string): void {
-  const sleeper = new Int32Array(new SharedArrayBuffer(4));
+/** Waits until the lock is ours. @returns unlocks it */
+function acquire(file: string): () => void {
   for (;;) {
-    try {
-      closeSync(openSync(lock, 'wx'));
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
-    const since = statSync(lock, { throwIfNoEntry: false })?.mtimeMs;
-    if (since !== undefined && Math.abs(Date.now() - since) > LOCK_LIFETIME) rmSync(lock, { force: true });
-    else Atomics.wait(sleeper, 0, 0, LOCK_POLL);
+    const locked = lockFile(file, isOld);
+    if (typeof locked === 'function') return locked;
+    sleep(LOCK_POLL);
   }
+}
+
+function isOld({ entry }: LockHolder): boolean {
+  const since = statSync(entry, { throwIfNoEntry: false })?.mtimeMs;
+  return since === undefined || Math.abs(Date.now() - since) > LOCK_LIFETIME;
 }

@@ -92,7 +92,7 @@ describe('stored profiles', () => {
 
   it('do not wait for a process that died while it wrote', () => {
     const folder = temporaryFolder();
-    const lock = `${profileFile(PRINT, folder)}.lock`;
+    const lock = `${profileFile(PRINT, folder)}.lock.${process.pid}.0a`;
     mkdirSync(dirname(lock), { recursive: true });
     writeFileSync(lock, '');
     utimesSync(lock, new Date(), new Date(Date.now() - 60_000));
