@@ -1,4 +1,4 @@
-import { expSteps, partOfStep, STEP_LIMIT, WHOLE_STEPS } from './exponential.js';
+import { expSteps, partOfStep, STEP_LIMIT, STEPS, WHOLE_STEPS } from './exponential.js';
 
 /** Passes of the radix select: where a key's next digit lies, how many values it has, and where the digits before it end. */
 const PASSES = [
@@ -74,6 +74,28 @@ export class Candidates {
     return { bin, before };
   }
 
+  /**
+   * Takes the tokens less than `below` under the best, in the exponent, and their weights.
+   * @returns whether they are few; else nothing is taken
+   */
+  gatherNear(logits: Float32Array, best: number, scale: number, below: number): boolean {
+    const { length } = logits;
+    const end = below * STEPS;
+    const floor = best - end / scale;
+    const most = length >> 3;
+    let count = 0;
+    for (let id = 0; id < length; id++) {
+      const logit = logits[id]!;
+      if (!(logit > floor)) continue;
+      const y = (best - logit) * scale;
+      if (!(y < end)) continue;
+      if (count >= most) return false;
+      this.#take(count++, id, logit, y);
+    }
+    this.count = count;
+    return true;
+  }
+
   /** Takes the tokens of the bins `first` to `last` and their weights. */
   gather(logits: Float32Array, best: number, scale: number, first: number, last: number): void {
     const { length } = logits;
@@ -83,12 +105,15 @@ export class Candidates {
       const logit = logits[id]!;
       const y = (best - logit) * scale;
       if (!(y >= first && y < end)) continue;
-      this.#ids[count] = id;
-      this.#logits[count] = logit + 0; // −0 becomes 0: equal logits need equal bits
-      this.#weights[count] = expSteps(y);
-      count++;
+      this.#take(count++, id, logit, y);
     }
     this.count = count;
+  }
+
+  #take(place: number, id: number, logit: number, y: number): void {
+    this.#ids[place] = id;
+    this.#logits[place] = logit + 0; // −0 becomes 0: equal logits need equal bits
+    this.#weights[place] = expSteps(y);
   }
 
   /** Keeps the k of largest logit; of equal ones those of lowest id. */
@@ -99,6 +124,26 @@ export class Candidates {
   /** Keeps the fewest tokens of largest logit whose weights reach `goal` together; of equal ones those of lowest id. */
   keepMass(goal: number): void {
     this.#keepLargest(Math.max(goal, Number.MIN_VALUE), this.#weights); // always one
+  }
+
+  /**
+   * As keepMass, with a share of the weights of all tokens as the goal, of which those that were not taken have `others` at most.
+   * @returns false, and keeps all, where it matters what they have
+   */
+  keepShare(share: number, others: number): boolean {
+    const total = this.total();
+    const [least, most] = [share * total, share * (total + others)];
+    const { key, above } = this.#limit(least, this.#weights);
+    if (this.#limit(most, this.#weights).key !== key) return false;
+    const equal = this.#weightOf(key);
+    if (Math.ceil((least - above) / equal) !== Math.ceil((most - above) / equal)) return false;
+    this.keepMass(least);
+    return true;
+  }
+
+  #weightOf(key: number): number {
+    for (let i = 0; i < this.count; i++) if (sortable(this.#bits[i]!) === key) return this.#weights[i]!;
+    return 1;
   }
 
   /** Keeps tokens of at least this weight. */

@@ -48,6 +48,7 @@ export function topLogprobs(logits: Float32Array, k: number, normaliser = logSum
  * @throws FiddlerError `numeric`
  */
 export function checkFinite(logits: Float32Array): void {
+  if (isFiniteSum(logits)) return;
   let possible = false;
   for (let token = 0; token < logits.length; token++) {
     const logit = logits[token]!;
@@ -55,6 +56,21 @@ export function checkFinite(logits: Float32Array): void {
     possible ||= logit > -Infinity;
   }
   if (!possible) throw notNumbers('every logit is -Infinity');
+}
+
+/** Whether all are numbers: then their sum is one. */
+function isFiniteSum(logits: Float32Array): boolean {
+  // Four at a time: additions that wait for each other take twice as long.
+  let [a, b, c, d] = [0, 0, 0, 0];
+  const whole = logits.length & ~3;
+  for (let i = 0; i < whole; i += 4) {
+    a += logits[i]!;
+    b += logits[i + 1]!;
+    c += logits[i + 2]!;
+    d += logits[i + 3]!;
+  }
+  for (let i = whole; i < logits.length; i++) a += logits[i]!;
+  return logits.length > 0 && Number.isFinite(a + b + c + d);
 }
 
 function notNumbers(what: string): FiddlerError {

@@ -128,18 +128,26 @@ export function binsPerLogit(temperature: number): number {
   return Math.min(STEPS / temperature, Number.MAX_VALUE);
 }
 
+/** Tokens this far below the best, in the exponent, have no weight to speak of, and are mostly not of the k likeliest. */
+const NEAR = 24;
+
 /** Leaves in `candidates` what top-k, top-p and min-p, at least one of them in use, leave of `logits`. */
 export function truncate(candidates: Candidates, logits: Float32Array, best: number, limits: Limits): void {
   const { scale, topK, topP, minP } = limits;
   if (topK > 0) {
-    candidates.countBins(logits, best, scale);
-    candidates.gather(logits, best, scale, 0, candidates.binAt(topK).bin);
+    if (!candidates.gatherNear(logits, best, scale, NEAR) || candidates.count < topK) {
+      candidates.countBins(logits, best, scale);
+      candidates.gather(logits, best, scale, 0, candidates.binAt(topK).bin);
+    }
     candidates.keepCount(topK);
     if (topP < 1) candidates.keepMass(topP * candidates.total());
   } else if (topP < 1) {
-    const goal = topP * candidates.weighBins(logits, best, scale);
-    candidates.gather(logits, best, scale, 0, candidates.binAt(goal).bin);
-    candidates.keepMass(goal);
+    const near = candidates.gatherNear(logits, best, scale, NEAR);
+    if (!near || !candidates.keepShare(topP, logits.length * Math.exp(-NEAR))) {
+      const goal = topP * candidates.weighBins(logits, best, scale);
+      candidates.gather(logits, best, scale, 0, candidates.binAt(goal).bin);
+      candidates.keepMass(goal);
+    }
   } else {
     // No token of a later bin has minP of the likeliest's weight.
     const last = Math.min(STEP_LIMIT - 1, Math.floor(-Math.log(minP) * STEPS) + 1);
@@ -148,11 +156,38 @@ export function truncate(candidates: Candidates, logits: Float32Array, best: num
   if (minP > 0) candidates.keepWeight(minP);
 }
 
+/** Logits of which the largest is found first. */
+const BLOCK = 1024;
+
 /** The id of the largest logit, the lowest of equal ones as torch.argmax gives it. */
 export function argmax(logits: Float32Array): number {
-  let best = 0;
-  for (let id = 1; id < logits.length; id++) if (logits[id]! > logits[best]!) best = id;
-  return best;
+  const { length } = logits;
+  let best = -Infinity;
+  let from = 0;
+  for (let start = 0; start < length; start += BLOCK) {
+    const largest = largestOf(logits, start, Math.min(length, start + BLOCK));
+    if (largest <= best) continue;
+    best = largest;
+    from = start;
+  }
+  let id = from;
+  while (id < length && logits[id]! < best) id++;
+  return id;
+}
+
+function largestOf(logits: Float32Array, from: number, to: number): number {
+  // Four at a time: comparisons that wait for each other take twice as long.
+  let [a, b, c, d] = [-Infinity, -Infinity, -Infinity, -Infinity];
+  const whole = to - 3;
+  let i = from;
+  for (; i < whole; i += 4) {
+    a = logits[i]! > a ? logits[i]! : a;
+    b = logits[i + 1]! > b ? logits[i + 1]! : b;
+    c = logits[i + 2]! > c ? logits[i + 2]! : c;
+    d = logits[i + 3]! > d ? logits[i + 3]! : d;
+  }
+  for (; i < to; i++) a = logits[i]! > a ? logits[i]! : a;
+  return Math.max(a, b, c, d);
 }
 
 function randomSeed(): number {

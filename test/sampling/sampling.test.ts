@@ -99,6 +99,51 @@ describe('what may be chosen', () => {
   });
 });
 
+describe('near and far tokens of a large vocabulary', () => {
+  /** Few likely tokens and many that are nearly ruled out, so that only the near ones are looked at where that does. */
+  const large = fc
+    .record({
+      likely: fc.array(fc.float({ min: 0, max: 30, noNaN: true }), { minLength: 1, maxLength: 60 }),
+      far: fc.double({ min: -60, max: 0, noNaN: true }),
+    })
+    .map(({ likely, far }) => {
+      const values = Float32Array.from({ length: 2000 }, (_, id) => far + Math.sin(id * id));
+      likely.forEach((logit, i) => {
+        values[(i * 331) % values.length] = logit;
+      });
+      return values;
+    });
+
+  it('are kept as by sorting all', () => {
+    fc.assert(
+      fc.property(large, limits, (values, of) => {
+        fc.pre(of.topK > 0 || of.topP < 1);
+        const ids = kept(values, of);
+        const best = Math.max(...values);
+        const counted = (id: number) => (best - values[id]!) / of.temperature < 39.99;
+        const possible = (id: number) => (best - values[id]!) / of.temperature < 40.01;
+        expect(ids).toEqual(expect.arrayContaining(reference(values, nudged(of, -1e-9)).filter(counted)));
+        expect(reference(values, nudged(of, 1e-9)).filter(possible)).toEqual(expect.arrayContaining(ids));
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe('the largest logit', () => {
+  it('is the first of equal ones, wherever it lies', () => {
+    const values = fc.array(fc.integer({ min: -3, max: 3 }), { minLength: 1, maxLength: 4000 });
+    fc.assert(
+      fc.property(values, (all) => {
+        const best = Math.max(...all);
+        expect(argmax(Float32Array.from(all))).toBe(all.indexOf(best));
+      }),
+    );
+    expect(argmax(new Float32Array(3000).fill(-Infinity))).toBe(0);
+    expect(argmax(Float32Array.from({ length: 3000 }, (_, i) => (i === 2999 ? 1 : -i)))).toBe(2999);
+  });
+});
+
 describe('a sampler', () => {
   it('chooses only tokens that are kept', () => {
     fc.assert(
