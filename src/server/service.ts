@@ -1,9 +1,10 @@
 import type { Logger } from 'pino';
 import type { AnswerOptions, GeneratedToken, Generation, Model, Report, Tool } from '../index.js';
 import { Linked } from '../linked.js';
-import { Admission, type Place } from './admission.js';
+import { Admission } from './admission.js';
 import { HttpError } from './errors.js';
 import { Metrics } from './metrics.js';
+import { Turn } from './turn.js';
 
 /** What a server is told. */
 export interface ServiceOptions {
@@ -148,14 +149,17 @@ export class Service {
     const { model } = this;
     const begin = performance.now();
     const places = this.admission.enter(count);
+    let running = count;
+    const turns = places.map(
+      (place) =>
+        new Turn(place, () => {
+          if (--running === 0) signal.removeEventListener('abort', leave);
+        }),
+    );
     const leave = () => {
-      for (const place of places) place.leave();
+      for (const turn of turns) turn.leave();
     };
     signal.addEventListener('abort', leave);
-    let running = count;
-    const ended = () => {
-      if (--running === 0) signal.removeEventListener('abort', leave);
-    };
     try {
       await places[0]!.ready;
       const prompts = await prepare();
@@ -163,28 +167,44 @@ export class Service {
         this.checkLength(prompt);
         if (this.options.logPrompts) this.log.info({ prompt: await model.decode(prompt) });
       }
-      const answers = places.map((place, index) => {
+      const answers = turns.map((turn, index) => {
         const prompt = prompts[index]!;
         const all = { signal, ahead: AHEAD, ...options(index) };
         const start = () => (tools ? model.answer(prompt, { ...all, tools }) : model.generate(prompt, all));
-        return this.#generate(place, begin, start, ended);
+        return this.#answer(turn, turns, begin, start);
       });
       return { prompts, answers };
     } catch (error) {
       leave();
-      signal.removeEventListener('abort', leave);
       throw error;
     }
   }
 
-  /** @throws HttpError 503 where the server ended it */
-  async *#generate(place: Place, begin: number, start: () => Generation, ended: () => void): Answer {
+  /** What is left before it was started is not started: a generator alone would end at its next token. */
+  #answer(turn: Turn, turns: readonly Turn[], begin: number, start: () => Generation): Answer {
+    const answer = this.#generate(turn, turns, begin, start);
+    const end = answer.return.bind(answer);
+    answer.return = (report) => {
+      turn.end();
+      return end(report);
+    };
+    return answer;
+  }
+
+  /**
+   * @param turns of all answers of the request, none of which is of use where one fails
+   * @throws HttpError 503 where the server ended it
+   */
+  async *#generate(turn: Turn, turns: readonly Turn[], begin: number, start: () => Generation): Answer {
     let last = begin;
     let isFirst = true;
+    const fail = () => {
+      for (const { end } of turns) end(); // before the next of them has this one's place
+      turn.leave();
+    };
     try {
-      await place.ready;
-      const generation = start();
-      generation.report.then(place.leave, place.leave); // whoever reads slowly needs no place for the rest
+      const generation = await turn.start(start);
+      generation.report.then(turn.leave, fail); // whoever reads slowly needs no place for the rest
       for await (const token of generation.tokens()) {
         const now = performance.now();
         this.metrics.token(isFirst, (now - last) / 1000);
@@ -195,9 +215,11 @@ export class Service {
       this.metrics.answer(report);
       if (report.finish === 'aborted') throw new HttpError(503, 'unavailable', 'the server is ending');
       return report;
+    } catch (error) {
+      fail();
+      throw error;
     } finally {
-      place.leave();
-      ended();
+      turn.leave();
     }
   }
 
