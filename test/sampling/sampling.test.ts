@@ -130,6 +130,13 @@ describe('near and far tokens of a large vocabulary', () => {
   });
 });
 
+it('counts far tokens where it matters what they have together', () => {
+  const values = new Float32Array(150_000).fill(-24.5).fill(0, 0, 2);
+  const of = { temperature: 1, topK: 0, topP: 0.5, minP: 0 };
+  expect(kept(values, of)).toEqual([0, 1]); // the first alone has less than half
+  expect(kept(values, { ...of, topP: 0.4999 })).toEqual([0]);
+});
+
 describe('the largest logit', () => {
   it('is the first of equal ones, wherever it lies', () => {
     const values = fc.array(fc.integer({ min: -3, max: 3 }), { minLength: 1, maxLength: 4000 });
