@@ -190,14 +190,17 @@ describe('a sampler', () => {
     );
   });
 
-  it.each<[string, SamplingOptions, number[]]>([
+  it.each<[string, SamplingOptions, number[], number?]>([
     ['all', {}, [0, 1, 2, 3, 4, 5]],
     ['top-k', { topK: 4 }, [0, 2, 3, 5]],
     ['top-p', { topP: 0.95 }, [0, 1, 2, 3, 5]],
     ['min-p', { minP: 0.2 }, [0, 3, 5]],
     ['a temperature', { temperature: 2 }, [0, 1, 2, 3, 4, 5]],
-  ])('draws from the softmax of what is left: %s', (_, options, ids) => {
-    const values = Float32Array.of(1, -0.5, 0, 2, -0.5, 1.5); // two of them in one bin
+    ['top-p, beside many that are far', { topP: 0.95 }, [0, 1, 2, 3, 5], 1000],
+    ['top-k, beside many that are far', { topK: 4 }, [0, 2, 3, 5], 1000],
+  ])('draws from the softmax of what is left: %s', (_, options, ids, vocabulary = 6) => {
+    const values = new Float32Array(vocabulary).fill(-60);
+    values.set([1, -0.5, 0, 2, -0.5, 1.5]); // two of them in one bin
     const { temperature } = { ...ALL, ...options };
     const weights = ids.map((id) => Math.exp(values[id]! / temperature!));
     const total = weights.reduce((a, b) => a + b);
