@@ -36,6 +36,9 @@ export function posixMemory(): MemorySystem {
   const advise = (address: bigint, bytes: number, advice: number) =>
     check(c.madvise(address, bytes, advice) === 0, 'madvise', range(address, bytes), errnoText);
 
+  const unmap: MemorySystem['unmap'] = ({ file, address, bytes }) =>
+    check(c.munmap(address, bytes) === 0, 'munmap', file, errnoText);
+
   return {
     pageSize: c.getpagesize(),
     map(file, bytes) {
@@ -66,7 +69,8 @@ export function posixMemory(): MemorySystem {
       check(writable, 'mprotect', range(address, used), () => reason);
       return address;
     },
-    unmap: ({ file, address, bytes }) => check(c.munmap(address, bytes) === 0, 'munmap', file, errnoText),
+    unmap,
+    free: unmap,
     release: (address, bytes) => advise(address, bytes, MADV_DONTNEED),
     populate(address, bytes) {
       const populated = process.platform === 'linux' && c.madvise(address, bytes, MADV_POPULATE_READ) === 0;

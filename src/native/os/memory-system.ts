@@ -1,5 +1,12 @@
 import { FiddlerError } from '../../errors.js';
 
+/** The whole of what was mapped at once, and its name for error messages. */
+interface Mapped {
+  readonly file: string;
+  readonly address: bigint;
+  readonly bytes: number;
+}
+
 /** What one operating system's memory calls look like to `memory.ts`. Addresses are page-aligned. */
 export interface MemorySystem {
   readonly pageSize: number;
@@ -9,7 +16,10 @@ export interface MemorySystem {
   anonymous(bytes: number, huge: boolean): bigint;
   /** Takes `bytes` of address space, of which the first `used` are memory that can be written and the rest takes none. */
   reserve(bytes: number, used: number): bigint;
-  unmap(mapping: { readonly file: string; readonly address: bigint; readonly bytes: number }): void;
+  /** Gives back what `map` took. */
+  unmap(mapping: Mapped): void;
+  /** Gives back what `anonymous` or `reserve` took. */
+  free(mapping: Mapped): void;
   release(address: bigint, bytes: number): void;
   populate(address: bigint, bytes: number): void;
   move(target: bigint, source: bigint, bytes: number): void;

@@ -1,4 +1,5 @@
 import koffi from 'koffi';
+import type { Calls } from '../calls.js';
 import { check, type MemorySystem, range } from './memory-system.js';
 
 const GENERIC_READ = 0x8000_0000;
@@ -8,14 +9,18 @@ const FILE_ATTRIBUTE_NORMAL = 0x80;
 const PAGE_READONLY = 2;
 const MEM_COMMIT = 0x1000;
 const MEM_RESERVE = 0x2000;
+const MEM_RELEASE = 0x8000;
 const PAGE_READWRITE = 4;
 const FILE_MAP_READ = 4;
 const ERROR_NOT_LOCKED = 158;
 const INVALID_HANDLE_VALUE = 0xffff_ffff_ffff_ffffn;
 
-/** Mappings by kernel32. Untested: no Windows machine was at hand. */
-export function windowsMemory(): MemorySystem {
-  const kernel32 = koffi.load('kernel32.dll');
+/** A library's functions by their names, results and arguments. */
+type Load = (library: string) => { func(name: string, result: string, args: readonly string[]): Calls[string] };
+
+/** Mappings by kernel32. No Windows machine was at hand: what it calls is tested by functions that stand in for it. */
+export function windowsMemory(load: Load = koffi.load): MemorySystem {
+  const kernel32 = load('kernel32.dll');
   const u32 = 'uint32_t';
   const word = 'uintptr_t'; // handles and addresses
   const createFile = kernel32.func('CreateFileW', word, ['str16', u32, u32, word, u32, u32, word]);
@@ -26,9 +31,10 @@ export function windowsMemory(): MemorySystem {
   const virtualUnlock = kernel32.func('VirtualUnlock', 'int', [word, 'size_t']);
   const prefetchVirtualMemory = kernel32.func('PrefetchVirtualMemory', 'int', [word, 'size_t', 'void *', u32]);
   const virtualAlloc = kernel32.func('VirtualAlloc', word, [word, 'size_t', u32, u32]);
+  const virtualFree = kernel32.func('VirtualFree', 'int', [word, 'size_t', u32]);
   const getCurrentProcess = kernel32.func('GetCurrentProcess', word, []);
   const getLastError = kernel32.func('GetLastError', u32, []);
-  const memmove = koffi.load('ucrtbase.dll').func('memmove', word, [word, word, 'size_t']);
+  const memmove = load('ucrtbase.dll').func('memmove', word, [word, word, 'size_t']);
   const reason = () => `Windows error ${getLastError()}`;
   const close = (handle: bigint, file: string) => check(closeHandle(handle) !== 0, 'CloseHandle', file, reason);
 
@@ -65,11 +71,14 @@ export function windowsMemory(): MemorySystem {
     reserve(bytes, used) {
       const address = BigInt(virtualAlloc(0n, bytes, MEM_RESERVE, PAGE_READWRITE));
       check(address !== 0n, 'VirtualAlloc', `${bytes} bytes of address space`, reason);
-      const committed = BigInt(virtualAlloc(address, used, MEM_COMMIT, PAGE_READWRITE));
-      check(committed !== 0n, 'VirtualAlloc', range(address, used), reason);
+      const committed = BigInt(virtualAlloc(address, used, MEM_COMMIT, PAGE_READWRITE)) !== 0n;
+      const why = committed ? '' : reason();
+      if (!committed) virtualFree(address, 0, MEM_RELEASE);
+      check(committed, 'VirtualAlloc', range(address, used), () => why);
       return address;
     },
     unmap: ({ file, address }) => check(unmapViewOfFile(address) !== 0, 'UnmapViewOfFile', file, reason),
+    free: ({ file, address }) => check(virtualFree(address, 0, MEM_RELEASE) !== 0, 'VirtualFree', file, reason),
     // Unlocking pages that are not locked takes them out of the working set, and fails with ERROR_NOT_LOCKED.
     release(address, bytes) {
       const dropped = virtualUnlock(address, bytes) !== 0 || getLastError() === ERROR_NOT_LOCKED;

@@ -18,13 +18,15 @@ export class Mapping {
   /**
    * Made by the functions below.
    * @param address of the first byte, page-aligned
+   * @param free gives it back
    */
   constructor(
     readonly file: string,
     readonly address: bigint,
     readonly bytes: number,
+    free: (mapping: Mapping) => void,
   ) {
-    this.end = hold(() => system.unmap(this));
+    this.end = hold(() => free(this));
   }
 }
 
@@ -37,7 +39,7 @@ export const pageSize: number = system.pageSize;
  */
 export function mapFile(file: string): Mapping {
   const bytes = fileBytes(file);
-  return new Mapping(file, system.map(file, bytes), bytes);
+  return new Mapping(file, system.map(file, bytes), bytes, system.unmap);
 }
 
 /**
@@ -46,7 +48,7 @@ export function mapFile(file: string): Mapping {
  * @param huge it may be given as huge pages, which count as used as a whole, with what lies beside it
  */
 export function mapAnonymous(name: string, bytes: number, huge = true): Mapping {
-  return new Mapping(name, system.anonymous(bytes, huge), bytes);
+  return new Mapping(name, system.anonymous(bytes, huge), bytes, system.free);
 }
 
 /**
@@ -55,7 +57,7 @@ export function mapAnonymous(name: string, bytes: number, huge = true): Mapping 
  * @param file for error messages
  */
 export function mapHead(file: string, bytes: number, head: Uint8Array): Mapping {
-  const mapping = new Mapping(file, system.reserve(bytes, head.length), bytes);
+  const mapping = new Mapping(file, system.reserve(bytes, head.length), bytes, system.free);
   new Uint8Array(view(mapping.address, head.length)).set(head);
   return mapping;
 }
