@@ -45,4 +45,63 @@ describe('control groups', () => {
       expect(groupMemory(16 * GiB, read)).toBeUndefined();
     }
   });
+
+  describe('of version 1', () => {
+    const mountinfo = (root: string) =>
+      [
+        '22 27 0:21 / /proc rw,relatime - proc proc rw',
+        `33 31 0:29 ${root} /sys/fs/cgroup/cpu,cpuacct ro,nosuid master:9 - cgroup cgroup rw,cpu,cpuacct`,
+        `34 31 0:30 ${root} /sys/fs/cgroup/cpuset ro,nosuid - cgroup cgroup rw,cpuset`,
+        `35 31 0:31 ${root} /sys/fs/my\\040groups ro,nosuid - cgroup cgroup rw,memory`,
+        '41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw',
+      ].join('\n');
+    const own = (path: string) => `5:cpuset:/\n4:memory:${path}\n3:cpu,cpuacct:${path}\n1:name=systemd:${path}\n0::/\n`;
+    const limits = (group: string, gib: number, cpus: number) => ({
+      [`/sys/fs/cgroup/cpu,cpuacct${group}/cpu.cfs_quota_us`]: `${cpus < 0 ? -1 : cpus * 1e5}\n`,
+      [`/sys/fs/cgroup/cpu,cpuacct${group}/cpu.cfs_period_us`]: '100000\n',
+      [`/sys/fs/my groups${group}/memory.limit_in_bytes`]: gib < 0 ? '9223372036854771712\n' : `${gib * GiB}\n`,
+      [`/sys/fs/my groups${group}/memory.stat`]: `cache ${GiB}\nrss 0\ntotal_cache ${GiB}\ntotal_rss ${GiB / 2}\n`,
+    });
+
+    it.each([
+      ['a container', '/docker/1', '/docker/1'],
+      ['a container that is shown no others', '/', '/'],
+      ['a group that the container does not show', '/docker/1', '/docker/2/a'],
+      ['a group whose name begins as the container’s', '/docker/1', '/docker/12/a'],
+      ['a group above the container', '/', '/../a'],
+    ])('limit a process in %s', (_, root, path) => {
+      const read = reader({
+        '/proc/self/cgroup': own(path),
+        '/proc/self/mountinfo': mountinfo(root),
+        ...limits('', 32, 2.5),
+        ...limits('/a', 1, 1), // another's
+        ...limits('/2/a', 1, 1),
+      });
+      expect(groupCpus(read)).toBe(3);
+      expect(groupMemory(16 * GiB, read)).toEqual({ limit: 32 * GiB, free: 31.5 * GiB });
+    });
+
+    it.each([
+      ['/', '/a/b'],
+      ['/docker/1', '/docker/1/a/b'],
+    ])('limit a process by those that its own lies in, below %s', (root, path) => {
+      const read = reader({
+        '/proc/self/cgroup': own(path),
+        '/proc/self/mountinfo': mountinfo(root),
+        ...limits('', -1, -1),
+        ...limits('/a', 8, 4),
+        ...limits('/a/b', 24, 6),
+      });
+      expect(groupCpus(read)).toBe(4);
+      expect(groupMemory(16 * GiB, read)).toEqual({ limit: 8 * GiB, free: 7.5 * GiB });
+    });
+
+    it('limit nothing where no file says so', () => {
+      const files = { '/proc/self/cgroup': own('/'), '/proc/self/mountinfo': mountinfo('/') };
+      for (const read of [reader(files), reader({ ...files, ...limits('', -1, -1) })]) {
+        expect(groupCpus(read)).toBe(Number.POSITIVE_INFINITY);
+        expect(groupMemory(16 * GiB, read)).toBeUndefined();
+      }
+    });
+  });
 });
