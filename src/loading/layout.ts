@@ -19,6 +19,7 @@ import type { LoadOptions } from '../options.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
 import { RenamedCheckpoint } from '../weights/renamed.js';
 import { type Blueprint, cacheType, describe, drawBlueprint, expertTotals, residentBytes } from './blueprint.js';
+import { compactBlueprint, compactLine } from './compact.js';
 import { checkBudget } from './fitting.js';
 import { withKept } from './kept.js';
 import { leftOut } from './left-out.js';
@@ -80,7 +81,7 @@ export function openWeights(source: ModelSource, options: Pick<LoadOptions, 'dty
   const checkpoint = renamings ? new RenamedCheckpoint(opened, renamings) : opened;
   try {
     const stored = drawBlueprint(description, checkpoint, options.dtype ?? 'auto');
-    if (!quantization) return { checkpoint, blueprint: stored };
+    if (!quantization) return { checkpoint, blueprint: compactBlueprint(stored, checkpoint) };
     const opened = { checkpoint, blueprint: quantizeBlueprint(stored, quantization) };
     return options.keep ? withKept(source, opened) : opened;
   } catch (error) {
@@ -129,11 +130,11 @@ function layOutParts(
   return { ...parts, placement };
 }
 
-/** What of the files is left out, and what of them is quantized otherwise than asked for. */
+/** What of the files is left out, and what of them is held otherwise than stored or asked for. */
 function notesOf(source: ModelSource, { checkpoint, blueprint }: OpenModel, options: LoadOptions): readonly string[] {
   const notes = source.notes ?? leftOut(checkpoint, blueprint);
   const quantization = quantizationOf(options);
-  const line = quantization && undivided(blueprint, quantization);
+  const line = quantization ? undivided(blueprint, quantization) : compactLine(blueprint, checkpoint);
   return line === undefined ? notes : [...notes, line];
 }
 

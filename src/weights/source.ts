@@ -23,6 +23,8 @@ export type StoredSource = Source & {
   reads: readonly Region[];
   /** The type in which they are held where none is asked for, if it is not that in which they are made. */
   held?: Type;
+  /** The type in which experts are held where none is asked for: about as many bytes a number as in the files. */
+  compact?: Type;
 };
 
 /** @throws FiddlerError `file` unless the tensor has the shape that the config implies; ones count for nothing */
@@ -51,7 +53,7 @@ export function typeInPlace(stored: StoredTensor): Type {
 }
 
 /**
- * Finds a tensor in the type in which it is computed; FP8 matrices become bf16, those in NVFP4 float32.
+ * Finds a tensor in the type in which it is computed; FP8 matrices become bf16, or those of experts Q8_0, those in NVFP4 float32.
  * @param shape that it must have, outermost dimension first
  * @param index takes only this one along the first dimension
  * @throws FiddlerError `file` or `unsupported`
@@ -68,7 +70,8 @@ export function findSource(
   const elements = taken.reduce((a, b) => a * b, 1);
   if (stored.dtype === 'F8_E4M3') {
     const { conversion, reads } = fp8Matrix(checkpoint, stored, index);
-    return { type: Type.BF16, elements, make: (target, convert) => convert(conversion, target), reads };
+    const make = (target: Pointer, convert: Convert) => convert(conversion, target);
+    return { type: Type.BF16, compact: Type.Q8_0, elements, make, reads };
   }
   if (stored.dtype === 'E2M1') return nvfp4Numbers(checkpoint, stored);
   const type = typeInPlace(stored);
@@ -101,12 +104,13 @@ export function rearranged(stored: StoredSource, layout: Layout): StoredSource {
     return { type, elements, address, reads: [{ address, bytes: rowBytes(type, elements) }] };
   }
   const source = inNumbers(stored);
-  const { type, reads } = source;
+  const { type, compact, reads } = source;
   const width = type === Type.F32 ? 4 : 2;
   const result = { rows: shape[0] * rows, rowBytes: columns * width, band: 1 };
   const bytes = rowBytes(type, source.elements);
   return {
     type,
+    compact,
     elements,
     reads,
     make: (target, convert) =>

@@ -85,17 +85,22 @@ describe('experts that are stored fused', () => {
     }
   });
 
-  it('compute in FP8 what the same numbers do in bf16', () => {
+  it('compute in FP8 what the same numbers do, in blocks and in float32', () => {
     const block = [24, 40] as const;
     const parts = (t: TensorToWrite) =>
       /experts\.\w+$/.test(t.name) ? quantizeEach(t, block) : { packed: [t], same: t };
     const of = (change: Change) => changed('olmoe', (tensors) => change(fuseExperts(tensors, false)));
-    const packed = of((tensors) => tensors.flatMap((t) => parts(t).packed));
-    const config = JSON.parse(readFileSync(join(packed, 'config.json'), 'utf8'));
     const quantization_config = { quant_method: 'fp8', fmt: 'e4m3', weight_block_size: block };
-    writeFileSync(join(packed, 'config.json'), JSON.stringify({ ...config, quantization_config }));
-    const same = of((tensors) => tensors.map((t) => parts(t).same));
-    expect(logitsOf(packed, { accelerator: 'none' })).toEqual(logitsOf(same, { accelerator: 'none' }));
+    const packed = () => {
+      const dir = of((tensors) => tensors.flatMap((t) => parts(t).packed));
+      const config = JSON.parse(readFileSync(join(dir, 'config.json'), 'utf8'));
+      writeFileSync(join(dir, 'config.json'), JSON.stringify({ ...config, quantization_config }));
+      return dir;
+    };
+    const same = () => of((tensors) => tensors.map((t) => parts(t).same));
+    const on = { accelerator: 'none' } as const;
+    expect(logitsOf(packed(), on)).toEqual(logitsOf(same(), { ...on, quantize: 'q8_0' }));
+    expect(logitsOf(packed(), { ...on, dtype: 'f32' })).toEqual(logitsOf(same(), { ...on, dtype: 'f32' }));
   });
 
   it('are named where their shape is not the config’s', () => {

@@ -1,6 +1,6 @@
 import type { Shapes } from './shapes.js';
 
-/** deepseek-ai/DeepSeek-V3 and R1; their FP8 blocks are loaded as bf16, which the synthetic weights are. */
+/** deepseek-ai/DeepSeek-V3 and R1; their FP8 blocks are bf16 here. */
 export const DEEPSEEK_V3: Shapes = {
   'deepseek-v3': {
     model_type: 'deepseek_v3',

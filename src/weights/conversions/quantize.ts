@@ -48,8 +48,8 @@ export function quantizeBlocks(
   if (finite) return;
   throw new FiddlerError(
     'file',
-    'weights that are to be quantized hold numbers that are infinite or none',
-    'download the model again, or load it without --quantize',
+    'weights that become blocks hold numbers that are infinite or none',
+    'download the model again, or load it without --quantize; where they are in FP8, with --dtype f32',
   );
 }
 
