@@ -1,26 +1,36 @@
 import { closeSync, copyFileSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
-const [LAYERS, HIDDEN, WIDTH, EXPERTS, VOCABULARY] = [12, 1024, 2048, 8, 4096];
-const [HEADS, KV_HEADS, HEAD_SIZE] = [16, 2, 64];
+/** Of a Mixtral with heads of 64 numbers. */
+export interface ModelSizes {
+  layers: number;
+  hidden: number;
+  width: number;
+  experts: number;
+  vocabulary: number;
+}
 
-/**
- * Writes a Mixtral of 1.3 GB whose weights are made up, with the bundled model's tokenizer: a token of it takes as long as
- * tokens of models do that people use, 365 MB of weights.
- */
-export function writeModel(dir: string): void {
+const [KV_HEADS, HEAD_SIZE] = [2, 64];
+
+/** 1.3 GB; a token takes as long as tokens of models do that people use, 365 MB of weights. */
+const SERVED: ModelSizes = { layers: 12, hidden: 1024, width: 2048, experts: 8, vocabulary: 4096 };
+
+/** Writes a Mixtral in bf16 whose weights are made up, with the bundled model's tokenizer. */
+export function writeModel(dir: string, sizes = SERVED): void {
+  const { layers, hidden, width, experts, vocabulary } = sizes;
   mkdirSync(dir, { recursive: true });
   copyFileSync('models/mini-mixtral/tokenizer.json', join(dir, 'tokenizer.json'));
   const config = {
-    ...{ model_type: 'mixtral', vocab_size: VOCABULARY, hidden_size: HIDDEN, intermediate_size: WIDTH },
-    ...{ num_hidden_layers: LAYERS, num_attention_heads: HEADS, num_key_value_heads: KV_HEADS, head_dim: HEAD_SIZE },
-    ...{ hidden_act: 'silu', max_position_embeddings: 2048, rms_norm_eps: 1e-5, tie_word_embeddings: true },
-    ...{ num_experts_per_tok: 2, num_local_experts: EXPERTS, bos_token_id: 1, eos_token_id: 2 },
+    ...{ model_type: 'mixtral', vocab_size: vocabulary, hidden_size: hidden, intermediate_size: width },
+    ...{ num_hidden_layers: layers, num_attention_heads: hidden / HEAD_SIZE, num_key_value_heads: KV_HEADS },
+    ...{ head_dim: HEAD_SIZE, hidden_act: 'silu', max_position_embeddings: 2048, rms_norm_eps: 1e-5 },
+    ...{ tie_word_embeddings: true, num_experts_per_tok: 2, num_local_experts: experts },
+    ...{ bos_token_id: 1, eos_token_id: 2 },
   };
   writeFileSync(join(dir, 'config.json'), JSON.stringify(config));
   const header: Record<string, object> = {};
   let bytes = 0;
-  for (const [name, shape] of shapes()) {
+  for (const [name, shape] of shapes(sizes)) {
     const end = bytes + shape.reduce((a, b) => a * b, 2);
     header[name] = { dtype: 'BF16', shape, data_offsets: [bytes, end] };
     bytes = end;
@@ -36,23 +46,29 @@ export function writeModel(dir: string): void {
   closeSync(file);
 }
 
-function* shapes(): Generator<[name: string, shape: number[]]> {
-  yield ['model.embed_tokens.weight', [VOCABULARY, HIDDEN]];
-  yield ['model.norm.weight', [HIDDEN]];
-  for (let l = 0; l < LAYERS; l++) {
+function* shapes({
+  layers,
+  hidden,
+  width,
+  experts,
+  vocabulary,
+}: ModelSizes): Generator<[name: string, shape: number[]]> {
+  yield ['model.embed_tokens.weight', [vocabulary, hidden]];
+  yield ['model.norm.weight', [hidden]];
+  for (let l = 0; l < layers; l++) {
     const layer = `model.layers.${l}`;
-    yield [`${layer}.input_layernorm.weight`, [HIDDEN]];
-    yield [`${layer}.post_attention_layernorm.weight`, [HIDDEN]];
+    yield [`${layer}.input_layernorm.weight`, [hidden]];
+    yield [`${layer}.post_attention_layernorm.weight`, [hidden]];
     for (const name of ['q', 'k', 'v', 'o']) {
-      const out = name === 'q' || name === 'o' ? HIDDEN : KV_HEADS * HEAD_SIZE;
-      yield [`${layer}.self_attn.${name}_proj.weight`, [out, HIDDEN]];
+      const out = name === 'q' || name === 'o' ? hidden : KV_HEADS * HEAD_SIZE;
+      yield [`${layer}.self_attn.${name}_proj.weight`, [out, hidden]];
     }
-    yield [`${layer}.block_sparse_moe.gate.weight`, [EXPERTS, HIDDEN]];
-    for (let e = 0; e < EXPERTS; e++) {
+    yield [`${layer}.block_sparse_moe.gate.weight`, [experts, hidden]];
+    for (let e = 0; e < experts; e++) {
       const expert = `${layer}.block_sparse_moe.experts.${e}`;
-      yield [`${expert}.w1.weight`, [WIDTH, HIDDEN]];
-      yield [`${expert}.w2.weight`, [HIDDEN, WIDTH]];
-      yield [`${expert}.w3.weight`, [WIDTH, HIDDEN]];
+      yield [`${expert}.w1.weight`, [width, hidden]];
+      yield [`${expert}.w2.weight`, [hidden, width]];
+      yield [`${expert}.w3.weight`, [width, hidden]];
     }
   }
 }
