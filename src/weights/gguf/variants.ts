@@ -27,6 +27,7 @@ export function variantsOf(files: Iterable<string>): Variant[] {
   for (const file of files) {
     const [, name, number = '1', count = '1'] = FILE.exec(file) ?? [];
     if (name === undefined || NO_MODEL.test(file)) continue;
+    if (Number(number) < 1 || Number(number) > Number(count)) continue; // a part of none
     const key = `${name}/${count}`; // the same name in one file and in shards is two models
     models.set(key, (models.get(key) ?? new Map()).set(Number(number), file));
     counts.set(key, Number(count));

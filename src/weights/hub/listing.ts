@@ -21,8 +21,9 @@ const entrySchema = z
     return { path, size, checksum: { algorithm: 'git', value: oid } };
   });
 
-/** More than any model's repository has; a listing may be endless. */
+/** More than any model's repository has; a listing may be endless, and its pages empty. */
 const MOST_FILES = 100_000;
+const MOST_PAGES = 1_000;
 
 /** A page of a listing as JSON, and where the next one is. */
 export interface Page {
@@ -34,7 +35,7 @@ export interface Page {
 /**
  * Every file of a repository at a commit, by the hub's tree.
  * @param ask answers a request
- * @throws FiddlerError `network`: no listing; `file`: an entry that makes no sense, or whose name leads out of its folder;
+ * @throws FiddlerError `network`: no listing, or one without end; `file`: an entry that makes no sense, or whose name leads out of its folder;
  *   what `ask` throws
  */
 export async function listEntries(
@@ -45,10 +46,16 @@ export async function listEntries(
 ): Promise<FileEntry[]> {
   const entries: FileEntry[] = [];
   const first = `${endpoint}/api/models/${id}/tree/${encodeURIComponent(commit)}?recursive=true`;
-  for (let url: string | undefined = first; url !== undefined && entries.length <= MOST_FILES; ) {
+  let url: string | undefined = first;
+  for (let pages = 0; url !== undefined; pages++) {
+    if (pages === MOST_PAGES || entries.length > MOST_FILES) {
+      const problem = `${endpoint} lists more than ${MOST_FILES} files or ${MOST_PAGES} pages of ${id}`;
+      throw new FiddlerError('network', problem, 'check HF_ENDPOINT, or use another repository');
+    }
     const { body, link }: Page = await ask(url);
-    const files = parsePage(url, body).filter(({ type }) => type === 'file');
-    entries.push(...files.map((entry) => checked(entry, `the listing of ${id}`)));
+    for (const entry of parsePage(url, body)) {
+      if (entry.type === 'file') entries.push(checked(entry, `the listing of ${id}`));
+    }
     const next: string = /<([^>]+)>;\s*rel="next"/.exec(link)?.[1] ?? '';
     url = next !== '' && URL.canParse(next, url) ? new URL(next, url).href : undefined;
   }

@@ -59,7 +59,9 @@ export interface RepositoryOptions {
 
 /** A part of an address: half a surrogate pair cannot be. */
 const name = z.string().regex(/^\P{Cs}*$/u, 'not a name');
-const listing = z.object({ sha: name.nullish(), siblings: z.array(z.object({ rfilename: name })) });
+/** A folder of the cache is called by it. */
+const commitName = z.string().regex(/^\w[\w.-]*$/, 'not a commit');
+const listing = z.object({ sha: commitName.nullish(), siblings: z.array(z.object({ rfilename: name })) });
 
 /** Asks the hub which files a repository has. @throws FiddlerError `file` or `network`; or the reason of the signal */
 export async function openRepository(name: RepositoryId, options: RepositoryOptions): Promise<Downloadable> {

@@ -40,6 +40,11 @@ describe('the GGUF models of a repository', () => {
     expect(chooseVariant('org/name', torn, 'Q8_0').files).toEqual(['a-Q8_0.gguf']);
   });
 
+  it('are no files that are numbered as none can be', () => {
+    const wrong = variantsOf(['a-00001-of-00000.gguf', 'a-00003-of-00002.gguf', 'a-00000-of-00002.gguf', 'b.gguf']);
+    expect(wrong.map(({ files }) => files)).toEqual([['b.gguf']]);
+  });
+
   it('are known by name and file where a type is not enough', () => {
     const two = variantsOf(['a-Q4_0.gguf', 'b-Q4_0.gguf', 'c.gguf']);
     expect(chooseVariant('org/name', two, 'b-Q4_0.gguf').files).toEqual(['b-Q4_0.gguf']);

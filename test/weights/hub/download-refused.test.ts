@@ -127,6 +127,33 @@ describe('a download is refused', () => {
     expect(existsSync(locks[1]!)).toBe(false);
   });
 
+  it('where its listing is longer than any', async () => {
+    const entry = { type: 'file', path: 'a', size: 1, oid: '0'.repeat(40) };
+    const page = JSON.stringify(Array(200_000).fill(entry));
+    const intercept: Interception = (request, response) => {
+      if (!request.url!.includes('/tree/')) return false;
+      response.setHeader('Link', `<${request.url}>; rel="next"`);
+      response.end(page);
+      return true;
+    };
+    const repository = await open(await hubServer(files(), ID, { intercept }));
+    expect(await fiddlerRejection('network', repository.list())).toMatch(/lists more than 100000 files/);
+  });
+
+  it('where its listing does not end', async () => {
+    let seen = 0;
+    const intercept: Interception = (request, response) => {
+      if (!request.url!.includes('/tree/')) return false;
+      const [path] = request.url!.split('?');
+      response.setHeader('Link', `<${path}?recursive=true&cursor=${seen++}>; rel="next"`);
+      response.end('[{ "type": "directory" }]');
+      return true;
+    };
+    const repository = await open(await hubServer(files(), ID, { intercept }));
+    expect(await fiddlerRejection('network', repository.list())).toMatch(/or 1000 pages of/);
+    expect(seen).toBeLessThan(2000);
+  });
+
   it('where the disk does not hold it, or the cache cannot be written', async () => {
     const dir = files();
     const repository = await open(await hubServer(dir));

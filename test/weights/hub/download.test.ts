@@ -100,9 +100,9 @@ describe('a download', () => {
       },
     );
     await expect(broken).rejects.toBe(reason);
-    const part = blobs(cache).find((name) => name.endsWith('.incomplete'))!;
-    expect(statSync(join(folderOf(cache), 'blobs', part)).size).toBe(300_000);
-    expect(blobs(cache).some((name) => name.endsWith('.lock'))).toBe(false);
+    const parts = blobs(cache).filter((name) => name.endsWith('.incomplete')); // others may have begun
+    expect(parts.map((part) => statSync(join(folderOf(cache), 'blobs', part)).size)).toContain(300_000);
+    expect(blobs(cache).some((name) => name.includes('.lock'))).toBe(false);
     expect(existsSync(join(folderOf(cache), 'refs', 'main'))).toBe(false);
 
     const hub = await hubServer(dir);

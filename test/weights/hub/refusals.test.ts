@@ -118,14 +118,15 @@ describe('a repository is refused:', () => {
     expect(message.message).toContain('have more than 536870912 bytes in all');
   });
 
-  it('with a commit or a file whose name is no text', async () => {
-    for (const wrong of [{ sha: '\ud800' }, { siblings: [{ rfilename: '\udfff' }] }]) {
+  it('with a commit or a file whose name is none', async () => {
+    const commits = ['\ud800', '../../../outside', 'a/b', '..', ''].map((sha) => ({ sha }));
+    for (const wrong of [...commits, { siblings: [{ rfilename: '\udfff' }] }]) {
       const { message } = await refusal('file', (request, response) => {
         if (!request.url!.includes('/api/')) return false;
         response.end(JSON.stringify({ sha: 'abc', siblings: [], ...wrong }));
         return true;
       });
-      expect(message).toContain('not a name');
+      expect(message).toMatch(/not a (name|commit)/);
     }
   });
 
