@@ -47,7 +47,18 @@ export interface Description {
 }
 
 /** Reads a model's config. @throws FiddlerError `file` or `unsupported`, naming the key */
-export function describe({ config, generationConfig }: ModelSource): Description {
+export function describe(source: ModelSource): Description {
+  try {
+    return described(source);
+  } catch (error) {
+    const { describedBy } = source;
+    if (describedBy === undefined || !(error instanceof FiddlerError)) throw error;
+    const { code, problem, remedy } = error;
+    throw new FiddlerError(code, problem.replace(/^config\.json/, `${describedBy}, as $&`), remedy, { cause: error });
+  }
+}
+
+function described({ config, generationConfig }: ModelSource): Description {
   checkDepth(config, 'config.json');
   const family = familyOf(config);
   const declarations = new Declarations();

@@ -15,13 +15,17 @@ const PROJECTOR = /^mmproj/i;
 /**
  * The GGUF file that a path means: itself, or the only model in a folder that holds none in another format.
  * @returns undefined where it means no GGUF file
- * @throws FiddlerError `usage`: a folder with several
+ * @throws FiddlerError `usage`: a folder with several; `file`: one without the first of a model's shards
  */
 export function ggufFile(path: string): string | undefined {
   if (!statSync(path).isDirectory()) return path;
   if (existsSync(join(path, 'config.json'))) return undefined;
   const models = readdirSync(path).filter((name) => name.endsWith('.gguf') && !PROJECTOR.test(name));
   const [first, ...others] = models.filter((name) => !isLaterShard(name)).sort();
+  if (first === undefined && models.length > 0) {
+    const problem = `${path} holds ${models.sort()[0]}, but not the first part of that model`;
+    throw new FiddlerError('file', problem, 'download all parts of the model into one folder');
+  }
   if (first === undefined) return undefined;
   if (others.length === 0) return join(path, first);
   throw new FiddlerError('usage', `${path} holds several models`, `give one of: ${[first, ...others].join(', ')}`);
@@ -59,6 +63,7 @@ function sourceOf(name: string, open: () => GgufModel, hasData: boolean): ModelS
     return {
       name,
       config,
+      describedBy: model.metadata.file,
       notes,
       inMemory: false,
       quantized: true,

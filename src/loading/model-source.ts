@@ -7,6 +7,8 @@ import type { JsonObject } from '../weights/config.js';
 export interface ModelSource {
   name: string;
   config: JsonObject;
+  /** The file that says what config.json would. */
+  describedBy?: string;
   generationConfig?: JsonObject;
   /** The weights take RAM from when they are opened, not as they are read. */
   inMemory: boolean;

@@ -7,6 +7,8 @@ export interface UnsupportedTensor {
   readonly name: string;
   readonly dtype: string;
   readonly file: string;
+  /** Types that its format has and that are computed with. */
+  readonly computed?: readonly string[];
 }
 
 /** A checkpoint over mapped files; a format's reader gives it tensors that it checked. */
@@ -33,7 +35,7 @@ export class MappedCheckpoint implements Checkpoint {
       throw new FiddlerError(
         'unsupported',
         `tensor ${quote(name)} in ${other.file} has type ${quote(other.dtype)}`,
-        `use a checkpoint whose tensors are ${Object.keys(STORED_BYTES).join(', ')}`,
+        `use a checkpoint whose tensors are ${(other.computed ?? Object.keys(STORED_BYTES)).join(', ')}`,
       );
     }
     const reason = this.absence(name);

@@ -1,10 +1,13 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { GgufToWrite } from '../../bench/gguf-writer.js';
+import { openWeights } from '../../src/loading/layout.js';
 import { folderSource } from '../../src/loading/source.js';
 import { writeConverted } from '../support/converted.js';
 import { fiddlerError } from '../support/errors.js';
 import { temporaryFolder } from '../support/folder.js';
-import { rewrite, setNumber } from '../support/rewritten.js';
+import { type readGguf, rewrite, setNumber } from '../support/rewritten.js';
 
 /** The config of a golden model's file, changed. */
 function configOf(name: string, change: (keys: Buffer) => void = () => {}) {
@@ -19,6 +22,61 @@ function configOf(name: string, change: (keys: Buffer) => void = () => {}) {
 }
 
 const bits = (value: number) => new Uint32Array(new Float32Array([value]).buffer)[0]!;
+
+describe('a GGUF file is refused', () => {
+  const opened = (change: (file: ReturnType<typeof readGguf>) => GgufToWrite) => () => {
+    const dir = temporaryFolder();
+    const [original, changed] = [join(dir, 'original.gguf'), join(dir, 'changed.gguf')];
+    writeConverted('mixtral', original);
+    rewrite(original, changed, change);
+    openWeights(folderSource(changed), {}).checkpoint.close();
+  };
+
+  it('where it has tensors of more layers than it says', () => {
+    opened((file) => file)();
+    const fewer = opened((file) => {
+      setNumber(file.keys.bytes, 'llama.block_count', 1);
+      return file;
+    });
+    expect(fiddlerError('unsupported', fewer)).toMatch(/tensor "blk\.1\.\w+\.weight" is behind all 1 layers/);
+  });
+
+  it('where its tokens are not as many as rows of its embedding', () => {
+    const tokens = (count: number) => ({ kind: 'array', of: 'string', value: Array(count).fill('a') }) as const;
+    const two = opened((file) => ({ ...file, metadata: { 'tokenizer.ggml.tokens': tokens(2) } }));
+    expect(fiddlerError('file', two)).toMatch(/its tokenizer has 2 tokens, but its embedding \d+ rows/);
+  });
+
+  it('where a type is of another program, with the types that there are', () => {
+    const foreign = opened((file) => {
+      const tensors = file.tensors.map((each) =>
+        each.name.endsWith('up_exps.weight') ? { ...each, type: 139 } : each,
+      );
+      return { ...file, tensors };
+    });
+    expect(fiddlerError('unsupported', foreign)).toMatch(/has type "IQ4_K \(ik_llama\.cpp\)"; .*Q4_K.*IQ4_NL/);
+  });
+
+  it('where a number makes no sense, by the name of the file', () => {
+    const none = opened((file) => {
+      setNumber(file.keys.bytes, 'llama.expert_used_count', 0);
+      return file;
+    });
+    expect(fiddlerError('file', none)).toMatch(/changed\.gguf, as config\.json: .* in num_experts_per_tok/);
+    const many = opened((file) => {
+      setNumber(file.keys.bytes, 'llama.expert_used_count', 99);
+      return file;
+    });
+    expect(fiddlerError('unsupported', many)).toMatch(/changed\.gguf, as config\.json: the number of experts/);
+  });
+
+  it('where its folder has only later parts', () => {
+    const dir = temporaryFolder();
+    writeFileSync(join(dir, 'm-00002-of-00002.gguf'), '');
+    const message = fiddlerError('file', () => folderSource(dir));
+    expect(message).toContain('holds m-00002-of-00002.gguf, but not the first part');
+  });
+});
 
 describe('what config.json would say, by a GGUF file', () => {
   it('has no more layers than there are tensors', () => {

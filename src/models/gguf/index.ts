@@ -1,7 +1,9 @@
 import { FiddlerError } from '../../errors.js';
 import type { Checkpoint } from '../../weights/checkpoint.js';
 import type { JsonObject } from '../../weights/config.js';
+import { broken } from '../../weights/gguf/cursor.js';
 import type { GgufModel } from '../../weights/gguf/gguf.js';
+import type { Metadata } from '../../weights/gguf/metadata.js';
 import { quote } from '../../weights/mapped.js';
 import { layersOf, type ModelSpec } from '../model.js';
 import type { Declarations, RowGroups } from '../parameters.js';
@@ -95,10 +97,18 @@ export interface GgufDescription {
  */
 export function describeGguf({ metadata, checkpoint }: GgufModel, hasData: boolean): GgufDescription {
   const { name, config } = architectureOf({ metadata });
+  checkTokens(metadata, checkpoint.tensors.get('token_embd.weight')?.shape[0]);
   const keys = new GgufKeys(metadata, checkpoint, name, hasData);
   const left = keys.nextTokenLayers;
   const line = `${left} layer${left === 1 ? '' : 's'} that predict${left === 1 ? 's' : ''} further tokens left out`;
   return { config: config(keys), notes: left > 0 ? [line] : [] };
+}
+
+/** @param rows of the embedding. @throws FiddlerError `file`: there are not as many tokens */
+function checkTokens(metadata: Metadata, rows: number | undefined): void {
+  const tokens = metadata.count('tokenizer.ggml.tokens');
+  if (tokens === undefined || rows === undefined || tokens === rows) return;
+  throw broken(metadata.file, `its tokenizer has ${tokens} tokens, but its embedding ${rows} rows`);
 }
 
 /**
@@ -129,6 +139,7 @@ export function adoptGguf(
   const used = new Set(named.used);
   for (const name of ['rope_freqs.weight', ...(architecture.ofConfig ?? [])]) used.add(name);
   const layers = layersOf(spec);
+  const blocks = metadata.integer(`${architecture.name}.block_count`) ?? layers.length; // with those left out
   for (const [l, { moe }] of layers.entries()) {
     if (!moe) continue;
     const { tensors, ...held } = ggufExperts(checkpoint, l, moe.experts);
@@ -137,8 +148,9 @@ export function adoptGguf(
   }
   for (const { name, file } of checkpoint.tensors.values()) {
     const layer = Number(/^blk\.(\d+)\./.exec(name)?.[1] ?? 0);
-    if (used.has(name) || layer >= layers.length) continue;
-    const problem = `${file}: tensor ${quote(name)} is not one that models of this family have here`;
+    if (used.has(name) || (layer >= layers.length && layer < blocks)) continue;
+    const why = layer < blocks ? 'is not one that models of this family have here' : `is behind all ${blocks} layers`;
+    const problem = `${file}: tensor ${quote(name)} ${why}`;
     throw new FiddlerError('unsupported', problem, 'use a model without it: docs/families.md lists what is supported');
   }
   return named;

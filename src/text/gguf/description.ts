@@ -3,7 +3,7 @@ import type { JsonObject } from '../../weights/config.js';
 import { roleOf } from './ends.js';
 import { findPreTokenizer } from './pre-tokenizers.js';
 import { splitByScores } from './sentencepiece.js';
-import { idsOf, OTHER_TOKENIZER, type Vocabulary } from './vocabulary.js';
+import { damaged, idsOf, OTHER_TOKENIZER, type Vocabulary } from './vocabulary.js';
 
 /** A tokenizer as tokenizer.json would describe it. */
 export interface Description {
@@ -85,7 +85,8 @@ interface Steps {
 }
 
 function described(vocabulary: Vocabulary, addBos: boolean, { model, ...steps }: Steps): JsonObject {
-  const { tokens, types, merges } = vocabulary;
+  const { file, tokens, types, merges } = vocabulary;
+  if (!merges) throw damaged(file, 'tokenizer.ggml.merges is missing');
   const ids = idsOf(vocabulary);
   const added = tokens.flatMap((content, id) => {
     const role = roleOf(content, types[id]!);

@@ -34,8 +34,8 @@ export interface Vocabulary {
   readonly types: readonly number[];
   /** Log-probabilities or ranks, negated, of `llama`. */
   readonly scores: readonly number[];
-  /** Pairs that are merged, the first ones first. */
-  readonly merges: readonly (readonly [string, string])[];
+  /** Pairs that are merged, the first ones first; undefined where the file has no list of them. */
+  readonly merges: readonly (readonly [string, string])[] | undefined;
   /** Ids by purpose, as far as the file names them. */
   readonly ids: Readonly<Partial<Record<Purpose, number>>>;
   readonly addBos: boolean | undefined;
@@ -54,7 +54,7 @@ export function readVocabulary(metadata: Metadata): Vocabulary | undefined {
   const model = metadata.string(key('model'));
   if (model === undefined || model === 'no_vocab' || model === 'none') return undefined;
   const tokens = readTokens(file, metadata.strings(key('tokens')));
-  const merges = model === 'llama' ? [] : (metadata.strings(key('merges')) ?? []);
+  const merges = model === 'llama' ? [] : metadata.strings(key('merges'));
   return {
     file,
     model,
@@ -62,7 +62,7 @@ export function readVocabulary(metadata: Metadata): Vocabulary | undefined {
     tokens,
     types: ofEach(metadata.integers(key('token_type')), 'token_type', TokenType.normal),
     scores: ofEach(metadata.numbers(key('scores')), 'scores', 0),
-    merges: merges.map((merge) => splitMerge(merge)),
+    merges: merges?.map((merge) => splitMerge(merge)),
     ids: readIds(),
     addBos: metadata.flag(key('add_bos_token')),
     addEos: metadata.flag(key('add_eos_token')),

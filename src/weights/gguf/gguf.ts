@@ -7,6 +7,7 @@ import { broken } from './cursor.js';
 import { type GgufHeader, LONGEST_HEADER, readHeader } from './header.js';
 import type { Metadata } from './metadata.js';
 import { checkShards, shardPaths } from './shards.js';
+import { COMPUTED_TYPES } from './types.js';
 
 /** A GGUF model: what its first file says of it, and all tensors, by the names that they have there. */
 export interface GgufModel {
@@ -57,7 +58,7 @@ export function ggufModel(place: string, mappings: readonly Mapping[], headers: 
       const earlier = tensors.get(name) ?? unsupported.get(name);
       if (earlier) throw broken(file, `tensor ${quote(name)} is in ${earlier.file} too`);
       if (dtype) tensors.set(name, { name, dtype, shape, address: address + BigInt(offset), bytes, file });
-      else unsupported.set(name, { name, dtype: typeName, file });
+      else unsupported.set(name, { name, dtype: typeName, file, computed: COMPUTED_TYPES });
     }
   }
   const checkpoint = new MappedCheckpoint(place, mappings, tensors, unsupported);

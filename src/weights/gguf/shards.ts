@@ -1,5 +1,6 @@
 import { basename, dirname, join } from 'node:path';
 import { FiddlerError } from '../../errors.js';
+import { quote } from '../mapped.js';
 import { broken } from './cursor.js';
 import type { GgufHeader } from './header.js';
 import type { Metadata } from './metadata.js';
@@ -7,6 +8,7 @@ import type { Metadata } from './metadata.js';
 /** `split.no` counts from 0, names from 1 (llama.cpp, gguf-split). */
 const SHARD_NAME = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/;
 const MOST_SHARDS = 99_999;
+const ARCHITECTURE_KEY = 'general.architecture';
 
 /** Part of a model in several files. */
 interface Shard {
@@ -69,6 +71,12 @@ export function checkShards(headers: readonly GgufHeader[]): void {
     }
   }
   const { metadata } = headers[0]!;
+  const architecture = metadata.string(ARCHITECTURE_KEY);
+  for (const { metadata: later } of headers.slice(1)) {
+    const other = later.string(ARCHITECTURE_KEY) ?? architecture; // most say nothing of it
+    if (other !== architecture)
+      throw broken(later.file, `it is of ${quote(other!)}, not of ${quote(architecture ?? '')}`);
+  }
   const expected = count > 1 ? metadata.integer('split.tensors.count') : undefined;
   const found = headers.reduce((sum, { tensors }) => sum + tensors.length, 0);
   if (expected !== undefined && expected !== found) {

@@ -189,6 +189,8 @@ describe('a GGUF file whose tokenizer is not known', () => {
   it.each<[string, Partial<Described>]>([
     ['a token twice', { tokens: [['a'], ['b'], ['a']] }],
     ['no tokens', { tokens: [] }],
+    ['merges is missing', { merges: undefined }],
+    ['merges is missing', { model: 'gemma4', merges: undefined }],
     ['token_type has 1 of', { more: { 'tokenizer.ggml.token_type': { kind: 'array', of: 'i32', value: [1] } } }],
     ['scores has 1 of', { more: { 'tokenizer.ggml.scores': { kind: 'array', of: 'f32', value: [1] } } }],
     ['scores holds what is no number', { tokens: [['a', 1, Number.NaN]] }],

@@ -10,7 +10,7 @@ import { temporaryFolder } from '../../support/folder.js';
 const name = (part: number) => `model-0000${part}-of-00003.gguf`;
 
 /** Three shards with a tensor each; `numbers` are what they say of themselves. */
-function shards(numbers = [0, 1, 2], total = 3): string {
+function shards(numbers = [0, 1, 2], total = 3, architectures = ['llama']): string {
   const dir = temporaryFolder();
   for (const [i, number] of numbers.entries()) {
     const metadata: Record<string, GgufValue> = {
@@ -18,7 +18,8 @@ function shards(numbers = [0, 1, 2], total = 3): string {
       'split.count': { kind: 'u16', value: 3 },
       'split.tensors.count': { kind: 'i32', value: total },
     };
-    if (i === 0) metadata['general.architecture'] = { kind: 'string', value: 'llama' };
+    const architecture = architectures[i];
+    if (architecture) metadata['general.architecture'] = { kind: 'string', value: architecture };
     const data = new Uint8Array(16).fill(i + 1);
     writeGguf(join(dir, name(i + 1)), { metadata, tensors: [{ name: `t${i}`, type: 0, ne: [4], data }] });
   }
@@ -51,6 +52,12 @@ describe('shards', () => {
 
     expect(() => open(shards([0, 2, 1]))).toThrow(/part 3 of 3, not 2 of 3/);
     expect(() => open(shards([0, 1, 2], 4))).toThrow(/should have 4 tensors, but have 3/);
+  });
+
+  it('are refused where one is of another architecture', () => {
+    open(shards([0, 1, 2], 3, ['llama', 'llama', 'llama'])).checkpoint.close();
+    const problem = /00003-of-00003.gguf: it is of "qwen3moe", not of "llama"/;
+    expect(() => open(shards([0, 1, 2], 3, ['llama', 'llama', 'qwen3moe']))).toThrow(problem);
   });
 
   it('are refused under another name', () => {
