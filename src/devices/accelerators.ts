@@ -29,6 +29,8 @@ export interface AcceleratorKind {
   byNumber: ByNumber;
   /** Its kernels read pinned memory of the host by its address. */
   reachesHost: boolean;
+  /** Its kernels are given tensors at multiples of the device's alignment; ggml's Vulkan tells few of them how far behind it one lies. */
+  bindsAligned?: boolean;
 }
 
 /** What products with matrices by number (`ggml_mul_mat_id`) can do on a device. */
@@ -81,7 +83,7 @@ export const ACCELERATORS: readonly AcceleratorKind[] = [
     byNumber: { strided: true, exact: false, rows: rowsOnCuda },
     reachesHost: true,
   },
-  { name: 'vulkan', summary: 'a GPU of any make', library: 'vulkan', ...GPU },
+  { name: 'vulkan', summary: 'a GPU of any make', library: 'vulkan', ...GPU, bindsAligned: true },
   {
     name: 'host',
     summary: 'the CPU with buffers and a budget of its own, as a stand-in for a GPU',
@@ -120,7 +122,9 @@ export function openAccelerator(kind: AcceleratorKind, cpu: Device, device?: str
     const remedy = 'see `fiddler doctor`, or use --accelerator none';
     throw new FiddlerError('device', `no ${kind.name} device was found (${kind.summary})`, remedy);
   }
-  return new Device(kind.name, info.pointer, false, kind.gpu ? 2 : 1, countsOnly);
+  const opened = new Device(kind.name, info.pointer, false, kind.gpu ? 2 : 1, countsOnly);
+  if (kind.bindsAligned) opened.bindAligned();
+  return opened;
 }
 
 /** Opens the CPU, which is the accelerator `none` too. */

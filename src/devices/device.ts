@@ -26,6 +26,8 @@ export class Device {
   private counted = 0;
   /** How often the memory of graphs grew: those that were made before must not be computed any more. */
   moves = 0;
+  /** Bytes of which the place of what an operation reads must be a multiple, where its kernel is told of no offset. */
+  alignment = 1;
   private reserved = 0;
 
   constructor(
@@ -44,6 +46,11 @@ export class Device {
     this.copies = streams === 2 ? resources.during(() => new Backend(pointer)) : this.compute;
     this.bufferType = api().deviceBufferType(pointer);
     this.allocator = resources.during(() => new GraphAllocator(this.bufferType));
+  }
+
+  /** Its kernels are given tensors only at multiples of the alignment of its memory. */
+  bindAligned(): void {
+    this.alignment = Number(api().bufferAlignment(this.bufferType));
   }
 
   private end(): void {

@@ -40,6 +40,8 @@ export interface StepGroup {
   source?: { rows: number; mask: Tensor };
   /** The group's part of what the call's tokens have: [width, n] → [width, tokens, sequences]. */
   rowsOf(a: Tensor): Tensor;
+  /** The same of what begins at the device's alignment, for operations that read nothing else. */
+  alignedRowsOf(a: Tensor): Tensor;
   /** [size, heads, n] → [size, heads, tokens, sequences]. */
   headsOf(a: Tensor): Tensor;
   /** The sequences' parts of a cache: [width, rows, sequences]. */

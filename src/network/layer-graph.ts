@@ -142,7 +142,8 @@ export class LayerGraphs {
   }
 
   private stepOf(g: Graph, called: Called) {
-    const step = stepOf(g, called, this.parts.inputs, this.supports);
+    const { alignment } = this.parts.accelerator;
+    const step = stepOf(g, called, this.parts.inputs, { supports: this.supports, alignment });
     const { onScored } = called;
     if (!onScored) return step;
     return { ...step, onScored: (scores: Tensor, kept: number) => onScored(g.output(scores), kept) };

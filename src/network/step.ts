@@ -17,7 +17,7 @@ export function stepOf(
   g: Graph,
   { tokens, groups, extended }: Stepped,
   inputs: StepInputs,
-  supports: Step['supports'],
+  { supports, alignment }: { supports: Step['supports']; alignment: number },
 ): Step {
   const masks = inputs.masksOf(groups);
   return {
@@ -36,6 +36,7 @@ export function stepOf(
         biasedMask: (bias) => biasedMask(g, bias),
         source: ofSource && { rows: group.sourceRows, mask: ofSource },
         rowsOf: (a) => partOfRows(g, a, group),
+        alignedRowsOf: (a) => alignedRows(g, a, group, alignment),
         headsOf: (a) => partOfHeads(g, a, group),
         partOf: (cache) => partOfCache(g, cache, group),
         stateOf: ({ tensor }) => g.rows(tensor, group.slot, group.sequences),
@@ -51,6 +52,12 @@ function partOfRows(g: Graph, a: Tensor, { first, tokens, sequences }: Group): T
   if (sequences === 1 && a.ne[1] === tokens) return a;
   const [width, row] = [a.strides[0], a.strides[1]];
   return g.view(a, [a.ne[0], tokens, sequences, 1], first * row, [width, row, row * tokens, row * tokens * sequences]);
+}
+
+/** Copied where the part would begin between two multiples of the device's alignment. */
+function alignedRows(g: Graph, a: Tensor, group: Group, alignment: number): Tensor {
+  const part = partOfRows(g, a, group);
+  return (group.first * a.strides[1]) % alignment === 0 ? part : g.contiguous(part);
 }
 
 /** [size, heads, n] → [size, heads, tokens, sequences]. */

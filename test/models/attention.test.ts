@@ -103,7 +103,10 @@ function attention(
     floats(input).set(rows.flat());
     inputs.send(batch, groups);
     cpu.once(128 * SLOTS, (g) => {
-      const step = stepOf(g, { tokens: rows.length, groups, extended }, inputs, () => seed % 2 === 0);
+      const step = stepOf(g, { tokens: rows.length, groups, extended }, inputs, {
+        supports: () => seed % 2 === 0,
+        alignment: 1,
+      });
       g.compute(g.copy(block(g, g.rows(input, 0, rows.length), step), g.rows(output, 0, rows.length)));
     });
     let from = 0;

@@ -53,7 +53,7 @@ export function entryIndexer(declare: Declarations, prefix: string, options: Ent
       if (read <= kept) return { mask: visible };
       const seen = g.view(keys, [headSize, read, sequences, 1]);
       const mask = g.cast(g.reshape(visible, read, tokens, 1, sequences), Type.F16);
-      const found = indexScores(g, seen, group.headsOf(q), group.rowsOf(weights), mask, step);
+      const found = indexScores(g, seen, group.headsOf(q), group.alignedRowsOf(weights), mask, step);
       const scores = g.add(found, visible);
       step.onScored?.(scores, kept);
       const chosen = g.topK(scores, kept);

@@ -83,7 +83,7 @@ export function gatedDeltaNet(declare: Declarations, prefix: string, options: De
       const q = unit(g, rows, 0, Math.sqrt(size / keySize), group);
       const k = unit(g, rows, keys, 1, group);
       const v = headsAt(g, rows, 2 * keys, valueSize, heads.values);
-      const ofHeads = (a: Tensor) => g.reshape(group.rowsOf(a), 1, heads.values, tokens, sequences);
+      const ofHeads = (a: Tensor) => g.reshape(group.alignedRowsOf(a), 1, heads.values, tokens, sequences);
       const held = g.reshape(group.stateOf(state), size, size, heads.values, sequences);
       const padded = size > valueSize ? g.pad(g.contiguous(v), size - valueSize) : v;
       const heldBy = { state: held, decay: ofHeads(decay), beta: ofHeads(write) };

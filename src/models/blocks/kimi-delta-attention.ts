@@ -61,8 +61,8 @@ export function kimiDeltaAttention(declare: Declarations, prefix: string, option
         q: padded(g.scale(q!, Math.sqrt(size / headSize))), // the operation divides by √size
         k: padded(k!),
         v: padded(of(parts[2]!)),
-        decay: padded(g.reshape(group.rowsOf(decays), headSize, heads, tokens, sequences)),
-        beta: g.reshape(group.rowsOf(betas), 1, heads, tokens, sequences),
+        decay: padded(g.reshape(group.alignedRowsOf(decays), headSize, heads, tokens, sequences)),
+        beta: g.reshape(group.alignedRowsOf(betas), 1, heads, tokens, sequences),
         state: g.reshape(group.stateOf(state), size, size, heads, sequences),
         valueSize: headSize,
       });

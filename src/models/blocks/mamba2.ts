@@ -88,7 +88,7 @@ export function mamba2(declare: Declarations, prefix: string, options: Mamba2Opt
       });
       const held = g.reshape(group.stateOf(state), size, headSize, heads, sequences);
       const ids = g.slice(numbers.tensor, 0, sequences);
-      const result = g.selectiveScan(held, read, group.rowsOf(steps), decay, b!, c!, ids);
+      const result = g.selectiveScan(held, read, group.alignedRowsOf(steps), decay, b!, c!, ids);
       g.compute(g.copy(tensorAt(g, result, inner * tokens * sequences, held.ne), held));
       const y = tensorAt(g, result, 0, [headSize, heads, tokens, sequences]);
       const skipped = g.multiply(read, g.reshape(skip.tensor, 1, heads));

@@ -64,7 +64,7 @@ export function tokenIndexer(
       const { count } = group.readOf(keys);
       if (count <= kept) return undefined;
       const seen = g.view(all, [headSize, count, group.sequences, 1]);
-      const found = indexScores(g, seen, group.headsOf(q), group.rowsOf(weights), group.mask(), step);
+      const found = indexScores(g, seen, group.headsOf(q), group.alignedRowsOf(weights), group.mask(), step);
       const scores = g.add(found, g.scale(g.arange(count), LATER));
       step.onScored?.(scores, kept);
       const numbers = g.topK(scores, kept);

@@ -85,6 +85,7 @@ const DECLARATIONS = {
     allocatorAlloc: 'bool ggml_gallocr_alloc_graph(void* allocator, void* graph)',
     allocatorSize: 'size_t ggml_gallocr_get_buffer_size(void* allocator, int buffer)',
     allocTensors: 'void* ggml_backend_alloc_ctx_tensors_from_buft(void* ctx, void* buft)',
+    bufferAlignment: 'size_t ggml_backend_buft_get_alignment(void* buft)',
     allocSize: 'size_t ggml_backend_buft_get_alloc_size(void* buft, void* tensor)',
     allocTensorsSize: 'size_t ggml_backend_alloc_ctx_tensors_from_buft_size(void* ctx, void* buft)',
     tensorAlloc: 'int ggml_backend_tensor_alloc(void* buffer, void* tensor, void* addr)',
