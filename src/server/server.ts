@@ -126,7 +126,7 @@ async function handle(
     service.metrics.request(path, status);
     const ms = Math.round(performance.now() - begin);
     service.log.info({ method, url: path, status, ms, ...(error && { code: error.code }) });
-    if (error && error.status >= 500) service.log.error(error.cause ?? error);
+    if (error?.cause && error.status >= 500) service.log.error(error.cause); // others are no faults, but answers
   };
   try {
     if (!open) void service.model; // throws where there is none

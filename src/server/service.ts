@@ -227,7 +227,9 @@ export class Service {
   checkLength(prompt: readonly number[]): void {
     const { context } = this.model.info;
     if (prompt.length <= context) return;
-    const problem = `the prompt has ${prompt.length} tokens, but the context of this model holds ${context}`;
+    // Agents shorten what was said where they find the words of OpenAI's API, or of Anthropic's.
+    const most = `this model's maximum context length is ${context} tokens`;
+    const problem = `prompt is too long: ${prompt.length} tokens > ${context} maximum; ${most}`;
     throw new HttpError(400, 'context_length_exceeded', problem);
   }
 }

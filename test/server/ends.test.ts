@@ -48,6 +48,7 @@ describe('SIGTERM', () => {
     expect(finished.status).toBe(200);
     expect(await finished.json()).toMatchObject({ usage: { completion_tokens: 400 } });
     expect(await served.ended).toBe(0);
+    expect(served.stderr()).not.toContain('"level":'); // none of these is a fault
     expect(served.stdout()).toMatch(
       /FIDDLER v[\d.]+ {2}ready in \d+ ms\n\n.*URL: .*\n.*Model: .*\n.*Plan: .*\n.*Resident: /,
     );

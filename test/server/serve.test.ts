@@ -185,6 +185,16 @@ describe('clients', () => {
     await expect(missing).rejects.toBeInstanceOf(OpenAI.NotFoundError);
   });
 
+  it.each([
+    ['/completions', { prompt: Array(5000).fill(5) }],
+    ['/messages', { messages: [{ role: 'user', content: ' of'.repeat(5000) }] }],
+  ])('at %s see by the words of both APIs that a prompt is too long', async (path, body) => {
+    const answer = await post(`${served.base}${path}`, body);
+    const { error } = (await answer.json()) as { error: { message: string } };
+    expect(error.message).toMatch(/prompt is too long: \d+ tokens > 2048 maximum/);
+    expect(error.message).toContain("this model's maximum context length is 2048 tokens");
+  });
+
   it('find the model under its names', async () => {
     const names = [];
     for await (const model of openai.models.list()) names.push(model.id);

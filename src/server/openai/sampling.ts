@@ -5,6 +5,8 @@ const number = (min: number, max = Number.MAX_VALUE) => z.number().min(min).max(
 const integer = (min: number) => z.int().min(min).nullish();
 /** Texts at which an answer stops; more would be looked for in each token. */
 const MOST_STOPS = 16;
+/** Seeds have up to 64 bits; of large ones a JSON number loses the lowest. */
+const MOST_SEED = 2 ** 64;
 /** Tokens with a bias, which are added to the logits of each token. */
 const MOST_BIASED = 10_000;
 
@@ -19,7 +21,7 @@ export const samplingFields = {
   frequency_penalty: number(-2, 2),
   repetition_penalty: z.number().gt(0).nullish(),
   logit_bias: z.custom<Record<number, number>>(isObject, 'expected an object').superRefine(checkBias).nullish(),
-  seed: z.int().nullish(),
+  seed: z.number().min(-MOST_SEED).max(MOST_SEED).refine(Number.isInteger, 'expected an integer').nullish(),
   stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(MOST_STOPS)]).nullish(),
   ignore_eos: z.boolean().nullish(),
   n: z.int().min(1).max(1024).nullish(),
@@ -55,7 +57,7 @@ export function generateOptions(fields: SamplingFields): GenerateOptions {
     frequencyPenalty: fields.frequency_penalty,
     repetitionPenalty: fields.repetition_penalty,
     logitBias: fields.logit_bias,
-    seed: seed === undefined || seed === null || seed < 0 ? undefined : seed, // -1 is a random one there
+    seed: seed === undefined || seed === null || seed < 0 ? undefined : seed % 2 ** 53, // -1 is a random one there
     stop: typeof stop === 'string' ? [stop] : stop,
     ignoreEnd: fields.ignore_eos,
   });

@@ -36,7 +36,7 @@ const body = z.object({
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
   logprobs: z.int().min(0).max(20).nullish(),
   ...Object.fromEntries(Object.keys(formFields).map((name) => [name, noForm])),
-  best_of: refused('answers are not compared here; give n'),
+  best_of: refused('answers are not compared here; give n', (value) => value === 1),
   suffix: refused('a text is continued here and not filled in', (value) => value === ''),
   echo: refused('the prompt is not given back', isFalse),
 });
