@@ -21,8 +21,10 @@ export interface Choices {
 /** A token and the natural logarithm of its probability. */
 export interface TokenLogprob {
   token: number;
-  /** How the token is written alone; missing where the model has no tokenizer. */
+  /** How the token is written in a text; missing where the model has no tokenizer. */
   text?: string;
+  /** The same as bytes of UTF-8, where these are no whole characters. */
+  bytes?: number[];
   logprob: number;
 }
 
@@ -52,8 +54,9 @@ export interface GeneratedToken {
   top?: TokenLogprob[];
   /** Of the token itself, where `logprobs` asked for the likeliest. */
   logprob?: number;
-  /** How the token is written alone, there. */
+  /** How the token is written in a text, there; the same as bytes of UTF-8, where these are no whole characters. */
   spelled?: string;
+  bytes?: number[];
 }
 
 /** One position of `score`: the token there and how likely the model found it given all before. */

@@ -2,6 +2,7 @@ import type { Channel, GeneratedToken, TokenLogprob } from '../report.js';
 import type { ReasoningParser } from '../text/reasoning/format.js';
 import { StopMatcher } from '../text/stop.js';
 import { StreamDecoder } from '../text/stream.js';
+import { tokenBytes } from '../text/token-bytes.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 
 /** What a `TextWriter` is made of. */
@@ -80,8 +81,20 @@ export class TextWriter {
   }
 
   #spelled(token: number, top: readonly TokenLogprob[], logprob: number | undefined): Partial<GeneratedToken> {
-    const spell = (id: number) => this.#tokenizer.decode([id], { skipSpecial: false });
-    return { top: top.map((one) => ({ text: spell(one.token), ...one })), logprob, spelled: spell(token) };
+    const { text: spelled, bytes } = this.#written(token);
+    return {
+      top: top.map((one) => ({ ...this.#written(one.token), ...one })),
+      logprob,
+      spelled,
+      ...(bytes && { bytes }),
+    };
+  }
+
+  /** How a token is written in a text, as bytes too where these are no whole characters. */
+  #written(token: number): { text: string; bytes?: number[] } {
+    const bytes = tokenBytes(this.#tokenizer, token);
+    const text = bytes.toString();
+    return text.includes('\uFFFD') ? { text, bytes: [...bytes] } : { text };
   }
 
   #release(): void {

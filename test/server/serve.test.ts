@@ -124,6 +124,15 @@ describe('answers', () => {
     }
   });
 
+  it('have the bytes of tokens that are no whole characters', async () => {
+    const ask = { ...greedy, messages: [{ role: 'user' as const, content: PROMPT }], logprobs: true, top_logprobs: 1 };
+    const form = { structured_outputs: { choice: ['é😀 日'] } };
+    const { choices } = await openai.chat.completions.create({ ...ask, ...form });
+    const { content } = choices[0]!.logprobs!;
+    expect(content!.length).toBeGreaterThan(4);
+    expect(Buffer.from(content!.flatMap(({ bytes }) => bytes!)).toString()).toBe('é😀 日');
+  });
+
   it('end at a stop text, which they do not have', async () => {
     const { choices } = await openai.completions.create({ ...greedy, prompt: PROMPT });
     const stop = choices[0]!.text.slice(10, 14);

@@ -4,6 +4,7 @@ import type { GeneratedToken } from '../../src/report.js';
 import { StopMatcher } from '../../src/text/stop.js';
 import { loadTokenizer } from '../../src/text/tokenizer.js';
 import { TextWriter } from '../../src/thread/writer.js';
+import { byteFallbackJson, tokenizerOf } from '../text/byte-fallback.js';
 
 const tokenizer = loadTokenizer('models/mini-mixtral')!;
 
@@ -70,6 +71,24 @@ describe('TextWriter', () => {
     const { tokens, text } = write(tokenizer.encode('Once upon a', { addSpecial: false }), ['upon a time']);
     expect(text).toBe('Once upon a');
     expect(tokens.at(-1)!.text).toBe('upon a');
+  });
+
+  it.each([
+    ['byte-level', tokenizer],
+    ['with a step that strips', tokenizerOf(byteFallbackJson('strip'))],
+    ['with a Metaspace step', tokenizerOf(byteFallbackJson('metaspace'))],
+  ])('spells tokens as they are in a text, in bytes where they are no whole characters: %s', (_, of) => {
+    const ids = of.encode(' ab\u00e9 \u{1F600}', { addSpecial: false });
+    const bytes: number[] = [];
+    const onToken = ({ spelled = '', bytes: own, top }: GeneratedToken) => {
+      bytes.push(...(own ?? Buffer.from(spelled)));
+      expect([top![0]!.text, top![0]!.bytes]).toEqual([spelled, own]);
+    };
+    const writer = new TextWriter({ tokenizer: of, prompt: [], stop: [], onToken });
+    for (const token of ids) writer.push(token, [{ token, logprob: -1 }], -1);
+    writer.finish();
+    expect(Buffer.from(bytes).toString().trimStart()).toBe('ab\u00e9 \u{1F600}');
+    expect(Buffer.from(bytes).toString()).toMatch(/^ /);
   });
 
   it('leaves out a character that stays incomplete', () => {

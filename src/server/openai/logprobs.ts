@@ -1,12 +1,13 @@
-import type { GeneratedToken } from '../../index.js';
+import type { GeneratedToken, TokenLogprob } from '../../index.js';
 
 /** A token's log-probabilities as /v1/chat/completions gives them. */
-export function chatLogprob({ spelled = '', logprob = 0, top = [] }: GeneratedToken, most: number): object {
-  const one = (text: string, value: number) => ({ token: text, logprob: value, bytes: [...Buffer.from(text)] });
-  return {
-    ...one(spelled, logprob),
-    top_logprobs: top.slice(0, most).map(({ text = '', logprob: value }) => one(text, value)),
-  };
+export function chatLogprob({ spelled, bytes, logprob = 0, top = [] }: GeneratedToken, most: number): object {
+  const one = ({ text = '', bytes: known, logprob: value }: Omit<TokenLogprob, 'token'>) => ({
+    token: text,
+    logprob: value,
+    bytes: known ?? [...Buffer.from(text)],
+  });
+  return { ...one({ text: spelled, bytes, logprob }), top_logprobs: top.slice(0, most).map(one) };
 }
 
 /** The log-probabilities of some tokens of one text as /v1/completions gives them; `offset` is where their text begins. */

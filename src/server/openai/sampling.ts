@@ -57,7 +57,7 @@ export function generateOptions(fields: SamplingFields): GenerateOptions {
     frequencyPenalty: fields.frequency_penalty,
     repetitionPenalty: fields.repetition_penalty,
     logitBias: fields.logit_bias,
-    seed: seed === undefined || seed === null || seed < 0 ? undefined : seed % 2 ** 53, // -1 is a random one there
+    seed: seed === undefined || seed === null || seed < 0 ? undefined : seed % 2 ** 52, // -1 is a random one there
     stop: typeof stop === 'string' ? [stop] : stop,
     ignoreEnd: fields.ignore_eos,
   });

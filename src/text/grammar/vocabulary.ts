@@ -1,4 +1,5 @@
 import { FiddlerError } from '../../errors.js';
+import { BYTE_CHARACTERS } from '../token-bytes.js';
 import type { Tokenizer } from '../tokenizer.js';
 import { MARKS } from './free-text.js';
 
@@ -77,14 +78,5 @@ export function grammarVocabulary(
 
 /** A text as vocabularies of byte-level tokenizers write it: printable bytes as they are, others from U+0100 on. */
 function byteLevel(text: string): string {
-  return [...Buffer.from(text)].map((byte) => String.fromCharCode(BYTES[byte]!)).join('');
-}
-
-/** GPT-2's `bytes_to_unicode`. */
-const BYTES: readonly number[] = byteCharacters();
-
-function byteCharacters(): number[] {
-  const isPrintable = (byte: number) => (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte !== 0xad);
-  let next = 0x100;
-  return Array.from({ length: 0x100 }, (_, byte) => (isPrintable(byte) ? byte : next++));
+  return [...Buffer.from(text)].map((byte) => BYTE_CHARACTERS[byte]!).join('');
 }
