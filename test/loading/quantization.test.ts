@@ -33,7 +33,7 @@ function emptyCache(): string {
 describe('experts quantized when a model is loaded', () => {
   it.each(
     QUANTIZED_TYPES.flatMap((type) => [SMALL_MODEL, 'test/golden/qwen3_moe'].map((dir) => ({ type, dir }))).concat(
-      // Of other types one of its routers nearly ties on these tokens.
+      // Of other types one of its routers nearly ties on these tokens: quantized-routers.test.ts.
       { type: 'q4_k', dir: BUNDLED },
       { type: 'q8_0', dir: BUNDLED },
     ),

@@ -5,14 +5,15 @@ import { dequantize } from '../../src/native/ggml/dequantize.js';
 import { blockElements, rowBytes, Type } from '../../src/native/ggml/tensor.js';
 import { mapAnonymous, unmap, view } from '../../src/native/os/memory.js';
 import { temporaryFolder } from './folder.js';
-import { fromBf16 } from './fp8.js';
 import { readTensors } from './model.js';
 import { type TensorToWrite, writeSafetensors } from './safetensors.js';
 
 /** Numbers of a bf16 or float32 tensor. */
 function numbersOf({ dtype, data }: TensorToWrite): Float32Array {
   const bytes = data.slice().buffer;
-  return dtype === 'F32' ? new Float32Array(bytes) : Float32Array.from(new Uint16Array(bytes), fromBf16);
+  return new Float32Array(
+    dtype === 'F32' ? bytes : Uint32Array.from(new Uint16Array(bytes), (bits) => bits << 16).buffer,
+  );
 }
 
 /** What ggml's quantizer makes of numbers, as numbers again; blocks of 32 where those of 256 do not divide a row. */
