@@ -26,7 +26,7 @@ const slow = ['test/**/*.slow.test.ts'];
 const alone = [
   'test/cli/{plan,plan-gguf,profile,usage}.test.ts',
   'test/devices/{core-watch,cuda-code,environment,probe}.test.ts',
-  'test/engine/{errors-in-calls,rebalance,stopwatch}.test.ts',
+  'test/engine/{errors-in-calls,rebalance,rebalance-several,stopwatch}.test.ts',
   'test/loading/{popularity,residency,types}.test.ts',
   'test/pace/calibration.test.ts',
   'test/planning/rehearsal.test.ts',

@@ -1,7 +1,7 @@
 // Replays made-up routing by each rule of which experts are resident: misses a token, copies in brackets, means over seeds.
 // A trace that was recorded is replayed by `fiddler simulate --trace`.
 import { parseArgs } from 'node:util';
-import type { CachePolicy, Use } from '#fiddler/experts/caches/cache.js';
+import type { CachePolicy, RoutedLayer, Use } from '#fiddler/experts/caches/cache.js';
 import { forecast } from '#fiddler/experts/caches/forecast.js';
 import { CACHE_POLICIES } from '#fiddler/experts/caches/index.js';
 import { lru } from '#fiddler/experts/caches/lru.js';
@@ -85,11 +85,12 @@ function trace({ layers, experts, chosen, routing }: Case, seed: number): Use[] 
 }
 
 /** A rule by which each layer has slots of its own. */
-function byLayer(policy: CachePolicy, slots: number, uses: readonly Use[], counts: readonly number[]): number {
+function byLayer(policy: CachePolicy, slots: number, uses: readonly Use[], layers: readonly RoutedLayer[]): number {
+  const counts = layers.map(({ count }) => count);
   const [each] = counts as [number];
   const of = spread(slots, counts).map(({ length }, l) => {
     const own = uses.filter(({ expert }) => Math.floor(expert / each) === l);
-    return replay(policy, length, own, counts).misses;
+    return replay(policy, length, own, layers).misses;
   });
   return of.reduce((a, b) => a + b);
 }
@@ -102,15 +103,17 @@ interface Found {
 }
 
 function follow(each: Case, seed: number): Found {
-  const counts = new Array<number>(each.layers).fill(each.experts);
+  const { experts: count, chosen } = each;
+  const layers = Array.from({ length: each.layers }, () => ({ count, chosen }));
   const slots = Math.round(share * each.layers * each.experts);
   const uses = trace(each, seed);
-  const replayed = new Map(CACHE_POLICIES.map((policy) => [policy.name, replay(policy, slots, uses, counts)]));
+  const replayed = new Map(CACHE_POLICIES.map((policy) => [policy.name, replay(policy, slots, uses, layers)]));
   const pool = uses.map(({ expert, time }) => ({ expert, time: Math.floor(time + 1e-9) }));
   return {
     replayed,
-    lruByLayer: byLayer(lru, slots, uses, counts),
-    forecastOfPool: replay(forecast, slots, pool, [each.layers * each.experts]).misses,
+    lruByLayer: byLayer(lru, slots, uses, layers),
+    forecastOfPool: replay(forecast, slots, pool, [{ count: each.layers * count, chosen: each.layers * chosen }])
+      .misses,
   };
 }
 
@@ -130,7 +133,7 @@ function row({ name }: Case, found: readonly Found[]): string {
     figure(mean(found.map((each) => each[how])) / tokens),
   );
   const peers = ['static', ...PEERS].map((policy) => figure(misses(policy)));
-  const cells = [name, ...peers, ...otherwise, chosen('forecast'), chosen('forecast-one'), figure(misses('belady'))];
+  const cells = [name, ...peers, ...otherwise, chosen('forecast'), chosen('forecast-few'), figure(misses('belady'))];
   return `| ${cells.join(' | ')} |\n`;
 }
 
@@ -141,7 +144,7 @@ const heads = [
   'lru by layer',
   'forecast of one pool',
   'forecast',
-  'forecast-one',
+  'forecast-few',
   'belady',
 ];
 process.stdout.write(`| ${heads.join(' | ')} |\n|${' --- |'.repeat(heads.length)}\n`);

@@ -18,13 +18,13 @@ export async function replayTrace(
   const { uses, tokens } = usesOf(model, calls);
   if (tokens === 0)
     throw new FiddlerError('file', `${path} has no decoded tokens`, 'record more: prompts are left out');
-  const counts = model.layers.map(({ count }) => count);
-  const total = counts.reduce((sum, count) => sum + count, 0);
+  const { layers } = model;
+  const total = layers.reduce((sum, { count }) => sum + count, 0);
   const slots = Math.round(expertsResident * total);
-  const found = CACHE_POLICIES.map((policy) => replay(policy, slots, uses, counts));
+  const found = CACHE_POLICIES.map((policy) => replay(policy, slots, uses, layers));
   if (json) process.stdout.write(`${JSON.stringify({ model: model.model, slots, total, tokens, replayed: found })}\n`);
   else {
-    const chosen = model.layers.reduce((sum, { chosen }) => sum + chosen, 0);
+    const chosen = layers.reduce((sum, { chosen }) => sum + chosen, 0);
     const head = `${model.model}: ${slots} of ${total} experts resident, ${tokens} tokens of ${chosen} uses each`;
     process.stdout.write(`${head}\n\n${found.map((each) => row(each, tokens)).join('')}`);
   }

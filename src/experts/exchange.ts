@@ -17,6 +17,14 @@ export interface Follower {
   follow(layer: number): void;
 }
 
+/** Of the experts that a token chooses, for so many an exchange may be made in a call: copies take the link's and the thread's time. */
+const CHOSEN_EACH = 8;
+
+/** Most exchanges of a layer in a call. */
+export function exchangesOf(chosen: number): number {
+  return Math.ceil(chosen / CHOSEN_EACH);
+}
+
 /** How much likelier to be used what comes must be than what leaves: less exchanges experts back and forth. */
 const MARGIN = Math.SQRT2;
 /** Calls since it was used, at most, of what comes. */

@@ -1,4 +1,4 @@
-import { chooseExchange, type Exchange, restoring, savedMs } from './exchange.js';
+import { chooseExchange, type Exchange, exchangesOf, restoring, savedMs } from './exchange.js';
 import type { Experts } from './experts.js';
 import { Forecast } from './forecast.js';
 import type { Demand } from './policy.js';
@@ -20,7 +20,7 @@ interface ExchangeTimes {
 
 /**
  * Residency as a cache: missing experts that calls are likely to use come to the accelerator for less likely ones of their
- * layer, one of a layer in a call, as long as that pays. Prompts displace nothing.
+ * layer, few of a layer in a call, as long as that pays. Prompts displace nothing.
  */
 export class Rebalancer {
   private readonly forecast: Forecast;
@@ -83,14 +83,17 @@ export class Rebalancer {
     }
   }
 
-  /** Makes an exchange of a layer that is not being computed, where one pays: queued when this returns. */
+  /** Makes exchanges of a layer that is not being computed, where they pay: queued when this returns. */
   follow(layer: number): void {
-    const exchange = this.choose(layer);
+    const most = exchangesOf(this.layers[layer]!.chosen);
+    for (let made = 0; made < most; made++) {
+      const exchange = this.choose(layer);
+      if (!exchange) break;
+      this.experts.exchanges.queue(exchange);
+      this.found.exchanges++;
+      this.experts.statistics.exchanges++;
+    }
     this.decoded[layer] = false;
-    if (!exchange) return;
-    this.experts.exchanges.queue(exchange);
-    this.found.exchanges++;
-    this.experts.statistics.exchanges++;
   }
 
   private choose(layer: number): Exchange | undefined {

@@ -1,4 +1,4 @@
-import type { CachePolicy, Use } from './caches/cache.js';
+import type { CachePolicy, RoutedLayer, Use } from './caches/cache.js';
 import type { TracedCall, TracedModel } from './trace.js';
 
 /** Calls of more tokens are prompts, which use most experts of a layer at once: they neither count nor change what is there. */
@@ -32,14 +32,14 @@ export function usesOf({ layers }: TracedModel, calls: Iterable<TracedCall>): { 
   return { uses, tokens: decoded };
 }
 
-/** Follows a rule through all uses, from empty slots. @param counts experts of each layer */
+/** Follows a rule through all uses, from empty slots. */
 export function replay(
   { name, create }: CachePolicy,
   slots: number,
   uses: readonly Use[],
-  counts: readonly number[],
+  layers: readonly RoutedLayer[],
 ): Replayed {
-  const cache = create(slots, uses, counts);
+  const cache = create(slots, uses, layers);
   let misses = 0;
   for (const use of uses) if (!cache.use(use)) misses++;
   return { policy: name, uses: uses.length, misses, copies: cache.copies };

@@ -1,3 +1,5 @@
+import type { ExpertsSpec } from '../spec.js';
+
 /** A rule by which experts of all layers share a number of slots on the accelerator. */
 export interface CachePolicy {
   name: string;
@@ -6,10 +8,13 @@ export interface CachePolicy {
   /**
    * @param slots experts that fit
    * @param uses what will be used, in order: for rules that only a replay can follow
-   * @param counts experts of each layer
+   * @param layers those with experts, in order
    */
-  create(slots: number, uses: readonly Use[], counts: readonly number[]): ExpertCache;
+  create(slots: number, uses: readonly Use[], layers: readonly RoutedLayer[]): ExpertCache;
 }
+
+/** A layer: its experts, and how many of them a token chooses. */
+export type RoutedLayer = Pick<ExpertsSpec, 'count' | 'chosen'>;
 
 /** An expert that a call uses: one number for an expert of a layer, those of a layer behind those of the layer before. */
 export interface Use {

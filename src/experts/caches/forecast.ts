@@ -1,20 +1,20 @@
-import { chooseExchange } from '../exchange.js';
+import { chooseExchange, exchangesOf } from '../exchange.js';
 import { Forecast } from '../forecast.js';
 import { spread } from '../placement.js';
-import type { CachePolicy, ExpertCache, Use } from './cache.js';
+import type { CachePolicy, ExpertCache, RoutedLayer, Use } from './cache.js';
 
-/** What the engine does where exchanges pay: behind a call, an expert of each layer that is likelier to be used comes. */
-export const forecastOne: CachePolicy = {
-  name: 'forecast-one',
-  summary: 'what is least likely in its layer leaves, one of a layer in a call: the rule of --rebalance',
-  create: (slots, uses, counts) => new ForecastCache(slots, uses, counts, 1),
+/** What the engine does where exchanges pay: behind a call, few experts of each layer that are likelier to be used come. */
+export const forecastFew: CachePolicy = {
+  name: 'forecast-few',
+  summary: 'what is least likely in its layer leaves, few of a layer in a call: the rule of --rebalance',
+  create: (slots, uses, layers) => new ForecastCache(slots, uses, layers, exchangesOf),
 };
 
 /** The same, as if copying took no time. */
 export const forecast: CachePolicy = {
   name: 'forecast',
   summary: 'the same, but as many as are likelier',
-  create: (slots, uses, counts) => new ForecastCache(slots, uses, counts, Number.POSITIVE_INFINITY),
+  create: (slots, uses, layers) => new ForecastCache(slots, uses, layers, () => Number.POSITIVE_INFINITY),
 };
 
 /** Each layer has its own slots. Nothing changes while a call uses a layer, but that empty slots are taken. */
@@ -33,9 +33,10 @@ class ForecastCache implements ExpertCache {
   constructor(
     slots: number,
     private readonly uses: readonly Use[],
-    private readonly counts: readonly number[],
-    private readonly most: number,
+    private readonly layers: readonly RoutedLayer[],
+    private readonly most: (chosen: number) => number,
   ) {
+    const counts = layers.map(({ count }) => count);
     this.forecast = new Forecast(counts);
     this.slots = spread(slots, counts).map(({ length }) => length);
     this.resident = counts.map(() => new Set());
@@ -64,8 +65,10 @@ class ForecastCache implements ExpertCache {
     const resident = this.resident[layer]!;
     this.forecast.used(layer, this.used);
     this.used = [];
-    for (let made = 0; made < this.most; made++) {
-      const found = chooseExchange(layer, this.counts[layer]!, resident, this.forecast);
+    const { count, chosen } = this.layers[layer]!;
+    const most = this.most(chosen);
+    for (let made = 0; made < most; made++) {
+      const found = chooseExchange(layer, count, resident, this.forecast);
       if (!found) return;
       resident.delete(found.evicted);
       this.admit(resident, found.admitted);

@@ -2,7 +2,7 @@ import { belady } from './belady.js';
 import type { CachePolicy } from './cache.js';
 import { classLru } from './class-lru.js';
 import { fixed } from './fixed.js';
-import { forecast, forecastOne } from './forecast.js';
+import { forecast, forecastFew } from './forecast.js';
 import { lfru, lfruTwice } from './lfru.js';
 import { lfu, lfuEver } from './lfu.js';
 import { lru } from './lru.js';
@@ -16,7 +16,7 @@ export const CACHE_POLICIES: readonly CachePolicy[] = [
   classLru,
   lfru,
   lfruTwice,
-  forecastOne,
+  forecastFew,
   forecast,
   belady,
 ];
