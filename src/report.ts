@@ -121,6 +121,8 @@ export interface Report {
   logprob?: number;
   /** Why it ended: an end token, a stop text, maxTokens or the context, or the caller. */
   finish: 'end' | 'stop' | 'length' | 'aborted';
+  /** Which stop text it was. */
+  stop?: string;
   /** Time to first token, in seconds. */
   ttft: number;
   /** Tokens a second; 0 where there was nothing to measure. */

@@ -5,20 +5,25 @@
 export class StopMatcher {
   /** End of the text so far that may be the start of a stop text. */
   #held = '';
-  #stopped = false;
+  #found: string | undefined;
 
   /** @param stops not empty strings */
   constructor(private readonly stops: readonly string[]) {}
 
+  /** The stop text that was found. */
+  get found(): string | undefined {
+    return this.#found;
+  }
+
   /** Text that is certain to precede every stop text, and whether one was found. After that there is no more text. */
   push(piece: string): { text: string; stopped: boolean } {
-    if (this.#stopped) return { text: '', stopped: true };
+    if (this.#found !== undefined) return { text: '', stopped: true };
     const text = this.#held + piece;
-    const end = this.#firstStop(text);
-    this.#stopped = end !== undefined;
-    const certain = end ?? text.length - this.#startOfStop(text);
-    this.#held = this.#stopped ? '' : text.slice(certain);
-    return { text: text.slice(0, certain), stopped: this.#stopped };
+    const first = this.#firstStop(text);
+    this.#found = first?.stop;
+    const certain = first?.start ?? text.length - this.#startOfStop(text);
+    this.#held = first ? '' : text.slice(certain);
+    return { text: text.slice(0, certain), stopped: first !== undefined };
   }
 
   /** Text that was held back, at the end of everything. */
@@ -28,16 +33,16 @@ export class StopMatcher {
     return held;
   }
 
-  /** Where the stop text that is complete first begins. */
-  #firstStop(text: string): number | undefined {
-    let first: { start: number; end: number } | undefined;
+  /** The stop text that is complete first, and where it begins and ends. */
+  #firstStop(text: string): { stop: string; start: number; end: number } | undefined {
+    let first: { stop: string; start: number; end: number } | undefined;
     for (const stop of this.stops) {
       const start = text.indexOf(stop);
       if (start < 0) continue;
       const end = start + stop.length;
-      if (!first || end < first.end || (end === first.end && start < first.start)) first = { start, end };
+      if (!first || end < first.end || (end === first.end && start < first.start)) first = { stop, start, end };
     }
-    return first?.start;
+    return first;
   }
 
   /** Length of the longest end of `text` with which a stop text begins. */

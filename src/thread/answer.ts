@@ -51,10 +51,11 @@ export class AnswerReader {
   /** A bit for each token that may come next, the lowest first; undefined where any may. */
   readonly mask = (): Int32Array | undefined => this.#mask?.next();
 
-  /** Gives what was held. */
-  finish(): void {
+  /** Gives what was held. @returns the stop text at which the answer ended */
+  finish(): string | undefined {
     this.#writer.finish();
     this.#calls?.finish();
+    return this.#writer.stop;
   }
 
   /** Frees what it holds, whether or not it was finished. */

@@ -181,7 +181,8 @@ class LoadedModel {
         answer(call, () => {
           try {
             if ('error' in outcome) throw outcome.error;
-            reader?.finish();
+            const stop = reader?.finish();
+            if (stop !== undefined) outcome.report.stop = stop;
             return outcome.report;
           } finally {
             reader?.end();

@@ -30,7 +30,8 @@ export class TextWriter {
   /** Of the newest token. */
   #channel: Channel | undefined;
   /** Tokens that are written as a stop text is, and have no text of their own. */
-  readonly #stopTokens: ReadonlySet<number>;
+  readonly #stopTokens: ReadonlyMap<number, string>;
+  #stop: string | undefined;
   /** Control tokens with the texts that they have here. */
   readonly #marks: ReadonlyMap<number, string>;
   /** UTF-16 code units that may be the beginning of a stop text. */
@@ -43,12 +44,15 @@ export class TextWriter {
     this.#tokenizer = tokenizer;
     this.#decoder = new StreamDecoder(tokenizer, prompt);
     this.#stops = new StopMatcher(stop);
-    const ids = stop.map((text) => tokenizer.id(text));
-    this.#stopTokens = new Set(ids.filter((id) => id !== undefined && !tokenizer.shown(id)) as number[]);
-    const marked = marks.map((text) => [tokenizer.id(text), text] as const);
-    this.#marks = new Map(marked.filter(([id]) => id !== undefined && !tokenizer.shown(id)) as [number, string][]);
+    this.#stopTokens = controlTokens(tokenizer, stop);
+    this.#marks = controlTokens(tokenizer, marks);
     this.#parser = parser;
     this.#onToken = onToken;
+  }
+
+  /** The stop text that is complete. */
+  get stop(): string | undefined {
+    return this.#stop;
   }
 
   /** Takes the next token; `true` once a stop text is complete. */
@@ -64,7 +68,9 @@ export class TextWriter {
     const piece = isTag ? '' : (mark ?? this.#decoder.push(token));
     const { text, stopped: spelled } =
       channel === 'reasoning' ? { text: piece, stopped: false } : this.#stops.push(piece);
-    const stopped = spelled || (answers && this.#stopTokens.has(token));
+    if (spelled) this.#stop = this.#stops.found;
+    else if (answers) this.#stop = this.#stopTokens.get(token);
+    const stopped = this.#stop !== undefined;
     this.#recipient = this.#parser?.recipient;
     this.#held += piece.length - text.length;
     this.#kept = { token, text, ...(channel && { channel }), ...(top && this.#spelled(token, top, logprob)) };
@@ -101,4 +107,10 @@ export class TextWriter {
     if (this.#kept) this.#onToken(this.#kept, this.#recipient);
     this.#kept = undefined;
   }
+}
+
+/** Those of the texts that are control tokens, by their ids. */
+function controlTokens(tokenizer: Tokenizer, texts: readonly string[]): Map<number, string> {
+  const known = texts.map((text) => [tokenizer.id(text), text] as const);
+  return new Map(known.filter(([id]) => id !== undefined && !tokenizer.shown(id)) as [number, string][]);
 }

@@ -55,7 +55,13 @@ export async function scripted(format: string): Promise<{ server: Server; asked:
         writer.finish();
         calls?.finish();
         return {
-          ...{ finish, promptTokens: prompt.length, cachedTokens: 3, generatedTokens: Math.min(most, ids.length) },
+          ...{
+            finish,
+            stop: writer.stop,
+            promptTokens: prompt.length,
+            cachedTokens: 3,
+            generatedTokens: Math.min(most, ids.length),
+          },
           ...{ lanes: { resident: lane, streamed: lane, cpu: lane }, decodeRate: 1 },
           ...{ experts: { exchanged: 0, hitRate: 0.5 }, memory: { accelerator: 1, taken: 2 } },
         } as unknown as Report;

@@ -192,7 +192,7 @@ describe("Anthropic's messages", () => {
   });
 
   it('say why they end', async () => {
-    const stop = { stop_sequences: ['look'], tools: [] };
+    const stop = { stop_sequences: ['nowhere', 'look', 'lo ok'], tools: [] };
     expect(await anthropic.messages.create({ ...ask, ...stop })).toMatchObject({
       stop_reason: 'stop_sequence',
       stop_sequence: 'look',

@@ -3,18 +3,20 @@ import { describe, expect, it } from 'vitest';
 import { StopMatcher } from '../../src/text/stop.js';
 
 /** The text before the stop text that is complete first; of those that end together, the longest. */
-function expected(text: string, stops: readonly string[]): string {
+function expected(text: string, stops: readonly string[]): { text: string; found?: string } {
   for (let end = 1; end <= text.length; end++) {
     const found = stops.filter((stop) => text.slice(0, end).endsWith(stop));
-    if (found.length > 0) return text.slice(0, end - Math.max(...found.map((stop) => stop.length)));
+    const longest = found.sort((a, b) => b.length - a.length)[0];
+    if (longest !== undefined) return { text: text.slice(0, end - longest.length), found: longest };
   }
-  return text;
+  return { text };
 }
 
-function run(stops: readonly string[], pieces: readonly string[]): { text: string; stopped: boolean } {
+function run(stops: readonly string[], pieces: readonly string[]) {
   const matcher = new StopMatcher(stops);
   const results = pieces.map((piece) => matcher.push(piece));
-  return { text: results.map((r) => r.text).join('') + matcher.flush(), stopped: results.at(-1)?.stopped ?? false };
+  const text = results.map((r) => r.text).join('') + matcher.flush();
+  return { text, stopped: results.at(-1)?.stopped ?? false, found: matcher.found };
 }
 
 const few = fc.constantFrom('a', 'b', 'c', '\n');
@@ -25,8 +27,8 @@ describe('StopMatcher', () => {
     fc.assert(
       fc.property(fc.array(text(0, 6), { maxLength: 12 }), fc.array(text(1, 5), { maxLength: 4 }), (pieces, stops) => {
         const whole = pieces.join('');
-        const before = expected(whole, stops);
-        expect(run(stops, pieces)).toEqual({ text: before, stopped: before !== whole });
+        const { text: before, found } = expected(whole, stops);
+        expect(run(stops, pieces)).toEqual({ text: before, stopped: found !== undefined, found });
       }),
       { numRuns: 3000 },
     );

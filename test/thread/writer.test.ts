@@ -14,7 +14,8 @@ function write(ids: readonly number[], stop: readonly string[], prompt: readonly
   const writer = new TextWriter({ tokenizer, prompt, stop, onToken: (token) => tokens.push(token) });
   const taken = ids.findIndex((id) => writer.push(id));
   writer.finish();
-  return { tokens, text: tokens.map(({ text }) => text).join(''), stoppedAt: taken < 0 ? undefined : taken };
+  const text = tokens.map((token) => token.text).join('');
+  return { tokens, text, stoppedAt: taken < 0 ? undefined : taken, stop: writer.stop };
 }
 
 describe('TextWriter', () => {
@@ -40,7 +41,9 @@ describe('TextWriter', () => {
   it('stops at a control token by the text that it is written as, and not where that is spelled otherwise', () => {
     const ids = tokenizer.encode('Once upon', { addSpecial: false });
     const end = tokenizer.id('</s>')!;
-    expect(write([...ids, end, ...ids], ['</s>'])).toMatchObject({ text: 'Once upon', stoppedAt: ids.length });
+    expect(write([...ids, end, ...ids], ['</s>'])).toMatchObject({
+      ...{ text: 'Once upon', stoppedAt: ids.length, stop: '</s>' },
+    });
     expect(write([...ids, end, ...ids], ['<s>', '/s>']).stoppedAt).toBeUndefined();
   });
 

@@ -7,7 +7,6 @@ import type { Answer } from '../service.js';
 /** What an answer of /v1/messages looks like beside its blocks. */
 export interface MessageForm {
   model: string;
-  stops: readonly string[];
   mostCalls: number;
   promptTokens: number;
 }
@@ -16,9 +15,9 @@ function head({ model }: MessageForm): object {
   return { id: newId('msg_'), type: 'message', role: 'assistant', model };
 }
 
-/** Why it ended; of several stop texts it is not told which one it was. */
-function ending({ finish }: Report, parts: Parts, { stops }: MessageForm): object {
-  if (finish === 'stop') return { stop_reason: 'stop_sequence', stop_sequence: stops.length === 1 ? stops[0] : null };
+/** Why it ended. */
+function ending({ finish, stop }: Report, parts: Parts): object {
+  if (stop !== undefined) return { stop_reason: 'stop_sequence', stop_sequence: stop };
   const called = parts.all.some(({ kind }) => kind === 'call');
   return { stop_reason: finish === 'length' ? 'max_tokens' : called ? 'tool_use' : 'end_turn', stop_sequence: null };
 }
@@ -53,8 +52,7 @@ export async function wholeMessage(answer: Answer, form: MessageForm): Promise<o
   for (;;) {
     const { done, value } = await answer.next();
     if (!done) parts.add(value);
-    else
-      return { ...head(form), content: parts.all.map(blockOf), ...ending(value, parts, form), usage: usageOf(value) };
+    else return { ...head(form), content: parts.all.map(blockOf), ...ending(value, parts), usage: usageOf(value) };
   }
 }
 
@@ -71,7 +69,7 @@ export async function* messageEvents(answer: Answer, form: MessageForm): AsyncGe
       if (isFirst) yield named('message_start', { message: start });
       if (done) {
         if (parts.all.length > 0) yield stop();
-        yield named('message_delta', { delta: ending(value, parts, form), usage: usageOf(value) });
+        yield named('message_delta', { delta: ending(value, parts), usage: usageOf(value) });
         yield named('message_stop', {});
         return;
       }

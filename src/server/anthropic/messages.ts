@@ -5,7 +5,7 @@ import { toolOf } from '../openai/tools.js';
 
 const MOST_BLOCKS = 4096;
 
-const text = z.object({ type: z.literal('text'), text: z.string() });
+const text = z.object({ type: z.literal('text', 'only text can be read by this model'), text: z.string() });
 const texts = z
   .union([z.string(), listOf(text, MOST_BLOCKS)])
   .transform((value) => (typeof value === 'string' ? value : value.map((block) => block.text).join('')));

@@ -44,7 +44,7 @@ export const messages: Route<z.infer<typeof body>> = {
       async () => [await service.model.prompt(chatMessages(asked), variables)],
       () => options,
     );
-    const form = { model, stops: options.stop ?? [], mostCalls: most, promptTokens: prompts[0]!.length };
+    const form = { model, mostCalls: most, promptTokens: prompts[0]!.length };
     return asked.stream ? new Events(messageEvents(answers[0]!, form)) : wholeMessage(answers[0]!, form);
   },
 };
