@@ -103,6 +103,7 @@ export const CASES: readonly Case[] = [
   right('a seed of 64 bits', TEXT, { ...once, seed: 2 ** 63 }),
   right('the largest seed of several answers', TEXT, { ...once, seed: Number.MAX_SAFE_INTEGER, n: 2 }),
   wrong('a seed that is no integer', TEXT, { ...once, seed: 0.5 }, 'seed'),
+  wrong('a bias of a word in a response', RESPONSES, { input: 'x', logit_bias: { Hello: 1 } }, 'logit_bias.Hello'),
   wrong('log-probabilities of a response', RESPONSES, { input: 'x', top_logprobs: 2 }, 'top_logprobs'),
   wrong('the same, included', RESPONSES, { input: 'x', include: ['message.output_text.logprobs'] }, 'include'),
   right('what else is included', RESPONSES, {

@@ -11,7 +11,7 @@ import { responseEvents, wholeResponse } from '../responses/answer.js';
 import { chatMessages, input } from '../responses/input.js';
 import type { Route } from '../route.js';
 
-const { temperature, top_p, top_k, min_p, seed } = samplingFields;
+const { n, max_tokens, ignore_eos, ...sampling } = samplingFields;
 
 const tool = z
   .object({
@@ -27,11 +27,7 @@ const body = z.object({
   input,
   instructions: z.string().nullish(),
   max_output_tokens: z.int().min(1).nullish(),
-  temperature,
-  top_p,
-  top_k,
-  min_p,
-  seed,
+  ...sampling,
   stream: z.boolean().nullish(),
   text: z.object({ format: flatFormat.nullish() }).nullish(),
   reasoning: z.object({ effort: z.string().nullish() }).nullish(),
