@@ -11,9 +11,9 @@ export interface NgramOptions {
   width: number;
   /** What ends a text: runs do not reach across it, and it stands for tokens before the first. */
   end: number;
-  /** Of how many primes from `base` on the numbers of rows are not this table's, but those of tables before. */
+  /** Numbers of rows of this table and those before it, one after the other, and how many are not this table's. */
+  primes: Primes;
   primesBefore: number;
-  base: number;
   /** Tensors in which the table's rows lie, and what their number is a multiple of. */
   shards: number;
   multiple: number;
@@ -24,7 +24,7 @@ export interface NgramOptions {
 /** What runs of tokens are hashed by: a factor for each token of a run; of each head its first row, and its rows. */
 type HashPart = 'layer_multipliers' | 'ngram_heads_offsets' | 'ngram_heads_vocab_sizes';
 
-/** Published configs take 16 for each table; more than this take seconds to find. */
+/** Published configs take 16 for each table; more than this take a second to find. */
 const MOST_PRIMES = 4096;
 
 /**
@@ -77,21 +77,30 @@ function storedHash(declare: Declarations, prefix: string, longest: number, size
 }
 
 /** Rows of each head where no file says it. @throws FiddlerError `unsupported`: they take long to find */
-function primeSizes({ base, primesBefore }: NgramOptions, count: number): number[] {
+function primeSizes({ primes, primesBefore }: NgramOptions, count: number): number[] {
   const needed = primesBefore + count;
   refuseUnless(needed <= MOST_PRIMES, 'heads_per_ngram', `leads to ${needed} primes, more than ${MOST_PRIMES}`);
-  return primesFrom(base, needed).slice(-count);
+  return primes.first(needed).slice(-count);
 }
 
-/** The first so many primes of at least `from`. */
-export function primesFrom(from: number, count: number): number[] {
-  const primes: number[] = [];
-  for (let n = Math.max(2, from); primes.length < count; n++) if (isPrime(n)) primes.push(n);
-  return primes;
+/** The primes from a number on, each looked for once: every table of a model asks for those of all before it. */
+export class Primes {
+  readonly #found: number[] = [];
+  #next: number;
+
+  constructor(from: number) {
+    this.#next = Math.max(2, from);
+  }
+
+  first(count: number): readonly number[] {
+    for (; this.#found.length < count; this.#next++) if (isPrime(this.#next)) this.#found.push(this.#next);
+    return this.#found.slice(0, count);
+  }
 }
 
 function isPrime(n: number): boolean {
-  for (let d = 2; d * d <= n; d++) if (n % d === 0) return false;
+  if (n % 2 === 0) return n === 2;
+  for (let d = 3; d * d <= n; d += 2) if (n % d === 0) return false;
   return true;
 }
 

@@ -10,6 +10,7 @@ import { decoderFields, headsOf, readConfig, refuseUnless, size, unsupported } f
 import { checkLayers } from './layer-kinds.js';
 import type { AttentionBlock, Family } from './model.js';
 import { NESTED_NAMES, textConfig } from './nested.js';
+import { Primes } from './ngrams.js';
 import type { Declarations } from './parameters.js';
 import { separateProjections } from './qwen3-5-moe.js';
 import { deltaNetFields, deltaNetOf } from './qwen3-next.js';
@@ -96,13 +97,14 @@ export const qwen4Exp: Family = {
       },
       feedForward: (layer) => gatedSharedExperts(declare, `${layer}.mlp`, c),
     });
+    const primes = new Primes(c.ngram_vocab_size_base);
     const connected = { hidden, streams: c.hc_count, rank: c.hc_lowrank, epsilon };
     const layers = model.layers.map((layer, l) => {
       const prefix = `${NESTED_NAMES.model}.layers.${l}`;
       const connection = (name: string) =>
         gatedHyperConnection(declare, `${prefix}.${name}_hyper_connection`, connected);
       const connections = { attention: connection('attn'), feedForward: connection('mlp') };
-      return { ...layer, connections, injection: injectionOf(c, declare, prefix, l) };
+      return { ...layer, connections, injection: injectionOf(c, declare, prefix, l, primes) };
     });
     const norm = gatedStreamMean(declare, `${NESTED_NAMES.model}.hyper_connection_mixer`, connected);
     return { ...model, layers, norm, streams: { count: c.hc_count, weights: c.hc_count } };
@@ -110,7 +112,13 @@ export const qwen4Exp: Family = {
 };
 
 /** The n-gram embeddings of layer `l`, where it has some. @throws FiddlerError `unsupported` */
-function injectionOf(c: Config, declare: Declarations, prefix: string, l: number): AttentionBlock | undefined {
+function injectionOf(
+  c: Config,
+  declare: Declarations,
+  prefix: string,
+  l: number,
+  primes: Primes,
+): AttentionBlock | undefined {
   const which = c.ple_layer_ids.indexOf(l + 1);
   if (which < 0) return undefined;
   const end = Array.isArray(c.eos_token_id) ? c.eos_token_id[0] : c.eos_token_id;
@@ -127,8 +135,8 @@ function injectionOf(c: Config, declare: Declarations, prefix: string, l: number
       heads: c.heads_per_ngram,
       width,
       end: end ?? unsupported('eos_token_id', 'is missing, but n-grams end with it'),
+      primes,
       primesBefore: which * count,
-      base: c.ngram_vocab_size_base,
       shards: c.split_ngram_parts,
       multiple: c.make_ngram_vocab_size_divisible_by,
       hash: c.ngram_hash,

@@ -1,7 +1,7 @@
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { ngramTable, primesFrom } from '../../src/models/ngrams.js';
+import { ngramTable, Primes } from '../../src/models/ngrams.js';
 import { Declarations } from '../../src/models/parameters.js';
 import { fiddlerError } from '../support/errors.js';
 import { temporaryFolder } from '../support/folder.js';
@@ -20,8 +20,8 @@ function table(change: { offsets?: bigint[]; multipliers?: bigint[] } = {}) {
     heads: 2,
     width: 16,
     end: END,
+    primes: new Primes(200),
     primesBefore: 4,
-    base: 200,
     shards: 2,
     multiple: 8,
   });
@@ -46,7 +46,21 @@ describe('a table of n-grams', () => {
     expect(sizes).toEqual([233, 239, 241, 251]);
     expect(made.rows).toBe(484);
     expect(made.names).toHaveLength(2);
-    expect(primesFrom(1, 5)).toEqual([2, 3, 5, 7, 11]);
+    expect(new Primes(1).first(5)).toEqual([2, 3, 5, 7, 11]);
+  });
+
+  it('is one of many, whose primes are looked for once', () => {
+    const primes = new Primes(2 ** 30);
+    const begin = process.cpuUsage();
+    for (let count = 16; count <= 4096; count += 16) primes.first(count);
+    const { user } = process.cpuUsage(begin);
+    expect(
+      primes
+        .first(4096)
+        .slice(-16)
+        .every((prime, i, all) => i === 0 || prime > all[i - 1]!),
+    ).toBe(true);
+    expect(user / 1e6).toBeLessThan(5); // seconds; looking for all anew each time took 40
   });
 
   it('is read by products that wrap at 64 bits, exclusive or, and a remainder that is not negative', () => {
