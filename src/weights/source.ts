@@ -92,7 +92,7 @@ function undone({ undo, dtype, address }: StoredTensor, elements: number, reads:
   return { type: Type.F32, elements, make, reads };
 }
 
-/** Part of a source, put in order; in place where it is in order already, and else float32 where it is in blocks. */
+/** Part of a source, put in order; as it is where it is in order already, and else float32 where it is in blocks. */
 export function rearranged(stored: StoredSource, layout: Layout): StoredSource {
   const { shape, offset, strides } = layout;
   const [, rows, columns] = shape;
@@ -103,6 +103,7 @@ export function rearranged(stored: StoredSource, layout: Layout): StoredSource {
     const address = stored.address + BigInt(rowBytes(type, offset));
     return { type, elements, address, reads: [{ address, bytes: rowBytes(type, elements) }] };
   }
+  if (ordered && offset === 0 && elements === stored.elements) return { ...stored, held: undefined };
   const source = inNumbers(stored);
   const { type, compact, reads } = source;
   const width = type === Type.F32 ? 4 : 2;

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { Type } from '../../src/native/ggml/tensor.js';
 import type { Layout } from '../../src/weights/conversions/gather.js';
 import { openCheckpoint } from '../../src/weights/index.js';
 import { findSource, rearranged } from '../../src/weights/source.js';
@@ -66,6 +67,16 @@ describe('a rearranged source', () => {
     expect(read('BF16', [6, 4], { shape: [1, 3, 4], offset: 8, strides: [0, 4, 1] })).toEqual({ inPlace: 16 });
     expect(read('F32', [6, 4], { shape: [3, 2, 4], offset: 0, strides: [8, 4, 1] })).toEqual({ inPlace: 0 });
     expect(read('F32', [6, 4], { shape: [1, 3, 4], offset: 4, strides: [0, 8, 1] })).toHaveProperty('made');
+  });
+
+  it('is made where it is wanted, without a copy between, when it is made in order', () => {
+    const make = () => {};
+    const whole = { type: Type.F32, elements: 6, make, reads: [] };
+    const part = (offset: number, rows: number) =>
+      rearranged(whole, { shape: [1, rows, 3], offset, strides: [0, 3, 1] });
+    expect(part(0, 2)).toHaveProperty('make', make);
+    expect(part(0, 1)).not.toHaveProperty('make', make);
+    expect(part(3, 1)).not.toHaveProperty('make', make);
   });
 });
 

@@ -53,9 +53,12 @@ export function quantizeBlocks(
   );
 }
 
+/** Of this thread: a new one for each call would be garbage of as many bytes as it reads. */
+let numbers: Float32Array | undefined;
+
 /** By ggml's quantizer, which takes float32. @returns false where a number is infinite or none */
 function byGgml(fromType: Type, from: Pointer, type: Type, blocks: Pointer, elements: number): boolean {
-  const numbers = new Float32Array(Math.min(PIECE, elements));
+  numbers ??= new Float32Array(PIECE);
   for (let at = 0; at < elements; at += PIECE) {
     const piece = numbers.subarray(0, Math.min(PIECE, elements - at));
     read(fromType, from + BigInt(rowBytes(fromType, at)), piece);
