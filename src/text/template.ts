@@ -38,6 +38,7 @@ export interface ChatTemplate {
    * The text of `messages`, special tokens included: encode it with `standIns` and without adding any. Control tokens that
    * messages or variables spell are no control tokens there.
    * @param options.addGenerationPrompt whether it ends where the assistant's answer begins; default true
+   * @param options.continues whether it ends with the text of the last message, an assistant's; default false
    * @param options.variables more for the template, such as `enable_thinking`
    * @throws FiddlerError `unsupported`: the template refuses these messages, uses what is not known, or takes too long or
    * too much memory; `device`: its process fails
@@ -49,6 +50,7 @@ export interface ChatTemplate {
 
 export interface RenderOptions {
   addGenerationPrompt?: boolean;
+  continues?: boolean;
   variables?: Readonly<Record<string, unknown>>;
 }
 
@@ -82,17 +84,30 @@ export async function loadChatTemplate(
   await ask(); // whether it parses
   return {
     source,
-    render: (messages, { addGenerationPrompt = true, variables = {} } = {}) =>
-      ask({
+    async render(messages, { continues = false, addGenerationPrompt = !continues, variables = {} } = {}) {
+      const rendered = await ask({
         ...namedTokens(config),
         tools: null, // defined and none, as templates expect that ask for either
         documents: null,
         ...hide.said(variables),
         messages: messages.map((message) => forTemplate(hide.message(message))),
         add_generation_prompt: addGenerationPrompt,
-      }),
+      });
+      return continues ? upTo(rendered, hide.answer(messages.at(-1)!.content)) : rendered;
+    },
     answer: hide.answer,
   };
+}
+
+/**
+ * What was rendered, up to the end of an answer that its template may have trimmed.
+ * @throws FiddlerError `unsupported`: it is not there
+ */
+function upTo(rendered: string, answer: string): string {
+  const found = [answer, answer.trim()].find((text) => rendered.includes(text));
+  if (found !== undefined) return rendered.slice(0, rendered.lastIndexOf(found) + found.length);
+  const problem = 'the chat template leaves out the answer that is to go on';
+  throw new FiddlerError('unsupported', problem, 'end with a message of the user');
 }
 
 /** Stands in for a template: every message goes on where the last ended, the user's on a new line. */

@@ -180,11 +180,16 @@ export class Model {
    * The prompt that has `messages` answered: their text by the model's chat template, as token ids. Control tokens that
    * messages or variables spell are text.
    * @param variables more for the template, such as `tools` or `enable_thinking`
+   * @param options `continues`: the last message is an assistant's, and the answer goes on with its text
    * @throws FiddlerError `usage` (messages), `file` (a broken template), `unsupported` (the template refuses them)
    */
-  async prompt(messages: readonly ChatMessage[], variables: Readonly<Record<string, unknown>> = {}): Promise<number[]> {
+  async prompt(
+    messages: readonly ChatMessage[],
+    variables: Readonly<Record<string, unknown>> = {},
+    { continues = false }: { continues?: boolean } = {},
+  ): Promise<number[]> {
     const { template, trained } = await this.#chatTemplate();
-    const text = await template.render(checkMessages(messages), { variables });
+    const text = await template.render(checkMessages(messages), { variables, continues });
     return this.#thread.call('encode', { text, special: !trained, standIns: true });
   }
 

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { GPT_OSS, QWEN3 } from '../text/templates.js';
 import { byteId, type Spoken, tagId, talkingFolder } from './golden.js';
-import { type Served, serve } from './process.js';
+import { post, type Served, serve } from './process.js';
 
 const City = z.object({ city: z.string().max(8), days: z.union([z.literal(1), z.literal(2), z.literal(3)]) });
 const CITY = {
@@ -100,6 +100,29 @@ describe.each(FAMILIES)('clients of $golden, which thinks and calls tools', ({ g
     expect([thoughts.join(''), texts.join('')]).toEqual([reasoning_content, content]);
     expect(message.usage.output_tokens).toBe(usage!.completion_tokens);
     expect((await anthropic.messages.countTokens({ model: golden, messages })).input_tokens).toBe(usage!.prompt_tokens);
+  });
+
+  it('have an answer go on that they began, in messages of Anthropic alone', async () => {
+    const begun = [...messages, { role: 'assistant' as const, content: 'Sunny with' }];
+    const prompt = async (path: string) => {
+      const { tokens } = (await (await post(`${served.url}${path}`, { messages: begun })).json()) as {
+        tokens: number[];
+      };
+      return tokens;
+    };
+    const { input_tokens: count } = await anthropic.messages.countTokens({ model: golden, messages: begun });
+    const asked = { model: golden, messages: begun, max_tokens: 12, temperature: 0 };
+    const { content, usage } = await anthropic.messages.create(asked);
+    expect(usage.input_tokens + usage.cache_read_input_tokens!).toBe(count);
+    // What is behind that text, the end of the turn, is no part of the prompt.
+    const tokens = await prompt('/tokenize');
+    const ends = [...'with'].map(byteId);
+    const end = tokens.findLastIndex((_, at) => ends.every((id, i) => tokens[at + i] === id)) + ends.length;
+    const { choices } = await openai.completions.create({
+      ...{ model: golden, prompt: tokens.slice(0, end), max_tokens: 12, temperature: 0 },
+    });
+    expect(content.map((block) => (block.type === 'text' ? block.text : '')).join('')).toBe(choices[0]!.text);
+    expect(count).toBe(end);
   });
 
   it('go on behind an answer of a tool, of which only what is new is computed', async () => {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ChatMessage } from '../../index.js';
+import type { ChatMessage, Model, Tool } from '../../index.js';
 import { listOf } from '../body.js';
 import { toolOf } from '../openai/tools.js';
 
@@ -63,7 +63,7 @@ export const conversationFields = {
 type Conversation = z.infer<z.ZodObject<typeof conversationFields>>;
 
 /** The messages as the library has them. */
-export function chatMessages({ system, messages }: Conversation): ChatMessage[] {
+function chatMessages({ system, messages }: Conversation): ChatMessage[] {
   const names = new Map<string, string>();
   const said = messages.flatMap(({ role, content }) => {
     for (const part of content) if (part.type === 'tool_use') names.set(part.id, part.name);
@@ -101,8 +101,17 @@ function textOf(blocks: readonly Block[]): string {
   return blocks.map((part) => (part.type === 'text' ? part.text : '')).join('');
 }
 
-/** What a template may know beside the messages. */
-export function variablesOf({ thinking }: Conversation): Record<string, unknown> {
+/** The prompt, which also `tools` are a part of. Where the last message is the assistant's, the answer goes on with it. */
+export function promptOf(asked: Conversation, tools: readonly Tool[], model: Model): Promise<number[]> {
+  const said = chatMessages(asked);
+  const { role, content, calls } = said.at(-1)!;
+  const continues = role === 'assistant' && content !== '' && !calls;
+  return model.prompt(said, { ...variablesOf(asked, continues), ...(tools.length > 0 && { tools }) }, { continues });
+}
+
+/** What a template may know beside the messages. An answer that has begun was thought about. */
+function variablesOf({ thinking }: Conversation, continues: boolean): Record<string, unknown> {
+  if (continues) return { enable_thinking: false };
   return thinking ? { enable_thinking: thinking.type !== 'disabled' } : {};
 }
 

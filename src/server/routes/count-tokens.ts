@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { chatMessages, choiceOf, conversationFields, variablesOf } from '../anthropic/messages.js';
+import { choiceOf, conversationFields, promptOf } from '../anthropic/messages.js';
 import { anthropicErrors } from '../errors.js';
 import { toolWish } from '../openai/tools.js';
 import type { Route } from '../route.js';
@@ -15,7 +15,6 @@ export const countTokens: Route<z.infer<typeof body>> = {
   async answer({ body: asked, service }) {
     service.named(asked.model ?? undefined);
     const { tools } = toolWish(asked.tools, choiceOf(asked), true);
-    const variables = { ...variablesOf(asked), ...(tools.length > 0 && { tools }) };
-    return { input_tokens: (await service.model.prompt(chatMessages(asked), variables)).length };
+    return { input_tokens: (await promptOf(asked, tools, service.model)).length };
   },
 };

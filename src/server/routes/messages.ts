@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { messageEvents, wholeMessage } from '../anthropic/answer.js';
-import { chatMessages, choiceOf, conversationFields, variablesOf } from '../anthropic/messages.js';
+import { choiceOf, conversationFields, promptOf } from '../anthropic/messages.js';
 import { anthropicErrors } from '../errors.js';
 import { Events } from '../events.js';
 import { flatFormat } from '../openai/format.js';
@@ -38,10 +38,9 @@ export const messages: Route<z.infer<typeof body>> = {
       ...(asked.output_config?.format && { schema: asked.output_config.format }),
       ...calls,
     };
-    const variables = { ...variablesOf(asked), ...(tools.length > 0 && { tools }) };
     const { answers, prompts } = await service.answer(
       { count: 1, signal, tools },
-      async () => [await service.model.prompt(chatMessages(asked), variables)],
+      async () => [await promptOf(asked, tools, service.model)],
       () => options,
     );
     const form = { model, mostCalls: most, promptTokens: prompts[0]!.length };
