@@ -40,8 +40,13 @@ export function withNamedAlternatives(schema: Schema): Schema {
     Object.fromEntries(
       Object.entries(given).map(([key, value]) => {
         if (['properties', '$defs', 'definitions'].includes(key)) {
-          return [key, Object.fromEntries(Object.entries(value as object).map(([name, of]) => [name, rewritten(of)]))];
+          const write = key === 'properties' ? written : String;
+          return [
+            key,
+            Object.fromEntries(Object.entries(value as object).map(([name, of]) => [write(name), rewritten(of)])),
+          ];
         }
+        if (key === 'required') return [key, (value as string[]).map(written)];
         return [key, key === 'items' || key === 'additionalProperties' ? rewritten(value) : value];
       }),
     );
@@ -52,4 +57,10 @@ export function withNamedAlternatives(schema: Schema): Schema {
 function integers({ minimum, maximum }: Range): number[] {
   const first = Math.ceil(minimum);
   return Array.from({ length: Math.floor(maximum) - first + 1 }, (_, i) => first + i);
+}
+
+/** A property's name in a text of JSON in a text of EBNF: the engine puts it there as it is. */
+function written(name: string): string {
+  const escaped = (text: string) => JSON.stringify(text).slice(1, -1);
+  return escaped(escaped(name));
 }

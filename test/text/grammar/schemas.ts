@@ -2,7 +2,7 @@ import fc from 'fast-check';
 
 /** JSON schemas such as programs write them, with all that masks keep. */
 export const schemas: fc.Arbitrary<Record<string, unknown>> = fc.letrec<{ any: Record<string, unknown> }>((tie) => {
-  const name = fc.stringMatching(/^[a-zA-Z][a-zA-Z_ é-]{0,8}$/);
+  const name = fc.stringMatching(/^[a-zA-Z][a-zA-Z_ é"\\\n-]{0,8}$/);
   const count = fc.integer({ min: 0, max: 4 });
   const range = (low: string, high: string) =>
     fc.tuple(count, count).map(([a, b]) => ({ [low]: Math.min(a, b), [high]: Math.max(a, b) }));
