@@ -96,7 +96,7 @@ export class Experts {
     this.follower?.used(layer, demand, tokens);
     this.trace?.routed(routes);
     const costs = this.costs.for(tokens, backlog);
-    const rivals = tokens === 1 ? this.rivals.get(this.policy) : undefined;
+    const rivals = tokens === 1 ? this.rivalsOf(this.policy) : undefined;
     const policy = rivals?.of(layer) ?? this.policy;
     this.execute(routes, this.decides ? this.decide(policy, demand, costs, layer) : inPlace(demand), backlog);
     rivals?.done(layer);
@@ -161,7 +161,6 @@ export class Experts {
   use(policy: Policy, { cache = true, prefetch = this.parts.prefetch ?? policy.prefetches }: Caching = {}): void {
     this.policy = policy;
     this.costs.use(policy.name);
-    this.compareRivals();
     this.lanes.stream?.use(cache, prefetch === true);
   }
 
@@ -175,14 +174,17 @@ export class Experts {
     this.statistics.forget();
     this.costs.forget();
     this.rivals.clear();
-    this.compareRivals();
   }
 
-  /** The policy's rival competes with it from now on, or goes on. */
-  private compareRivals(): void {
-    const { policy, rivals } = this;
-    if (policy.rival && this.overlaps && !rivals.has(policy))
-      rivals.set(policy, new Rivals([policy, policy.rival], this.bytes.length));
+  /** What compares a policy with its rival, where it has one. */
+  private rivalsOf(policy: Policy): Rivals | undefined {
+    if (!policy.rival || !this.overlaps) return undefined;
+    let found = this.rivals.get(policy);
+    if (!found) {
+      found = new Rivals([policy, policy.rival], this.bytes.length);
+      this.rivals.set(policy, found);
+    }
+    return found;
   }
 
   /** Runs a plan for routes, for measurements: without one, each expert where its weights are. @returns what was run */

@@ -23,7 +23,8 @@ export class Rivals {
   /** Passes of this comparison, or of the rest behind it. */
   private passes = 0;
   private comparing = true;
-  private pass = { layer: -1, begin: 0 };
+  /** The pass at hand: its latest layer, and when it began. */
+  private pass?: { layer: number; begin: number };
 
   /** @param policies the first is chosen where none is faster */
   constructor(
@@ -33,16 +34,16 @@ export class Rivals {
 
   /** The policy for a layer that begins now: the same for all of a pass. @param now milliseconds */
   of(layer: number, now = performance.now()): Policy {
-    if (layer !== this.pass.layer + 1) this.pass = { layer, begin: now };
-    this.pass.layer = layer;
+    if (this.pass?.layer === layer - 1) this.pass.layer = layer;
+    else this.pass = { layer, begin: now };
     return this.policies[this.current];
   }
 
   /** A layer is done. */
   done(layer: number, now = performance.now()): void {
     if (layer !== this.layers - 1) return;
-    this.passed(now - this.pass.begin);
-    this.pass.layer = -2;
+    this.passed(now - this.pass!.begin);
+    this.pass = undefined;
   }
 
   /** Which of the policies serves the pass at hand. */
