@@ -133,11 +133,12 @@ export class Candidates {
   keepShare(share: number, others: number): boolean {
     const total = this.total();
     const [least, most] = [share * total, share * (total + others)];
-    const { key, above } = this.#limit(least, this.#weights);
+    const limit = this.#limit(least, this.#weights);
+    const { key, above } = limit;
     if (this.#limit(most, this.#weights).key !== key) return false;
     const equal = this.#weightOf(key);
     if (Math.ceil((least - above) / equal) !== Math.ceil((most - above) / equal)) return false;
-    this.keepMass(least);
+    this.#keepFrom(limit, Math.max(least, Number.MIN_VALUE), this.#weights);
     return true;
   }
 
@@ -170,7 +171,11 @@ export class Candidates {
 
   /** `measure` holds what each candidate adds to the goal; of one element, the same for each. */
   #keepLargest(goal: number, measure: Float64Array): void {
-    const { key: limit, above } = this.#limit(goal, measure);
+    this.#keepFrom(this.#limit(goal, measure), goal, measure);
+  }
+
+  /** Keeps all of larger keys than the limit's, and of equal ones as many as the goal takes. */
+  #keepFrom({ key: limit, above }: Limit, goal: number, measure: Float64Array): void {
     const each = measure === ONE ? 0 : 1;
     let reached = above;
     let kept = 0;
@@ -186,8 +191,8 @@ export class Candidates {
     this.count = kept;
   }
 
-  /** The key at which all of larger keys, `above` together, and those of equal key reach `goal`. */
-  #limit(goal: number, measure: Float64Array): { key: number; above: number } {
+  /** The key at which all of larger keys and those of equal key reach `goal`. */
+  #limit(goal: number, measure: Float64Array): Limit {
     let key = 0;
     let above = 0;
     for (const pass of PASSES) {
@@ -222,6 +227,12 @@ export class Candidates {
     this.#logits[to] = this.#logits[from]!;
     this.#weights[to] = this.#weights[from]!;
   }
+}
+
+/** A key, and what all of larger keys have together. */
+interface Limit {
+  key: number;
+  above: number;
 }
 
 /** The measure of `keepCount`. */
