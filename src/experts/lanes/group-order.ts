@@ -233,9 +233,10 @@ function rowsOf(members: readonly Member[], of: Assigned): Rows {
 export function inParts(members: readonly Member[], of: Assigned, most: number): { members: Member[]; of: Assigned }[] {
   const largest = Math.max(...members.map(({ expert }) => of.count(expert)));
   for (let parts = Math.max(1, Math.ceil(largest / most)); ; parts++) {
-    const divided = Array.from({ length: parts }, (_, part) => (parts === 1 ? of : partOfEach(of, part, parts))).map(
-      (some) => ({ members: members.filter(({ expert }) => some.count(expert) > 0), of: some }),
-    );
+    const divided = Array.from({ length: parts }, (_, part) => {
+      const some = partOfEach(of, part, parts);
+      return { members: members.filter(({ expert }) => some.count(expert) > 0), of: some };
+    });
     if (divided.every((part) => rowsOf(part.members, part.of).rows <= most)) return divided;
   }
 }

@@ -1,4 +1,4 @@
-import { makespan } from '../costs.js';
+import { laneTimes, makespan } from '../costs.js';
 import { type Costs, cheaperLane, type Demand, type Policy, type Share, whole } from '../policy.js';
 import { staticPolicy } from './static.js';
 
@@ -73,13 +73,9 @@ function balanced(missing: readonly Demand[], resident: readonly Share[], costs:
   const computing = missing.map((d) => costs.accelerator(d.tokens));
   const { calls, backlog = 0 } = costs;
   const total = (times: readonly number[], from: number) => times.reduce((sum, ms) => sum + ms, from);
-  const residents = total(
-    resident.map((share) => costs.accelerator(share.tokens)),
-    resident.length && calls.resident,
-  );
   let before = calls.cpu * costs.contention.cpu;
   let arrived = total(copies, calls.streamed + backlog * costs.contention.copy);
-  let computed = total(computing, calls.streamed + residents);
+  let computed = total(computing, calls.streamed + laneTimes(resident, costs, by.width).resident);
   let at = 0;
   // The first expert with which the CPU would end later than the accelerator that has the rest.
   for (; at < missing.length; at++) {
