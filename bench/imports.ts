@@ -24,7 +24,8 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['weights'],
   ['native'],
   ['options', 'report'],
-  ['errors', 'linked', 'file-lock'],
+  ['file-lock'],
+  ['errors', 'linked', 'sleep'],
 ];
 
 /** The one layer that may import each of these packages. */

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { sleep } from './sleep.js';
 
 /** Who holds a file's lock, or is about to see whether it does. */
 export interface LockHolder {
@@ -44,9 +45,4 @@ function holders(file: string, hasEnded: (holder: LockHolder) => boolean): LockH
     rmSync(holder.entry, { force: true });
     return [];
   });
-}
-
-/** Blocks this thread for so many milliseconds. */
-export function sleep(milliseconds: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }

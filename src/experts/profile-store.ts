@@ -3,7 +3,8 @@ import { dirname, join } from 'node:path';
 import { threadId } from 'node:worker_threads';
 import { cacheFolder } from '../devices/cache.js';
 import { FiddlerError } from '../errors.js';
-import { type LockHolder, lockFile, sleep } from '../file-lock.js';
+import { type LockHolder, lockFile } from '../file-lock.js';
+import { sleep } from '../sleep.js';
 import { aged, fits, formatProfile, mergeProfiles, type Profile, parseProfile } from './profile.js';
 import type { ExpertsSpec } from './spec.js';
 

@@ -14,6 +14,7 @@ import { calibrationKey, inPeace, recallRates, rememberRates } from '../pace/cal
 import { timeFirstPrompt } from '../pace/first-prompt.js';
 import { measureRates } from '../pace/measure.js';
 import type { Rates } from '../pace/rates.js';
+import { sleep } from '../sleep.js';
 import { sampleOf } from './sample.js';
 
 /** Resident experts take about this much of the accelerator while measuring. */
@@ -103,11 +104,6 @@ function measureInPeace(layout: Layout, patience: Patience): Rates {
     () => measureRates(layout, patience),
     () => sleep(PAUSE),
   );
-}
-
-/** Blocks, for so many milliseconds. */
-function sleep(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 /** @returns whether they were stored */

@@ -163,7 +163,7 @@ function rowsTaken({ count, rows }: RowGroups): number {
 
 /** @throws FiddlerError `unsupported`, listing the architectures that are there */
 function architectureOf({ metadata }: Pick<GgufModel, 'metadata'>): GgufArchitecture {
-  const name = metadata.string('general.architecture');
+  const name = metadata.architecture;
   const found = ARCHITECTURES.find((architecture) => architecture.name === name);
   if (found) return found;
   const known = ARCHITECTURES.map((architecture) => architecture.name).join(', ');

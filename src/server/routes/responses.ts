@@ -13,6 +13,8 @@ import type { Route } from '../route.js';
 
 const { n, max_tokens, ignore_eos, ...sampling } = samplingFields;
 
+const NO_LOGPROBS = 'no log-probabilities are given here; ask at /v1/chat/completions';
+
 const tool = z
   .object({
     type: z.literal('function', 'must be function: nothing else is called here'),
@@ -37,11 +39,8 @@ const body = z.object({
     .nullish(),
   parallel_tool_calls: z.boolean().nullish(),
   metadata: z.record(z.string(), z.string()).nullish(),
-  top_logprobs: refused('no log-probabilities are given here; ask at /v1/chat/completions', (value) => value === 0),
-  include: refused(
-    'no log-probabilities are given here; ask at /v1/chat/completions',
-    (value) => !(Array.isArray(value) && value.includes('message.output_text.logprobs')),
-  ),
+  top_logprobs: refused(NO_LOGPROBS, (value) => value === 0),
+  include: refused(NO_LOGPROBS, (value) => !(Array.isArray(value) && value.includes('message.output_text.logprobs'))),
   previous_response_id: refused('no answer is kept here; send what was said before'),
   conversation: refused('no conversation is kept here; send what was said before'),
   background: refused('an answer is given to who asks for it', (value) => value === false),

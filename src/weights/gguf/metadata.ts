@@ -97,6 +97,11 @@ export class Metadata {
     return this.values.has(key);
   }
 
+  /** The model's, or of a later shard; most of these have none. */
+  get architecture(): string | undefined {
+    return this.string('general.architecture');
+  }
+
   get keys(): Iterable<string> {
     return this.values.keys();
   }

@@ -8,7 +8,6 @@ import type { Metadata } from './metadata.js';
 /** `split.no` counts from 0, names from 1 (llama.cpp, gguf-split). */
 const SHARD_NAME = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/;
 const MOST_SHARDS = 99_999;
-const ARCHITECTURE_KEY = 'general.architecture';
 
 /** Part of a model in several files. */
 interface Shard {
@@ -71,9 +70,9 @@ export function checkShards(headers: readonly GgufHeader[]): void {
     }
   }
   const { metadata } = headers[0]!;
-  const architecture = metadata.string(ARCHITECTURE_KEY);
+  const { architecture } = metadata;
   for (const { metadata: later } of headers.slice(1)) {
-    const other = later.string(ARCHITECTURE_KEY) ?? architecture; // most say nothing of it
+    const other = later.architecture ?? architecture;
     if (other !== architecture)
       throw broken(later.file, `it is of ${quote(other!)}, not of ${quote(architecture ?? '')}`);
   }
