@@ -69,10 +69,14 @@ export function contenderName({ policy, cache, prefetch }: Contender): string {
   return `${policy}${cache ? ' +cache' : ''}${prefetch ? ' +prefetch' : ''}`;
 }
 
-/** Compares policies on one loaded model: in turn, so that a machine that drifts does so for all alike, each behind each. */
+/**
+ * Compares policies on one loaded model: in turn, so that a machine that drifts does so for all alike, each behind each.
+ * Each run has other tokens, so that none finds experts of its own made resident by the one before.
+ */
 export function benchmark(session: Workbench, options: BenchmarkOptions): Measurement[] {
   const { contenders, workloads, repeats, patience, onRun } = options;
   const found: Measurement[] = [];
+  const tokens = new MadeUpTokens(session.info.vocabulary);
   for (const workload of workloads) {
     // Only in decoding are guesses copied ahead.
     const compared = contenders.filter((c) => workload.kind === 'decode' || c.cache === undefined || !c.prefetch);
@@ -82,8 +86,8 @@ export function benchmark(session: Workbench, options: BenchmarkOptions): Measur
         if (done.some((run) => run.seconds > patience)) continue;
         session.use(policyNamed(contender.policy), undefined, contender);
         // In decoding, the expert cache holds what many tokens left there.
-        if (session.caches && contender.cache !== false && workload.kind === 'decode') timed(session, workload);
-        const run = timed(session, workload);
+        if (session.caches && contender.cache !== false && workload.kind === 'decode') timed(session, workload, tokens);
+        const run = timed(session, workload, tokens);
         onRun?.(contender, workload, run.seconds);
         // The first run of a short workload builds graphs and warms caches.
         if (repeat > 0 || run.seconds > patience) done.push(run);
@@ -103,10 +107,20 @@ export function rotated<T>(all: readonly T[], round: number): T[] {
   return [...all.slice(first), ...all.slice(0, first)];
 }
 
-function timed(session: Workbench, { kind, tokens, past, sequences = 1 }: Workload): Run {
-  const { vocabulary } = session.info;
-  const ids = Array.from({ length: tokens * sequences }, (_, i) => (i * 7919 + 17) % vocabulary);
-  const logits = new Float32Array(vocabulary);
+/** Tokens from all over a vocabulary, each time those that follow. */
+class MadeUpTokens {
+  private drawn = 0;
+
+  constructor(private readonly vocabulary: number) {}
+
+  next(count: number): number[] {
+    return Array.from({ length: count }, () => (this.drawn++ * 7919 + 17) % this.vocabulary);
+  }
+}
+
+function timed(session: Workbench, { kind, tokens, past, sequences = 1 }: Workload, madeUp: MadeUpTokens): Run {
+  const ids = madeUp.next(tokens * sequences);
+  const logits = new Float32Array(session.info.vocabulary);
   session.resetStatistics();
   const begin = performance.now();
   if (kind === 'prefill') session.prefill(ids, past);
