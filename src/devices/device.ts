@@ -200,9 +200,10 @@ export class HostTensors {
     return this.context.tensor(...args);
   }
 
-  allocate(memory: HostMemory): void {
+  allocate(memory: HostMemory): Buffer {
     this.buffer = memory.allocate(this.context);
     this.reached = memory.reached && this.buffer.isOf(memory.type);
+    return this.buffer;
   }
 
   free(): void {

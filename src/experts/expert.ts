@@ -138,6 +138,8 @@ export interface ExpertIo {
   rows: Tensor;
   /** Routing weights, F32: sorted like `rows`; for a call of one token, at the expert's own number. */
   weights: Tensor;
+  /** First of all in a graph that reads `count` of both from `start` on. */
+  fetch: (g: Graph, start: number, count: number) => void;
 }
 
 /** Nodes and views of one expert's graph, at most. */
@@ -152,6 +154,7 @@ export function buildForOne(
   at: number,
   range?: RowRange,
 ): void {
+  io.fetch(g, at, 1);
   const result = buildExpert(g, expert, activation, g.rows(io.input, 0, 1), range);
   g.compute(g.addTo(g.rows(io.output, 0, 1), g.multiply(result, g.slice(io.weights, at, 1))));
 }
@@ -166,6 +169,7 @@ export function buildForRows(
   count: number,
   range?: RowRange,
 ): void {
+  io.fetch(g, start, count);
   const rows = g.slice(io.rows, start, count);
   const result = buildExpert(g, expert, activation, g.getRows(io.input, rows), range);
   const weighted = g.multiply(result, g.reshape(g.slice(io.weights, start, count), 1, count));

@@ -68,6 +68,8 @@ export interface GroupIo {
   numbers: Tensor;
   /** F32: routing weights. */
   weights: Tensor;
+  /** First of all in a graph that reads `count` words of both, which are the same memory, from `from` on. */
+  fetch: (g: Graph, from: number, count: number) => void;
 }
 
 /** Where a group's assignments lie in `numbers` and `weights`. */
@@ -121,6 +123,7 @@ export interface GroupFew extends Omit<GroupRange, 'weights'> {
 /** output += Σ weights · expert(input), for a call of one token. */
 export function buildGroupForOne(g: Graph, slab: Slab, activation: ActivationName, io: GroupIo, at: GroupRange): void {
   const { count } = at;
+  io.fetch(g, at.ids, at.weights + count - at.ids);
   const ids = g.reshape(g.slice(io.numbers, at.ids, count), count, 1);
   const results = buildGroup(g, slab, activation, g.rows(io.input, 0, 1), ids);
   const weighted = g.multiply(results, g.reshape(g.slice(io.weights, at.weights, count), 1, count));
@@ -148,6 +151,7 @@ function buildAssigned(
 export function buildGroupForFew(g: Graph, slab: Slab, activation: ActivationName, io: GroupIo, few: GroupFew): void {
   const { order, weights, n, columns } = few;
   const all = n * columns;
+  io.fetch(g, few.ids, weights + all - few.ids);
   const results = buildAssigned(g, slab, activation, io, few);
   const each = g.getRows(results, g.slice(io.numbers, order, all));
   const weighted = g.multiply(each, g.reshape(g.slice(io.weights, weights, all), 1, all));
@@ -165,6 +169,7 @@ export function buildGroupForRows(
   rows: GroupRows,
 ): void {
   const { weights, order, targets, count, rounds } = rows;
+  io.fetch(g, rows.ids, weights + count - rows.ids);
   const results = buildAssigned(g, slab, activation, io, rows);
   const weighted = g.multiply(results, g.reshape(g.slice(io.weights, weights, count), 1, count));
   let output = io.output;

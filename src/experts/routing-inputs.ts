@@ -1,65 +1,51 @@
-import { type Device, floats, type HostMemory, HostTensors, integers } from '../devices/device.js';
-import { type Tensor, TensorContext, Type } from '../native/ggml/tensor.js';
+import type { Device, HostMemory } from '../devices/device.js';
+import { SharedWords } from '../devices/shared-words.js';
+import type { Graph } from '../native/ggml/graph.js';
+import { type Tensor, Type } from '../native/ggml/tensor.js';
 import type { Assignments } from './assignments.js';
+
+/** Both lists begin at multiples of so many words: Vulkan binds buffers at such places only. */
+const ALIGNED = 64;
 
 /** Token numbers and weights of a call's assignments, on a device. */
 export class RoutingInputs {
-  private readonly host: HostTensors;
-  private readonly context: TensorContext | undefined;
-  private readonly hostRows: Tensor;
-  private readonly hostWeights: Tensor;
-  private readonly rowNumbers: Int32Array;
-  private readonly weightValues: Float32Array;
   readonly rows: Tensor;
   readonly weights: Tensor;
+  private readonly words: SharedWords;
+  /** Words of each list. */
+  private readonly width: number;
 
   /**
    * @param capacity places for a call's assignments
    * @param places weights that a call of one token may need: one an expert and one a streaming slot
    */
-  constructor(
-    private readonly device: Device,
-    capacity: number,
-    places: number,
-    hostMemory: HostMemory,
-  ) {
-    const width = Math.max(capacity, places);
-    this.host = new HostTensors(2);
-    this.hostRows = this.host.tensor(Type.I32, width);
-    this.hostWeights = this.host.tensor(Type.F32, width);
-    this.host.allocate(hostMemory);
-    this.rowNumbers = integers(this.hostRows);
-    this.weightValues = floats(this.hostWeights);
-    if (device.unified) {
-      this.rows = this.hostRows;
-      this.weights = this.hostWeights;
-    } else {
-      this.context = new TensorContext(2);
-      this.rows = this.context.tensor(Type.I32, width);
-      this.weights = this.context.tensor(Type.F32, width);
-      device.allocate(this.context, 'routing weights');
-    }
+  constructor(device: Device, capacity: number, places: number, hostMemory: HostMemory) {
+    this.width = Math.ceil(Math.max(capacity, places) / ALIGNED) * ALIGNED;
+    this.words = new SharedWords(device, 2 * this.width, 'routing weights', hostMemory);
+    this.rows = this.words.tensor(Type.I32, 0, this.width);
+    this.weights = this.words.tensor(Type.F32, this.width, this.width);
   }
 
   /** Sends all assignments of a call of several tokens. */
   send({ rows, weights, end }: Assignments): void {
-    this.rowNumbers.set(rows.subarray(0, end));
-    this.weightValues.set(weights.subarray(0, end));
-    this.write(this.rows, this.hostRows, end);
-    this.write(this.weights, this.hostWeights, end);
+    this.words.integers.set(rows.subarray(0, end));
+    this.words.floats.set(weights.subarray(0, end), this.width);
+    this.words.send(0, end);
+    this.words.send(this.width, this.width + end);
   }
 
   /** Sends the weights of a call of one token, each to its place. */
   sendPlaced(placed: readonly (readonly [place: number, weight: number])[]): void {
     let last = 0;
     for (const [place, weight] of placed) {
-      this.weightValues[place] = weight;
+      this.words.floats[this.width + place] = weight;
       last = Math.max(last, place + 1);
     }
-    this.write(this.weights, this.hostWeights, last);
+    this.words.send(this.width, this.width + last);
   }
 
-  private write(target: Tensor, source: Tensor, count: number): void {
-    if (!this.device.unified && count > 0) this.device.compute.write(target, source.address, 0, count * 4);
+  /** First of all in a graph that reads both lists from `start` on. */
+  fetch(g: Graph, start: number, count: number): void {
+    this.words.fetch(g, start, count, this.width);
   }
 }

@@ -1,8 +1,9 @@
 import type { ByNumber } from '../../devices/accelerators.js';
-import { type Device, floats, type HostMemory, HostTensors, integers } from '../../devices/device.js';
+import type { Device, HostMemory } from '../../devices/device.js';
 import { KEPT_ROWS } from '../../devices/kept-graphs.js';
+import { SharedWords } from '../../devices/shared-words.js';
 import { Graph } from '../../native/ggml/graph.js';
-import { type Tensor, TensorContext, Type } from '../../native/ggml/tensor.js';
+import { type Tensor, Type } from '../../native/ggml/tensor.js';
 import { type ActivationName, matrixEntries } from '../activations.js';
 import type { Assigned, Assignments } from '../assignments.js';
 import type { PlacedExpert } from '../expert.js';
@@ -64,9 +65,7 @@ export class ExpertGroups {
   /** Most assignments of a group. */
   readonly most: number;
   private readonly io: GroupIo;
-  private readonly host: Tensor;
-  private readonly numbers: Int32Array;
-  private readonly weights: Float32Array;
+  private readonly words: SharedWords;
   /** Most experts of a token. */
   private readonly chosen: number;
   private readonly order: GroupOrder;
@@ -93,17 +92,12 @@ export class ExpertGroups {
     const assigned = chunk * this.chosen;
     const divided = groups + Math.ceil((PARTS * (assigned + groups)) / rows);
     this.room = assigned + divided * 2 * APART; // rows are filled up, and lists lie apart
-    const memory = new HostTensors(1);
-    this.host = memory.tensor(Type.I32, WORDS * this.room);
-    memory.allocate(hostMemory);
-    this.numbers = integers(this.host);
-    this.weights = floats(this.host);
-    const context = new TensorContext(1);
-    const numbers = context.tensor(Type.I32, WORDS * this.room);
-    const weights = new TensorContext(1).tensor(Type.F32, WORDS * this.room);
-    device.allocate(context, 'routing weights').place(weights, numbers.address);
-    this.io = { input, output, numbers, weights };
-    this.order = new GroupOrder(this.numbers, this.weights, chunk, this.chosen);
+    const count = WORDS * this.room;
+    const words = new SharedWords(device, count, 'routing weights', hostMemory);
+    this.words = words;
+    const [numbers, weights] = [words.tensor(Type.I32, 0, count), words.tensor(Type.F32, 0, count)];
+    this.io = { input, output, numbers, weights, fetch: (g, from, count) => words.fetch(g, from, count) };
+    this.order = new GroupOrder(words.integers, words.floats, chunk, this.chosen);
   }
 
   /** Makes room on the device for the largest graph. @param experts of the first layer, for their shapes */
@@ -153,10 +147,10 @@ export class ExpertGroups {
     const ids = 2 * place * aligned(this.chosen);
     const weights = ids + aligned(count);
     members.forEach(({ expert, slot }, i) => {
-      this.numbers[ids + i] = slot;
-      this.weights[weights + i] = of.weight(expert);
+      this.words.integers[ids + i] = slot;
+      this.words.floats[weights + i] = of.weight(expert);
     });
-    this.send(ids, weights + count);
+    this.words.send(ids, weights + count);
     this.graphs.runForOne(`${key} ${count}`, groupCapacity(count), (g) =>
       buildGroupForOne(g, slab, activation, this.io, { ids, weights, count }),
     );
@@ -171,7 +165,7 @@ export class ExpertGroups {
     const from = this.sent;
     const few = this.order.writeFew(from, members, of, n);
     this.sent += few.size;
-    this.send(few.ids, few.weights + few.columns * n);
+    this.words.send(few.ids, few.weights + few.columns * n);
     const name = `${key} ${from} ${n} ${few.columns} ${few.count} ${few.abreast}`;
     this.graphs.runForRows(name, groupCapacity(few.columns), (g) =>
       buildGroupForFew(g, slab, activation, this.io, few),
@@ -193,13 +187,8 @@ export class ExpertGroups {
     const rows = this.order.write(from, members, of, tokens);
     const size = aligned(rows.count);
     this.sent += size;
-    this.send(rows.ids, rows.weights + rows.count);
+    this.words.send(rows.ids, rows.weights + rows.count);
     this.graphs.run(groupCapacity(this.chosen), (g) => buildGroupForRows(g, slab, activation, this.io, rows));
-  }
-
-  private send(from: number, to: number): void {
-    const bytes = 4 * (to - from);
-    this.device.compute.write(this.io.numbers, this.host.address + BigInt(from * 4), from * 4, bytes);
   }
 
   /** All graphs of the device were freed. */

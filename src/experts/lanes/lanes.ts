@@ -1,4 +1,5 @@
 import type { Device } from '../../devices/device.js';
+import type { Graph } from '../../native/ggml/graph.js';
 import type { Tensor } from '../../native/ggml/tensor.js';
 import { type LaneTimes, SYNCHRONISE_MS } from '../adaptation.js';
 import { Assignments, type Routes } from '../assignments.js';
@@ -68,7 +69,10 @@ export class Lanes {
       const rows = mostRows(layers, host.types, parts.byNumber.rows);
       this.groups = new ExpertGroups(accelerator, { layers, chunk, input, output, hostMemory, exact, rows });
     }
-    const io = ({ rows, weights }: RoutingInputs) => ({ rows, weights });
+    const io = (inputs: RoutingInputs) => {
+      const { rows, weights } = inputs;
+      return { rows, weights, fetch: (g: Graph, start: number, count: number) => inputs.fetch(g, start, count) };
+    };
     this.onAccelerator = new ExpertCompute(accelerator, { input, output, ...io(this.forAccelerator) });
     const { assignments, onAccelerator: compute, groups, coming, streamedPlaces: firstPlace, overlaps } = this;
     this.residents = new ResidentLane({ layers, stream: accelerator.compute, compute, groups, assignments, coming });
