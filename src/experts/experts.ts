@@ -92,14 +92,20 @@ export class Experts {
     const { stream } = this.lanes;
     const backlog = stream?.begin(tokens) ?? 0;
     const demand = this.demand(routes, (e) => stream?.has(layer, e) === true);
-    for (const each of demand) this.statistics.chosen(layer, each.expert, each.tokens);
-    this.follower?.used(layer, demand, tokens);
-    this.trace?.routed(routes);
     const costs = this.costs.for(tokens, backlog);
     const rivals = tokens === 1 ? this.rivalsOf(this.policy) : undefined;
     const policy = rivals?.of(layer) ?? this.policy;
-    this.execute(routes, this.decides ? this.decide(policy, demand, costs, layer) : inPlace(demand), backlog);
+    const plan = this.decides ? this.decide(policy, demand, costs, layer) : inPlace(demand);
+    this.execute(routes, plan, { backlog, meanwhile: () => this.note(routes, demand) });
     rivals?.done(layer);
+  }
+
+  /** Notes what was chosen, while the lanes compute it. */
+  private note(routes: Routes, demand: readonly Demand[]): void {
+    const { layer, tokens } = routes;
+    for (const each of demand) this.statistics.chosen(layer, each.expert, each.tokens);
+    this.follower?.used(layer, demand, tokens);
+    this.trace?.routed(routes);
   }
 
   /**
@@ -215,17 +221,17 @@ export class Experts {
   }
 
   /**
-   * @param backlog milliseconds for which the link is still busy with copies for this plan; undefined where the call is
-   * made up or a repetition, so that no other layer follows
+   * @param passing missing where the call is made up or a repetition, so that no other layer follows: milliseconds for which the
+   * link is still busy with copies for this plan, and what is called while the lanes compute
    */
-  private execute(routes: Routes, plan: readonly Share[], backlog?: number): void {
+  private execute(routes: Routes, plan: readonly Share[], passing?: { backlog: number; meanwhile: () => void }): void {
     this.last = { routes, plan };
     const { layer, tokens } = routes;
     const division = byLane(plan);
-    const times = this.lanes.run(routes, division, this.timed());
+    const times = this.lanes.run(routes, division, this.timed(), passing?.meanwhile);
     this.costs.planned(division, tokens);
-    if (times.timed) this.costs.learn(division, this.width(layer), tokens, times.timed, backlog);
-    if (backlog !== undefined) this.streamed = { routes, shares: division.streamed };
+    if (times.timed) this.costs.learn(division, this.width(layer), tokens, times.timed, passing?.backlog);
+    if (passing) this.streamed = { routes, shares: division.streamed };
     this.count(layer, division, times);
   }
 

@@ -63,20 +63,20 @@ function smaller(sequences: number): string {
 
 /** Tokens of one call in prefill. */
 const CHUNK = 512;
-/** With streaming each call copies the missing experts once, so a longer one pays where it takes a small part of the budget. */
-const STREAMING_CHUNKS = [
+/** A GPU waits for the host in every layer of a call, to which experts are streamed once: a longer one pays where it takes a small part of the budget. */
+const LONG_CHUNKS = [
   { tokens: 4096, part: 1 / 16 },
   { tokens: 2048, part: 1 / 8 },
 ];
 
 /**
- * Most tokens of a call: longer where experts are streamed and its activations leave the budget to them.
+ * Most tokens of a call: longer on a GPU where its activations leave the budget to experts.
  * @param bytesPerToken activations of one token on the accelerator
  * @param othersOf bytes that must be there beside them with so many tokens
  */
 export function chunkSize(
   context: number,
-  streams: boolean,
+  gpu: boolean,
   bytesPerToken: number,
   budget: number,
   othersOf: (tokens: number) => number,
@@ -86,5 +86,5 @@ export function chunkSize(
     const bytes = most * bytesPerToken;
     return bytes <= budget * part && bytes + othersOf(most) <= budget;
   };
-  return Math.min(context, (streams ? STREAMING_CHUNKS.find(fits)?.tokens : undefined) ?? CHUNK);
+  return Math.min(context, (gpu ? LONG_CHUNKS.find(fits)?.tokens : undefined) ?? CHUNK);
 }

@@ -93,7 +93,7 @@ export function planSizes(
   const wholePrompts = layersOf(spec).some(({ moe }) => moe?.capacity);
   // An encoder's tokens look at each other, so that they are one call.
   const oneCall = wholePrompts || spec.encoder !== undefined;
-  const asked = options.chunk ?? chunkSize(context, streams && machine.kind.gpu, perToken, budget, others);
+  const asked = options.chunk ?? chunkSize(context, machine.kind.gpu, perToken, budget, others);
   const chunk = oneCall ? context : Math.min(context, asked);
   const calls = chunk + sequences - 1;
   const rows = rowsBy(chunk);

@@ -9,21 +9,15 @@ describe('the tokens of a call', () => {
 
   it('are never more than the context holds', () => {
     fc.assert(
-      fc.property(
-        fc.integer({ min: 1, max: 200_000 }),
-        fc.boolean(),
-        sizes,
-        sizes,
-        (context, streams, each, budget) => {
-          const tokens = chunkSize(context, streams, each, budget, () => 0);
-          expect(tokens).toBeGreaterThan(0);
-          expect(tokens).toBeLessThanOrEqual(context);
-        },
-      ),
+      fc.property(fc.integer({ min: 1, max: 200_000 }), fc.boolean(), sizes, sizes, (context, gpu, each, budget) => {
+        const tokens = chunkSize(context, gpu, each, budget, () => 0);
+        expect(tokens).toBeGreaterThan(0);
+        expect(tokens).toBeLessThanOrEqual(context);
+      }),
     );
   });
 
-  it('are 512, and more only where experts are streamed and a small part of the budget holds them', () => {
+  it('are 512, and more only on a GPU where a small part of the budget holds them', () => {
     expect(chunkSize(8192, false, 1, 2 ** 40, () => 0)).toBe(512);
     expect(chunkSize(8192, true, 2 ** 20, 2 ** 36, () => 0)).toBe(4096);
     expect(chunkSize(8192, true, 2 ** 20, 2 ** 36 - 1, () => 0)).toBe(2048);

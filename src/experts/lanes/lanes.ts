@@ -113,8 +113,14 @@ export class Lanes {
    * Adds the shares' results to the output, but for what `arrived` then gives. The accelerator may still be
    * computing when this returns, unless the call is timed.
    * @param timed the lane that is waited for first, so that its time is its own
+   * @param meanwhile called once all is queued, unless the call is timed: then behind that
    */
-  run({ layer, tokens, next }: Routes, division: Division, timed?: 'cpu' | 'accelerator'): CallTimes {
+  run(
+    { layer, tokens, next }: Routes,
+    division: Division,
+    timed?: 'cpu' | 'accelerator',
+    meanwhile?: () => void,
+  ): CallTimes {
     const { resident, streamed, cpu } = division;
     this.onAccelerator.release();
     this.groups?.begin();
@@ -132,12 +138,14 @@ export class Lanes {
     const streamedIssued = performance.now();
     if (next) this.stream?.prefetch(layer + 1, next);
     const prefetched = performance.now();
+    if (!timed) meanwhile?.();
     const acceleratorFirst = timed === 'accelerator';
     const before = acceleratorFirst ? this.timeAccelerator(begin) : undefined;
     if (cpu.length > 0) this.onCpu.finish();
     const end = performance.now();
     const accelerator = before ?? (timed ? this.timeAccelerator(begin) : undefined);
     if (cpu.length > 0) this.sums?.send(tokens);
+    if (timed) meanwhile?.();
     if (accelerator) {
       const times = { ...accelerator, cpu: end - begin, acceleratorFirst };
       return { lanes: times, timed: times };

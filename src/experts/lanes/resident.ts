@@ -46,7 +46,8 @@ export class ResidentLane {
     const { groups, assignments } = this.parts;
     this.await(layer);
     const place = this.placeOf(layer);
-    for (const batch of batchesOf(shares, groups!.most)) {
+    const batches = tokens === 1 && shares.length <= groups!.most ? [shares] : batchesOf(shares, groups!.most);
+    for (const batch of batches) {
       if (tokens > 1 && batch.length === 1) {
         this.runOne(layer, batch[0]!, tokens);
         continue;
