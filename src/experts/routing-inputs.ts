@@ -45,7 +45,7 @@ export class RoutingInputs {
   }
 
   /** First of all in a graph that reads both lists from `start` on. */
-  fetch(g: Graph, start: number, count: number): void {
+  readonly fetch = (g: Graph, start: number, count: number): void => {
     this.words.fetch(g, start, count, this.width);
-  }
+  };
 }

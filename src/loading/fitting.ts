@@ -61,6 +61,15 @@ function smaller(sequences: number): string {
   return sequences > 1 ? 'a smaller --ctx or a smaller --parallel' : 'a smaller --ctx';
 }
 
+/** Of the accelerator, what intermediate values of experts that are computed together may take: the more of them, the fewer graphs. */
+const GROUP_BYTES = { least: 64 * 2 ** 20, most: 256 * 2 ** 20, part: 1 / 32 };
+
+/** Bytes for intermediate values of experts that are computed together. */
+export function groupBytes(budget: number): number {
+  const { least, most, part } = GROUP_BYTES;
+  return Math.min(most, Math.max(least, Math.floor(budget * part)));
+}
+
 /** Tokens of one call in prefill. */
 const CHUNK = 512;
 /** A GPU waits for the host in every layer of a call, to which experts are streamed once: a longer one pays where it takes a small part of the budget. */

@@ -20,7 +20,7 @@ import type { Checkpoint } from '../weights/checkpoint.js';
 import { RenamedCheckpoint } from '../weights/renamed.js';
 import { type Blueprint, cacheType, describe, drawBlueprint, expertTotals, residentBytes } from './blueprint.js';
 import { compactBlueprint, compactLine } from './compact.js';
-import { checkBudget } from './fitting.js';
+import { checkBudget, groupBytes } from './fitting.js';
 import { withKept } from './kept.js';
 import { leftOut } from './left-out.js';
 import { Machine, type StandIn } from './machine.js';
@@ -178,6 +178,7 @@ function build(
     pool,
     policy,
     hostMemory,
+    graphBytes: groupBytes(sizes.budget),
     byNumber: machine.kind.byNumber,
   });
   network.reserve();

@@ -1,7 +1,9 @@
 import { type Device, floats, type HostMemory, HostTensors } from '../devices/device.js';
+import { KEPT_ROWS } from '../devices/kept-graphs.js';
 import type { Routes } from '../experts/assignments.js';
 import type { LayerSpec, MoeSpec } from '../models/model.js';
 import { dropOverflow } from '../models/router-capacity.js';
+import type { Event } from '../native/ggml/backend.js';
 import type { Graph } from '../native/ggml/graph.js';
 import { type Tensor, TensorContext, Type } from '../native/ggml/tensor.js';
 import type { Group } from './batch.js';
@@ -33,6 +35,8 @@ export class RouteBuffers {
   private readonly experts: Int32Array;
   private readonly weights: Float32Array;
   private readonly guessed: Float32Array;
+  /** The logits are on the host; missing where that is not told apart from the rest. */
+  private readonly chosen?: Event;
 
   constructor(
     private readonly accelerator: Device,
@@ -57,6 +61,7 @@ export class RouteBuffers {
       accelerator.allocate(this.context, 'router logits');
     }
     this.values = floats(this.hostInput);
+    this.chosen = accelerator.event();
     this.experts = new Int32Array(most((moe) => moe.router.chosen) * chunk);
     this.weights = new Float32Array(this.experts.length);
     this.guessed = new Float32Array(most((moe) => moe.router.chosen));
@@ -74,10 +79,31 @@ export class RouteBuffers {
     g.compute(g.copy(g.matmul(moe.gate.tensor, x), target));
   }
 
-  /** Queues the copy to the host of what the experts read and of the logits, with those of the guess where there is one. */
+  /**
+   * Queues the copy to the host of what the experts read and of the logits, with those of the guess where there is one. Of many
+   * tokens the logits come first: the router chooses while the rest travels.
+   */
   read(moe: MoeSpec, tokens: number, guess?: MoeSpec): void {
-    const count = tokens * (this.width + moe.experts.count) + (guess?.experts.count ?? 0);
-    this.accelerator.compute.read(this.input, this.hostInput.address, count * 4);
+    const rows = tokens * this.width;
+    const logits = tokens * moe.experts.count + (guess?.experts.count ?? 0);
+    if (tokens <= KEPT_ROWS || !this.chosen) {
+      this.copy(0, rows + logits);
+      return;
+    }
+    this.copy(rows, logits);
+    this.chosen.record(this.accelerator.compute);
+    this.copy(0, rows);
+  }
+
+  private copy(from: number, count: number): void {
+    const { accelerator, input, hostInput } = this;
+    accelerator.compute.read(input, hostInput.address + BigInt(from * 4), count * 4, from * 4);
+  }
+
+  /** Returns once the logits of `tokens` tokens are on the host, and all is computed that was queued before. */
+  wait(tokens: number): void {
+    if (tokens <= KEPT_ROWS || !this.chosen) this.accelerator.compute.synchronize();
+    else this.chosen.synchronize();
   }
 
   /**

@@ -13,9 +13,6 @@ import { type ExpertsSpec, type MatrixTypes, matrixShape } from '../spec.js';
 import { ExpertGraphs } from './graphs.js';
 import { APART, aligned, GroupOrder, inParts, type Member, MOST_FILLED, WORDS } from './group-order.js';
 
-/** Intermediate values of a group's graph take about so much, unless one expert's take more. */
-const GRAPH_BYTES = 64 * 2 ** 20;
-
 /** Where the weights of a group lie. */
 export interface GroupPlace {
   /** Names the slab, which must be the same at every call. */
@@ -38,6 +35,8 @@ export interface GroupsParts {
   input: Tensor;
   output: Tensor;
   hostMemory: HostMemory;
+  /** See LanesParts. */
+  graphBytes: number;
   /** Products with matrices by number are exact in float32. */
   exact: boolean;
   /** Most rows of assignments of such a product. */
@@ -80,14 +79,14 @@ export class ExpertGroups {
 
   constructor(
     private readonly device: Device,
-    { layers, chunk, input, output, hostMemory, exact, rows }: GroupsParts,
+    { layers, chunk, input, output, hostMemory, exact, rows, graphBytes }: GroupsParts,
   ) {
     this.exact = exact;
     this.rows = rows;
     this.graphs = new ExpertGraphs(device);
     this.chosen = Math.max(...layers.map((l) => l.chosen));
     const perRow = Math.max(...layers.map(({ hidden, width }) => 4 * (2 * hidden + 3 * width)));
-    this.most = Math.min(chunk * this.chosen, Math.max(chunk, Math.floor(GRAPH_BYTES / perRow)));
+    this.most = Math.min(chunk * this.chosen, Math.max(chunk, Math.floor(graphBytes / perRow)));
     const groups = Math.max(PLACES, ...layers.map((l) => l.count));
     const assigned = chunk * this.chosen;
     const divided = groups + Math.ceil((PARTS * (assigned + groups)) / rows);

@@ -1,5 +1,5 @@
 import type { Device } from '../../devices/device.js';
-import type { Graph } from '../../native/ggml/graph.js';
+import { KEPT_ROWS } from '../../devices/kept-graphs.js';
 import type { Tensor } from '../../native/ggml/tensor.js';
 import { type LaneTimes, SYNCHRONISE_MS } from '../adaptation.js';
 import { Assignments, type Routes } from '../assignments.js';
@@ -65,14 +65,21 @@ export class Lanes {
     this.overlaps = accelerator.copies !== accelerator.compute;
     if (accelerator !== cpu) {
       this.sums = new CpuSums(accelerator, output, hostMemory);
-      const { exact } = parts.byNumber;
-      const rows = mostRows(layers, host.types, parts.byNumber.rows);
-      this.groups = new ExpertGroups(accelerator, { layers, chunk, input, output, hostMemory, exact, rows });
+      const { graphBytes, byNumber } = parts;
+      const { exact } = byNumber;
+      const rows = mostRows(layers, host.types, byNumber.rows);
+      this.groups = new ExpertGroups(accelerator, {
+        layers,
+        chunk,
+        input,
+        output,
+        hostMemory,
+        exact,
+        rows,
+        graphBytes,
+      });
     }
-    const io = (inputs: RoutingInputs) => {
-      const { rows, weights } = inputs;
-      return { rows, weights, fetch: (g: Graph, start: number, count: number) => inputs.fetch(g, start, count) };
-    };
+    const io = ({ rows, weights, fetch }: RoutingInputs) => ({ rows, weights, fetch });
     this.onAccelerator = new ExpertCompute(accelerator, { input, output, ...io(this.forAccelerator) });
     const { assignments, onAccelerator: compute, groups, coming, streamedPlaces: firstPlace, overlaps } = this;
     this.residents = new ResidentLane({ layers, stream: accelerator.compute, compute, groups, assignments, coming });
@@ -85,8 +92,8 @@ export class Lanes {
     }
     if (!slots || !groups) return;
     const isResident = (layer: number, expert: number) => this.resident.has(layer, expert);
-    const shared = { layers, host, slots, cached, compute, groups, firstPlace, assignments, statistics, overlaps };
-    this.stream = new StreamLane({ ...shared, isResident });
+    const shared = { layers, host, slots, cached, compute, groups, assignments, statistics, isResident };
+    this.stream = new StreamLane({ ...shared, firstPlace, overlaps });
   }
 
   get resident(): ResidentExperts {
@@ -198,19 +205,17 @@ export class Lanes {
   }
 
   private sendTo(inputs: RoutingInputs, { resident, streamed, cpu }: Division, single: boolean): void {
-    if (!single) {
-      inputs.send(this.assignments);
-      return;
+    const { assignments, streamedPlaces } = this;
+    const placed = (place: number, { expert }: Share) => [place, assignments.weight(expert)] as const;
+    if (!single) inputs.send(assignments);
+    else {
+      const own = [...resident, ...cpu].map((share) => placed(share.expert, share));
+      inputs.sendPlaced([...own, ...streamed.map((share, i) => placed(streamedPlaces + i, share))]);
     }
-    const placed: [place: number, weight: number][] = [];
-    for (const { expert } of [...resident, ...cpu]) placed.push([expert, this.assignments.weight(expert)]);
-    streamed.forEach(({ expert }, i) => {
-      placed.push([this.streamedPlaces + i, this.assignments.weight(expert)]);
-    });
-    inputs.sendPlaced(placed);
   }
 
   private startCpu(layer: number, shares: readonly Share[], tokens: number): void {
+    if (tokens > KEPT_ROWS) this.parts.accelerator.compute.synchronize(); // what the experts read may still travel
     this.coming.awaitHere(layer);
     if (!this.onCpu.overwrites) this.sums?.clear(tokens);
     this.onCpu.start({ layer, shares, assignments: this.assignments, tokens });

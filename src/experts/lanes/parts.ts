@@ -27,6 +27,8 @@ export interface LanesParts {
   pool?: NativePool;
   /** The host's memory that the accelerator copies from and to. */
   hostMemory: HostMemory;
+  /** Intermediate values of experts that are computed together take about so much of the accelerator, unless one expert's take more. */
+  graphBytes: number;
   /** What the accelerator's products with matrices by number can do. */
   byNumber: Pick<ByNumber, 'exact' | 'rows'>;
 }

@@ -123,6 +123,7 @@ const DECLARATIONS = {
     eventFree: 'void ggml_backend_event_free(void* event)',
     eventRecord: 'void ggml_backend_event_record(void* event, void* backend)',
     eventWait: 'void ggml_backend_event_wait(void* backend, void* event)',
+    eventSynchronize: 'void ggml_backend_event_synchronize(void* event)',
     typeTraits: 'void* ggml_get_type_traits(int type)',
     quantizeChunk:
       'size_t ggml_quantize_chunk(int type, const float* numbers, void* blocks, int64_t start, int64_t rows, int64_t columns, const float* importance)',

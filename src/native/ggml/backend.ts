@@ -141,6 +141,11 @@ export class Event {
     api().eventRecord(this.pointer, on.pointer);
   }
 
+  /** Returns once what was recorded is done. */
+  synchronize(): void {
+    api().eventSynchronize(this.pointer);
+  }
+
   /** Work queued on `backend` from now on waits for what was recorded. */
   wait(backend: Backend): void {
     api().eventWait(backend.pointer, this.pointer);
