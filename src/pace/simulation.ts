@@ -151,8 +151,8 @@ export class Simulation {
     const missing = (expert: number) => !this.resident[layer]!.has(expert);
     const needed = surelyNeeded(layers[layer]!, tokens, popularity?.[layer], missing);
     const wanted = copiedAhead(needed, streamed, cache.size);
-    const copied = wanted.filter((expert) => cache.need(this.key(layer, expert)) !== undefined);
-    return copied.length * inCallOf(pace.costs, tokens).copy;
+    const slots = cache.needAll(wanted.map((expert) => this.key(layer, expert)));
+    return slots.filter((slot) => slot !== undefined).length * inCallOf(pace.costs, tokens).copy;
   }
 
   /** Copies what the next layer will probably choose. @returns milliseconds where copies do not run beside other work */

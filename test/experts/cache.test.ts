@@ -54,6 +54,33 @@ class Take implements Command {
   toString = () => `take(${this.key})`;
 }
 
+class TakeAll implements Command {
+  constructor(private readonly keys: readonly number[]) {}
+  check = (model: Model) => this.keys.every((key) => !at(model, key));
+  run(model: Model, cache: SlotCache): void {
+    const free = model.slots.filter(({ used }) => !used).slice(0, this.keys.length);
+    const first = free[0]?.slot ?? 0;
+    const turn = ({ slot }: { slot: number }) => (slot - first + cache.size) % cache.size;
+    const expected = free.sort((a, b) => turn(a) - turn(b));
+    expect(cache.takeAll(this.keys)).toEqual(expected.map(({ slot }) => slot));
+    for (const [i, taken] of expected.entries()) use(model, taken, this.keys[i]);
+    expectSame(model, cache);
+  }
+  toString = () => `takeAll(${this.keys})`;
+}
+
+class Hold implements Command {
+  constructor(private readonly turn: number) {}
+  check = () => true;
+  run(model: Model, cache: SlotCache): void {
+    const held = model.slots[this.turn % model.slots.length]!;
+    cache.hold(held.slot);
+    held.used = true;
+    expectSame(model, cache);
+  }
+  toString = () => `hold(${this.turn})`;
+}
+
 class Release implements Command {
   constructor(private readonly turn: number) {}
   check = (model: Model) => model.slots.some(({ used }) => used);
@@ -72,6 +99,9 @@ const commands = fc.commands(
   [
     key.map((k) => new Find(k)),
     fc.option(key, { nil: undefined }).map((k) => new Take(k)),
+    fc.uniqueArray(key, { maxLength: 6 }).map((keys) => new TakeAll(keys)),
+    fc.nat(7).map((turn) => new Hold(turn)),
+    fc.nat(7).map((turn) => new Release(turn)),
     fc.nat(7).map((turn) => new Release(turn)),
     fc.nat(7).map((turn) => new Release(turn)),
   ],
@@ -150,5 +180,29 @@ describe('the slots for streaming', () => {
     expect(cache.settle()).toBe(1);
     for (let key = 10; key < 20; key++) serve(cache, key);
     expect([1, 2].map((key) => cache.has(key))).toEqual([false, false]);
+  });
+
+  it('give experts that are copied in turn neighbouring slots, layer by layer', () => {
+    const cache = new StreamCache(10);
+    const layer = (l: number) => Array.from({ length: 7 }, (_, e) => 100 * l + e);
+    for (let l = 0; l < 20; l++) {
+      const [ahead, rest] = [layer(l).slice(0, 4), layer(l).slice(4)];
+      const slots = cache.needAll(ahead);
+      const found = cache.serveAll([...ahead].reverse().map((key) => ({ key, cached: true })));
+      for (const { slot } of found) cache.release(slot);
+      const served = cache.serveAll(rest.map((key) => ({ key })));
+      for (const { slot } of served) cache.release(slot);
+      expect([...slots, ...served.map(({ slot }) => slot)]).toEqual(layer(l).map((_, i) => (7 * l + i) % 10));
+      expect(found.every((each) => each.found === 'prefetched')).toBe(true);
+      expect(cache.settle()).toBe(0);
+    }
+  });
+
+  it('keep what a batch finds, however much it copies', () => {
+    const cache = new StreamCache(4);
+    for (const key of [1, 2, 3, 4]) serve(cache, key);
+    const served = cache.serveAll([{ key: 5 }, { key: 6 }, { key: 1, cached: true }, { key: 2, cached: true }]);
+    expect(served.map(({ found }) => found)).toEqual(['copied', 'copied', 'cached', 'cached']);
+    expect(new Set(served.map(({ slot }) => slot)).size).toBe(4);
   });
 });

@@ -7,6 +7,15 @@ export const STREAM_SLOTS = 2;
 /** How a streamed expert was there: copied now, found in the cache, or found there because it was copied ahead. */
 export type Found = 'copied' | 'cached' | 'prefetched';
 
+/** An expert that is computed now, or a part of one. */
+export type Wanted = { key: number } & Pick<Share, 'range' | 'cached'>;
+
+/** Where it is computed. */
+export interface Served {
+  slot: number;
+  found: Found;
+}
+
 /**
  * Which experts lie in the slots for streaming, decided without a device: lanes copy and compute what it says, and
  * predictions count it. Whole experts stay until their slot is needed.
@@ -49,10 +58,29 @@ export class StreamCache {
    * A slot for an expert that is computed now, in use until it is released. A part of one leaves nothing behind; one that
    * was not decided for as cached is copied even if it is there.
    */
-  serve(key: number, { range, cached }: Pick<Share, 'range' | 'cached'>): { slot: number; found: Found } {
-    const there = cached && !range ? this.slots.find(key) : undefined;
-    if (there !== undefined) return { slot: there, found: this.ahead.delete(there) ? 'prefetched' : 'cached' };
-    return { slot: this.take(range || this.slots.has(key) ? undefined : key), found: 'copied' };
+  serve(key: number, share: Pick<Share, 'range' | 'cached'>): Served {
+    return this.serveAll([{ key, ...share }])[0]!;
+  }
+
+  /** Slots for different experts that are computed together. Those that are copied whole get slots in their own order. */
+  serveAll(experts: readonly Wanted[]): Served[] {
+    const there = experts.map((each) => this.find(each)); // in use before anything is evicted
+    const isNew = experts.map(({ key, range }, i) => !there[i] && !range && !this.slots.has(key));
+    const taken = this.takeAll(experts.flatMap(({ key }, i) => (isNew[i] ? [key] : []))).values();
+    return experts.map((_, i) => {
+      return there[i] ?? { slot: isNew[i] ? taken.next().value! : this.takePassing(), found: 'copied' };
+    });
+  }
+
+  private find({ key, range, cached }: Wanted): Served | undefined {
+    const slot = cached && !range ? this.slots.at(key) : undefined;
+    if (slot === undefined) return undefined;
+    if (this.ahead.delete(slot)) {
+      this.slots.hold(slot); // copied just now: neighbours stay neighbours
+      return { slot, found: 'prefetched' };
+    }
+    this.slots.find(key);
+    return { slot, found: 'cached' };
   }
 
   release(slot: number): void {
@@ -67,19 +95,24 @@ export class StreamCache {
       return undefined;
     }
     if (this.slots.free <= STREAM_SLOTS) return undefined;
-    const slot = this.take(key);
-    this.ahead.add(slot);
+    const [slot] = this.takeAll([key]);
+    this.ahead.add(slot!);
     return slot;
   }
 
   /** A slot to which an expert that the next layer needs is to be copied; undefined where it is there. */
   need(key: number): number | undefined {
-    const found = this.slots.find(key);
-    const slot = found ?? this.take(key);
-    this.slots.release(slot);
-    if (found !== undefined) return undefined;
-    this.ahead.add(slot);
-    return slot;
+    return this.needAll([key])[0];
+  }
+
+  /** The same for different experts, which get slots in their own order. */
+  needAll(keys: readonly number[]): (number | undefined)[] {
+    const found = keys.map((key) => this.slots.find(key));
+    const taken = this.takeAll(keys.filter((_, i) => found[i] === undefined));
+    for (const slot of taken) this.ahead.add(slot);
+    for (const slot of [...found, ...taken]) if (slot !== undefined) this.slots.release(slot);
+    const slots = taken.values();
+    return found.map((slot) => (slot === undefined ? slots.next().value : undefined));
   }
 
   /** Gives up what was copied ahead and not needed: it stays. @returns how many experts that are */
@@ -91,9 +124,19 @@ export class StreamCache {
     return wasted;
   }
 
-  private take(key?: number): number {
-    const slot = this.slots.take(key)!;
-    if (this.ahead.delete(slot)) this.displaced++;
+  private takeAll(keys: readonly number[]): number[] {
+    const slots = this.slots.takeAll(keys);
+    for (const slot of slots) this.overwrite(slot);
+    return slots;
+  }
+
+  private takePassing(): number {
+    const slot = this.slots.take()!;
+    this.overwrite(slot);
     return slot;
+  }
+
+  private overwrite(slot: number): void {
+    if (this.ahead.delete(slot)) this.displaced++;
   }
 }
