@@ -199,8 +199,9 @@ it('divides shares into batches that keep their bounds, each share once', () => 
       fc.array(share, { maxLength: 60 }),
       fc.integer({ min: 1, max: 2000 }),
       fc.integer({ min: 2, max: 40 }),
-      (shares, rows, free) => {
-        const batches = batchesOf(shares, rows, halving(free));
+      fc.constantFrom(undefined, (expert: number) => -expert),
+      (shares, rows, free, place) => {
+        const batches = batchesOf(shares, rows, halving(free), place);
         expect(new Set(batches.flat())).toEqual(new Set(shares));
         expect(batches.flat()).toHaveLength(shares.length);
         for (const batch of batches) {
@@ -213,5 +214,26 @@ it('divides shares into batches that keep their bounds, each share once', () => 
         }
       },
     ),
+  );
+});
+
+it('has neighbours meet in a batch, and those with fewest tokens in the last', () => {
+  const share = fc.record({
+    expert: fc.nat(),
+    tokens: fc.integer({ min: 90, max: 110 }),
+    lane: fc.constant('streamed' as const),
+  });
+  const shares = fc.uniqueArray(share, { minLength: 12, maxLength: 60, selector: ({ expert }) => expert });
+  fc.assert(
+    fc.property(shares, (all) => {
+      const batches = batchesOf(all, 1e6, halving(100), (expert) => -expert);
+      const order = batches.flat().map(({ expert }) => expert);
+      const descending = (some: readonly number[]) => some.every((expert, i) => i === 0 || expert < some[i - 1]!);
+      expect(descending(order.slice(0, -4))).toBe(true);
+      expect(batches.at(-1)!.length).toBeLessThanOrEqual(4);
+      const tokens = all.map((each) => each.tokens).sort((a, b) => a - b);
+      const last = batches.flat().slice(-4);
+      expect(last.map((each) => each.tokens).sort((a, b) => a - b)).toEqual(tokens.slice(0, 4));
+    }),
   );
 });

@@ -1,20 +1,21 @@
 import type { Share } from '../policy.js';
 
 /**
- * Divides shares into those that are computed together, those with most tokens first. An expert with more tokens than all others of its batch is
+ * Divides shares into those that are computed together. An expert with more tokens than all others of its batch is
  * computed alone: of what lies in one row of a product by number no two are of one expert.
  * @param rows most tokens of all experts of a batch; one expert alone may have more
  * @param size most experts of the next batch, of so many that are left
+ * @param place orders experts: neighbours by it meet in a batch. Without it those with most tokens come first
  */
 export function batchesOf(
   shares: readonly Share[],
   rows: number,
   size: (left: number) => number = () => Infinity,
+  place?: (expert: number) => number,
 ): Share[][] {
   const batches: Share[][] = [];
   let room = { rows: 0, experts: 0 };
-  const sorted = [...shares].sort((a, b) => b.tokens - a.tokens); // of equals none has more than the others
-  sorted.forEach((share, i) => {
+  ordered(shares, place).forEach((share, i) => {
     if (room.experts < 1 || room.rows < share.tokens) {
       room = { rows, experts: Math.max(1, size(shares.length - i)) };
       batches.push([]);
@@ -23,6 +24,15 @@ export function batchesOf(
     room = { rows: room.rows - share.tokens, experts: room.experts - 1 };
   });
   return batches.flatMap(withoutLargest);
+}
+
+/** Those with fewest tokens come last in any case: what is copied last is waited for by what computes it. */
+function ordered(shares: readonly Share[], place?: (expert: number) => number): Share[] {
+  const sorted = [...shares].sort((a, b) => b.tokens - a.tokens); // of equals none has more than the others
+  if (!place) return sorted;
+  const byPlace = (some: Share[]) => some.sort((a, b) => place(a.expert) - place(b.expert));
+  const last = Math.max(0, sorted.length - LAST);
+  return [...byPlace(sorted.slice(0, last)), ...byPlace(sorted.slice(last))];
 }
 
 function withoutLargest(batch: Share[]): Share[][] {
