@@ -7,6 +7,8 @@ import { typeInPlace } from '../weights/source.js';
 interface Region {
   address: Pointer;
   end: Pointer;
+  /** Bytes of the regions before it. */
+  before: number;
   buffer: Buffer;
 }
 
@@ -15,11 +17,13 @@ export class MappedTensors {
   private readonly regions: Region[];
 
   constructor(checkpoint: Checkpoint) {
-    this.regions = checkpoint.regions.map(({ address, bytes }) => ({
-      address,
-      end: address + BigInt(bytes),
-      buffer: Buffer.over(address, bytes).markWeights(),
-    }));
+    let before = 0;
+    this.regions = checkpoint.regions.map(({ address, bytes }) => {
+      const buffer = Buffer.over(address, bytes).markWeights();
+      const region = { address, end: address + BigInt(bytes), before, buffer };
+      before += bytes;
+      return region;
+    });
   }
 
   /** A stored matrix [rows, columns] (PyTorch's order). @throws FiddlerError `unsupported` */
@@ -30,8 +34,17 @@ export class MappedTensors {
   /** A matrix [rows, columns] (PyTorch's order) at `address` inside the checkpoint. */
   at(address: Pointer, type: Type, rows: number, columns: number): Tensor {
     const tensor = new TensorContext(1).tensor(type, columns, rows);
-    const region = this.regions.find((r) => address >= r.address && address < r.end)!;
-    region.buffer.place(tensor, address);
+    this.regionOf(address).buffer.place(tensor, address);
     return tensor;
+  }
+
+  /** Bytes before an address of the checkpoint, in the order of its regions. */
+  offset(address: Pointer): number {
+    const region = this.regionOf(address);
+    return region.before + Number(address - region.address);
+  }
+
+  private regionOf(address: Pointer): Region {
+    return this.regions.find((r) => address >= r.address && address < r.end)!;
   }
 }

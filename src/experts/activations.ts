@@ -62,7 +62,12 @@ export function eachMatrix<T>(activation: ActivationName, of: (name: MatrixName)
 
 /** What there is for each matrix, in the order of {@link MATRICES}. */
 export function matrixEntries<T>(of: Readonly<ByMatrix<T>>): [MatrixName, T][] {
-  return MATRICES.flatMap((name) => (of[name] === undefined ? [] : [[name, of[name] as T]]));
+  const entries: [MatrixName, T][] = [];
+  for (const name of MATRICES) {
+    const value = of[name];
+    if (value !== undefined) entries.push([name, value]);
+  }
+  return entries;
 }
 
 /** Something else for each matrix there is. */

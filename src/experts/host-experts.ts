@@ -18,6 +18,8 @@ export const EXPERT_COPIES = 'memory for experts';
 export class HostExperts {
   private readonly mapped: MappedTensors;
   private readonly experts: (PlacedExpert | undefined)[][];
+  /** Orders the experts of each layer; undefined where that was not asked for. */
+  private readonly places: (number | undefined)[][];
   /** Experts that are in memory of their own. */
   private readonly copies: Set<number>[];
   private readonly copied: readonly boolean[];
@@ -41,6 +43,7 @@ export class HostExperts {
   ) {
     this.mapped = new MappedTensors(checkpoint);
     this.experts = layers.map(() => []);
+    this.places = layers.map(() => []);
     this.copies = layers.map(() => new Set());
     this.copied = layers.map((_, layer) => !this.allInPlace(layer));
     this.biases = layers.map((spec, layer) =>
@@ -72,6 +75,17 @@ export class HostExperts {
     const placed = this.mustCopy(layer) ? this.place(layer, expert) : this.inPlace(layer, expert);
     this.experts[layer]![expert] = placed;
     return placed;
+  }
+
+  /** Orders a layer's experts: those that lie in the files as they do there. */
+  placeOf(layer: number, expert: number): number {
+    const places = this.places[layer]!;
+    const place = () => {
+      if (!this.isInPlace(layer, expert)) return expert;
+      return this.mapped.offset(this.expert(layer, expert).down.tensor.address);
+    };
+    places[expert] ??= place();
+    return places[expert];
   }
 
   /** Whether a layer's experts cannot be computed as they lie in the files. */

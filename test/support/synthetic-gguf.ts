@@ -13,8 +13,14 @@ export interface SyntheticBlocks {
   ne: readonly number[];
 }
 
+/** In which layers down projections are in Q6_K. */
+type IsFiner = (layer: number) => boolean;
+
 /** Every tensor, as Q4_K_M holds a Mixtral: values, down projections, embeddings and head in Q6_K, the rest in Q4_K. */
-export function blocksOf({ layers, hidden, width, experts, vocabulary }: SyntheticSizes): SyntheticBlocks[] {
+export function blocksOf(
+  { layers, hidden, width, experts, vocabulary }: SyntheticSizes,
+  isFiner: IsFiner = () => true,
+): SyntheticBlocks[] {
   const kv = KV_HEADS * HEAD_SIZE;
   const of =
     (dtype: DType) =>
@@ -30,7 +36,7 @@ export function blocksOf({ layers, hidden, width, experts, vocabulary }: Synthet
     exact(`blk.${l}.ffn_gate_inp`, hidden, experts),
     matrix(`blk.${l}.ffn_gate_exps`, hidden, width, experts),
     matrix(`blk.${l}.ffn_up_exps`, hidden, width, experts),
-    finer(`blk.${l}.ffn_down_exps`, width, hidden, experts),
+    (isFiner(l) ? finer : matrix)(`blk.${l}.ffn_down_exps`, width, hidden, experts),
   ];
   const outer = [
     finer('token_embd', hidden, vocabulary),
@@ -48,8 +54,8 @@ export function bytesOfBlocks({ dtype, ne }: SyntheticBlocks): number {
 }
 
 /** Writes the model with random blocks of ordinary numbers. */
-export function writeBlocks(path: string, sizes: SyntheticSizes): void {
-  const all = blocksOf(sizes);
+export function writeBlocks(path: string, sizes: SyntheticSizes, isFiner?: IsFiner): void {
+  const all = blocksOf(sizes, isFiner);
   let at = 0;
   const tensors = all.map((blocks) => {
     const offset = at;

@@ -11,11 +11,23 @@ import { type ExpertsSpec, type MatrixTypes, matrixShape } from '../spec.js';
 /** Matrices begin at multiples of this many bytes, which suits every device. */
 const ALIGNMENT = 256;
 
+type PartName = MatrixName | 'biases';
+
+/** Where a part of experts of one form lies in the slots: `offset` bytes behind where each begins, which is `stride` bytes apart. */
+interface Span {
+  /** All slots. */
+  tensor: Tensor;
+  offset: number;
+  stride: number;
+}
+
 /** One of an expert's parts in all slots: its place is as large as the largest that goes there. */
 interface Region {
   tensor: Tensor;
   bytes: number;
   buffer: Buffer;
+  /** Before the part of each form: whatever form they are of, matrices end at about the same byte. */
+  offsets: readonly number[];
   /** Where in each slot zeros lie: behind what was copied there last. */
   zerosAt: number[];
 }
@@ -32,7 +44,7 @@ export class SlotMemory {
   private readonly formOf: number[];
   /** By form and slot. */
   private readonly places: PlacedExpert[][];
-  private readonly regions = new Map<MatrixName | 'biases', Region>();
+  private readonly regions = new Map<PartName, Region>();
   /** By form: all slots as one slab, where they can be that. */
   private readonly slabs: (Slab | undefined)[];
   /** Bytes behind a matrix that the device's kernels may read; what lies there must be numbers. */
@@ -51,7 +63,7 @@ export class SlotMemory {
     const [form, ...others] = this.forms;
     if (others.length > 0) {
       this.places = this.severalForms(count);
-      this.slabs = this.forms.map((each) => (strided ? this.stridedSlab(each, count) : undefined));
+      this.slabs = this.forms.map((_, f) => (strided ? this.stridedSlab(f, count) : undefined));
     } else {
       const context = new TensorContext(SLAB_TENSORS);
       const slots = slab(context, form!.spec, form!.types, count);
@@ -73,8 +85,7 @@ export class SlotMemory {
 
   private severalForms(count: number): PlacedExpert[][] {
     const made = this.forms.map((form) => Array.from({ length: count }, () => this.tensors(form)));
-    const ofSlots = (name: MatrixName | 'biases') =>
-      made.map((slots) => slots.flatMap((placed) => placed[name]?.tensor ?? []));
+    const ofSlots = (name: PartName) => made.map((slots) => slots.flatMap((placed) => placed[name]?.tensor ?? []));
     for (const name of [...MATRICES, 'biases'] as const) {
       const tensors = ofSlots(name);
       if (tensors.flat().length > 0) this.allocate(name, tensors, count);
@@ -86,12 +97,13 @@ export class SlotMemory {
   }
 
   /** All slots as one slab of experts of that form, which lie further apart than they are large. */
-  private stridedSlab({ spec, types }: Form, count: number): Slab {
+  private stridedSlab(form: number, count: number): Slab {
+    const { spec, types } = this.forms[form]!;
     const context = new TensorContext(SLAB_TENSORS);
     const contiguous = slab(context, spec, types, count);
-    const apart = (tensor: Tensor, name: MatrixName | 'biases') => {
-      const { tensor: region, bytes, buffer } = this.regions.get(name)!;
-      buffer.place(tensor, region.address);
+    const apart = (tensor: Tensor, name: PartName) => {
+      const { tensor: region, bytes, buffer, offsets } = this.regions.get(name)!;
+      buffer.place(tensor, region.address + BigInt(offsets[form]!));
       const [element, row, matrix] = tensor.strides;
       const strides =
         name === 'biases'
@@ -115,17 +127,22 @@ export class SlotMemory {
   }
 
   /** One buffer for a part of all slots; tensors of every form lie over each other in it. @param tensors by form and slot */
-  private allocate(name: MatrixName | 'biases', tensors: readonly Tensor[][], count: number): void {
-    const largest = Math.max(...tensors.flat().map((tensor) => this.allocated(tensor)));
-    const unit = tensors.flat().reduce((sum, { type }) => leastCommonMultiple(sum, blockBytes(type)), ALIGNMENT);
+  private allocate(name: PartName, tensors: readonly Tensor[][], count: number): void {
+    const firsts = tensors.flatMap(([first]) => first ?? []);
+    const end = Math.max(...firsts.map((tensor) => tensor.bytes));
+    const largest = end + Math.max(...firsts.map((tensor) => this.allocated(tensor) - tensor.bytes));
+    const unit = firsts.reduce((sum, { type }) => leastCommonMultiple(sum, blockBytes(type)), ALIGNMENT);
     const bytes = Math.ceil(largest / unit) * unit;
+    const offsets = tensors.map(([first]) => (first ? aligned(end - first.bytes) : 0));
     const context = new TensorContext(1);
     const tensor = context.tensor(Type.F32, bytes / 4, count);
     const buffer: Buffer = this.accelerator.allocate(context, 'streaming slots');
-    for (const slots of tensors) {
-      for (const [slot, each] of slots.entries()) buffer.place(each, tensor.address + BigInt(slot * bytes));
+    for (const [form, slots] of tensors.entries()) {
+      for (const [slot, each] of slots.entries()) {
+        buffer.place(each, tensor.address + BigInt(slot * bytes + offsets[form]!));
+      }
     }
-    this.regions.set(name, { tensor, bytes, buffer, zerosAt: [] });
+    this.regions.set(name, { tensor, bytes, buffer, offsets, zerosAt: [] });
   }
 
   /** Bytes that the device sets aside for a tensor. */
@@ -145,6 +162,15 @@ export class SlotMemory {
     return this.places[this.formOf[layer]!]![slot]!;
   }
 
+  /** Where a part of that layer's experts lies in all slots. */
+  spanOf(layer: number, name: PartName): Span {
+    const form = this.formOf[layer]!;
+    const region = this.regions.get(name);
+    if (region) return { tensor: region.tensor, offset: region.offsets[form]!, stride: region.bytes };
+    const tensor = this.slabs[form]![name]!;
+    return { tensor, offset: 0, stride: tensor.strides[name === 'biases' ? 1 : 2] };
+  }
+
   /** All slots as a slab for that layer's experts, and its name; undefined where the device does not take them as one. */
   slabFor(layer: number): { slab: Slab; name: string } | undefined {
     const form = this.formOf[layer]!;
@@ -162,15 +188,21 @@ export class SlotMemory {
     for (const { zerosAt } of this.regions.values()) zerosAt.length = 0;
   }
 
-  /** Queues zeros behind the first `end` bytes of a matrix in a slot, where experts of another form may have left bytes. */
-  clearBehind(on: Backend, matrix: MatrixName, slot: number, end: number): void {
+  /** Queues zeros behind the first `bytes` bytes of a matrix in a slot, where experts of another form may have left some. */
+  clearBehind(on: Backend, layer: number, matrix: MatrixName, slot: number, bytes: number): void {
     if (!this.zeros) return;
-    const { tensor, bytes, zerosAt } = this.regions.get(matrix)!;
+    const { tensor, bytes: place, offsets, zerosAt } = this.regions.get(matrix)!;
+    const end = offsets[this.formOf[layer]!]! + bytes;
     if (zerosAt[slot] === end) return;
-    const behind = Math.min(this.padding, bytes - end);
-    if (behind > 0) on.write(tensor, this.zeros.address, slot * bytes + end, behind);
+    const behind = Math.min(this.padding, place - end);
+    if (behind > 0) on.write(tensor, this.zeros.address, slot * place + end, behind);
     zerosAt[slot] = end;
   }
+}
+
+/** The last place for a matrix that begins at or before a byte. */
+function aligned(byte: number): number {
+  return Math.floor(byte / ALIGNMENT) * ALIGNMENT;
 }
 
 function leastCommonMultiple(a: number, b: number): number {

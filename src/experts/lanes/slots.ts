@@ -1,19 +1,24 @@
 import type { Device } from '../../devices/device.js';
 import type { Event } from '../../native/ggml/backend.js';
-import { rowBytes } from '../../native/ggml/tensor.js';
-import { mapMatrices, matrixEntries } from '../activations.js';
 import type { PlacedExpert, RowRange } from '../expert.js';
-import { type Slab, sendBiases, sendExpert } from '../resident-experts.js';
+import type { Slab } from '../resident-experts.js';
 import type { ExpertsSpec, MatrixTypes } from '../spec.js';
+import { runsOf, type WholeCopy } from './runs.js';
+import { SlotCopies } from './slot-copies.js';
 import { SlotMemory } from './slot-memory.js';
 import { type Found, StreamCache } from './stream-cache.js';
 
-/** An expert to be copied. */
-export interface StreamedExpert {
+/** An expert to be copied whole. */
+export interface CopiedExpert {
   /** Names the expert in the cache. */
   key: number;
-  layer: number;
   source: PlacedExpert;
+  /** The source lies in a mapped file. */
+  inFile: boolean;
+}
+
+/** An expert to be computed. */
+export interface StreamedExpert extends CopiedExpert {
   /** Only this part of it, which leaves nothing cached. */
   range?: RowRange;
   /** It is taken from the cache if it is there; else it is copied even so. */
@@ -43,6 +48,7 @@ export interface Filled {
  */
 export class StreamSlots {
   private readonly memory: SlotMemory;
+  private readonly copies: SlotCopies;
   private readonly events: SlotEvents[];
   private readonly cache: StreamCache;
 
@@ -51,12 +57,13 @@ export class StreamSlots {
   /** @param count slots, at least {@link STREAM_SLOTS}; `strided`: see SlotMemory */
   constructor(
     private readonly accelerator: Device,
-    private readonly layers: readonly ExpertsSpec[],
+    layers: readonly ExpertsSpec[],
     types: readonly MatrixTypes[],
     { count, strided }: { count: number; strided: boolean },
   ) {
     this.count = count;
     this.memory = new SlotMemory(accelerator, layers, types, count, strided);
+    this.copies = new SlotCopies(accelerator.copies, this.memory, layers);
     this.cache = new StreamCache(count);
     this.events = Array.from({ length: count }, () => ({ filled: accelerator.event(), emptied: accelerator.event() }));
   }
@@ -92,17 +99,21 @@ export class StreamSlots {
   }
 
   /**
-   * Queues the copies of experts, or parts of them, that are computed together, unless the cache serves; there must be slots
-   * for them. A copy waits until its slot's last expert was computed.
+   * Queues the copies of different experts of a layer, or of parts of them, that are computed together, unless the cache
+   * serves; there must be slots for them. A copy waits until its slot's last expert was computed. Those that are neighbours
+   * in the host's memory and here travel together.
    */
-  fill(experts: readonly StreamedExpert[]): Filled[] {
-    const served = experts.map(({ key, range, cached }) => this.cache.serve(key, { range, cached }));
-    const filled = experts.map(({ layer, source, range }, i): Filled => {
-      const { slot, found } = served[i]!;
-      const placed = found === 'copied' ? this.copy(layer, slot, source, range) : this.memory.at(layer, slot);
-      return { slot, placed, found };
+  fill(layer: number, experts: readonly StreamedExpert[]): Filled[] {
+    const served = this.cache.serveAll(experts);
+    const whole: WholeCopy[] = [];
+    const filled = served.map(({ slot, found }, i): Filled => {
+      const { source, inFile, range } = experts[i]!;
+      if (range) return { slot, found, placed: this.copyPart(layer, slot, source, range) };
+      if (found === 'copied') whole.push({ slot, source, inFile });
+      return { slot, found, placed: this.memory.at(layer, slot) };
     });
-    this.copied(filled.filter(({ found }) => found === 'copied').map(({ slot }) => slot));
+    this.copyWhole(layer, whole);
+    this.copied(filled.filter(({ found }) => found === 'copied'));
     return filled;
   }
 
@@ -136,20 +147,23 @@ export class StreamSlots {
    * Queues the copy of an expert that may be needed next, as long as enough slots stay free for those that are needed now.
    * @returns whether anything is copied
    */
-  prefetch(key: number, layer: number, source: PlacedExpert): boolean {
-    return this.fillAhead(this.cache.guess(key), layer, source);
+  prefetch(layer: number, expert: CopiedExpert): boolean {
+    return this.fillAhead(layer, [expert], [this.cache.guess(expert.key)]) > 0;
   }
 
-  /** Queues the copy of an expert that the next layer needs. @returns whether anything is copied */
-  copyAhead(key: number, layer: number, source: PlacedExpert): boolean {
-    return this.fillAhead(this.cache.need(key), layer, source);
+  /** Queues the copies of different experts that the next layer needs. @returns how many are copied */
+  copyAhead(layer: number, experts: readonly CopiedExpert[]): number {
+    return this.fillAhead(layer, experts, this.cache.needAll(experts.map(({ key }) => key)));
   }
 
-  private fillAhead(slot: number | undefined, layer: number, source: PlacedExpert): boolean {
-    if (slot === undefined) return false;
-    this.copy(layer, slot, source);
-    this.copied([slot]);
-    return true;
+  /** @param slots of those that are copied */
+  private fillAhead(layer: number, experts: readonly CopiedExpert[], slots: readonly (number | undefined)[]): number {
+    const whole = experts.flatMap(({ source, inFile }, i): WholeCopy[] => {
+      return slots[i] === undefined ? [] : [{ slot: slots[i], source, inFile }];
+    });
+    this.copyWhole(layer, whole);
+    this.copied(whole);
+    return whole.length;
   }
 
   /** Gives up what was copied ahead and not needed: it stays in the cache. @returns how many experts that are */
@@ -157,53 +171,40 @@ export class StreamSlots {
     return this.cache.settle();
   }
 
-  /** Queues the copy of an expert, or a part of one, to its slot; `copied` must follow. */
-  private copy(layer: number, slot: number, source: PlacedExpert, range?: RowRange): PlacedExpert {
-    const events = this.events[slot]!;
-    events.computing?.wait(this.accelerator.copies);
-    events.computing = undefined;
-    return range ? this.copyPart(layer, slot, source, range) : this.copyWhole(layer, slot, source);
+  /** Queues the copies of whole experts; `copied` must follow. */
+  private copyWhole(layer: number, whole: readonly WholeCopy[]): void {
+    const awaited: Event[] = [];
+    for (const run of runsOf(whole)) {
+      this.await(run.slot, run.count, awaited);
+      this.copies.run(layer, run);
+    }
+  }
+
+  /** The same of a part of one. */
+  private copyPart(layer: number, slot: number, source: PlacedExpert, range: RowRange): PlacedExpert {
+    this.await(slot, 1, []);
+    return this.copies.part(layer, slot, source, range);
+  }
+
+  /** What is copied from now on waits until what lies in these slots was computed. @param awaited what copies wait for already */
+  private await(first: number, count: number, awaited: Event[]): void {
+    for (let slot = first; slot < first + count; slot++) {
+      const { computing } = this.events[slot]!;
+      this.events[slot]!.computing = undefined;
+      if (!computing || awaited.includes(computing)) continue;
+      computing.wait(this.accelerator.copies);
+      awaited.push(computing);
+    }
   }
 
   /** Copies to these slots were queued: computing with them waits for the last. */
-  private copied(slots: readonly number[]): void {
-    if (slots.length === 0) return;
+  private copied(to: readonly { slot: number }[]): void {
+    const last = to.at(-1);
+    if (!last) return;
     const { copies, compute } = this.accelerator;
-    const { filled } = this.events[slots.at(-1)!]!;
+    const { filled } = this.events[last.slot]!;
     if (filled) filled.record(copies);
     else if (copies !== compute) copies.synchronize();
-    for (const slot of slots) this.events[slot]!.filling = filled;
-  }
-
-  private copyWhole(layer: number, slot: number, source: PlacedExpert): PlacedExpert {
-    const { copies } = this.accelerator;
-    const target = this.memory.at(layer, slot);
-    sendExpert(copies, source, target);
-    for (const [name] of matrixEntries(target)) this.memory.clearBehind(copies, name, slot, source[name]!.tensor.bytes);
-    return target;
-  }
-
-  /** Rows of the inner matrices lie together; the columns of down are gathered, so that what arrives is packed. */
-  private copyPart(layer: number, slot: number, source: PlacedExpert, { from, to }: RowRange): PlacedExpert {
-    const { copies } = this.accelerator;
-    const { hidden } = this.layers[layer]!;
-    const rows = to - from;
-    const target = this.memory.at(layer, slot);
-    const parts = mapMatrices(target, (place, name) => {
-      const { tensor, index = 0 } = place;
-      const { address, strides, type } = source[name]!.tensor;
-      const offset = index * tensor.strides[2];
-      if (name === 'down') {
-        const start = address + BigInt(rowBytes(type, from));
-        copies.writeRows(tensor, start, offset, rowBytes(type, rows), hidden, strides[1]);
-        this.memory.clearBehind(copies, name, slot, hidden * rowBytes(type, rows));
-        return { ...place, packed: [rows, hidden] as const };
-      }
-      copies.write(tensor, address + BigInt(from * strides[1]), offset, rows * strides[1]);
-      this.memory.clearBehind(copies, name, slot, rows * strides[1]);
-      return { ...place, packed: [hidden, rows] as const };
-    });
-    sendBiases(copies, source, target);
-    return { ...parts, biases: target.biases, part: { from, to } };
+    for (const { slot } of to) this.events[slot]!.filling = filled;
   }
 }

@@ -8,7 +8,7 @@ import { batchesOf, halving } from './batches.js';
 import type { ExpertCompute } from './compute.js';
 import type { Member } from './group-order.js';
 import type { ExpertGroups, GroupPlace } from './groups.js';
-import type { Filled, StreamedExpert, StreamSlots } from './slots.js';
+import type { CopiedExpert, Filled, StreamSlots } from './slots.js';
 import { type Found, STREAM_SLOTS } from './stream-cache.js';
 
 /** Place of what lies in slots among the groups of a call of one token: resident experts have the first. */
@@ -111,7 +111,7 @@ export class StreamLane {
   }
 
   private startForSeveral(layer: number, shares: readonly Share[], tokens: number): () => void {
-    const { slots, groups } = this.parts;
+    const { slots, groups, host } = this.parts;
     const grouped = shares.map((share) => this.isGrouped(layer, share, tokens));
     const together = shares.filter((_, i) => grouped[i]);
     const alone = [...shares.keys()].filter((i) => !grouped[i]);
@@ -119,7 +119,7 @@ export class StreamLane {
     const copied = together.filter(({ cached }) => !cached);
     const compute = (batch: readonly Share[], filled: readonly Filled[]) => this.compute(layer, batch, filled, tokens);
     for (const batch of batchesOf(there, groups.most)) compute(batch, this.fill(layer, batch));
-    const batches = batchesOf(copied, groups.most, halving(slots.free));
+    const batches = batchesOf(copied, groups.most, halving(slots.free), (e) => host.placeOf(layer, e));
     let filled = batches[0] && this.fill(layer, batches[0]);
     return () => {
       batches.forEach((batch, i) => {
@@ -146,12 +146,14 @@ export class StreamLane {
   }
 
   private fill(layer: number, batch: readonly Share[]): Filled[] {
-    const { slots, host } = this.parts;
-    return slots.fill(
-      batch.map(({ expert, range, cached }): StreamedExpert => {
-        return { key: this.key(layer, expert), layer, source: host.expert(layer, expert), range, cached };
-      }),
-    );
+    const experts = batch.map(({ expert, range, cached }) => ({ ...this.copy(layer, expert), range, cached }));
+    return this.parts.slots.fill(layer, experts);
+  }
+
+  private copy(layer: number, expert: number): CopiedExpert {
+    const { host } = this.parts;
+    const inFile = host.isInPlace(layer, expert);
+    return { key: this.key(layer, expert), source: host.expert(layer, expert), inFile };
   }
 
   private fillOne(layer: number, share: Share): Filled {
@@ -212,8 +214,7 @@ export class StreamLane {
     const { host, slots, isResident, statistics } = this.parts;
     for (const expert of experts) {
       if (expert < 0 || isResident(layer, expert)) continue;
-      const copied = slots.prefetch(this.key(layer, expert), layer, host.expert(layer, expert));
-      if (copied) statistics.add('streamed', 0, host.expertBytes(layer));
+      if (slots.prefetch(layer, this.copy(layer, expert))) statistics.add('streamed', 0, host.expertBytes(layer));
     }
   }
 
@@ -229,9 +230,12 @@ export class StreamLane {
     const missing = (expert: number) => !isResident(layer + 1, expert);
     const needed = surelyNeeded(next, tokens, statistics.popularity[layer + 1], missing);
     const wanted = copiedAhead(needed, streamed.filter(({ range }) => !range).length, slots.size);
-    const copied = wanted.filter((e) =>
-      slots.copyAhead(this.key(layer + 1, e), layer + 1, host.expert(layer + 1, e)),
-    ).length;
+    const place = (expert: number) => host.placeOf(layer + 1, expert);
+    const neighbours = [...wanted].sort((a, b) => place(a) - place(b));
+    const copied = slots.copyAhead(
+      layer + 1,
+      neighbours.map((expert) => this.copy(layer + 1, expert)),
+    );
     if (copied === 0) return;
     statistics.add('streamed', 0, copied * host.expertBytes(layer + 1));
     this.linkFree = performance.now() + copied * copy;

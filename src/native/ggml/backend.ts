@@ -62,6 +62,14 @@ export function deviceMemory(device: Pointer): { free: number; total: number } {
   return { free: Number(free[0]), total: Number(total[0]) };
 }
 
+/** Rows of `bytes` bytes, whose beginnings lie so many bytes apart; strides are at least `bytes`. */
+export interface Rows {
+  bytes: number;
+  count: number;
+  sourceStride: number;
+  targetStride: number;
+}
+
 /** One stream of a device's work. */
 export class Backend {
   /** Each graph is computed by a new instance of the device. */
@@ -97,9 +105,15 @@ export class Backend {
     api().tensorSetAsync(this.pointer, tensor.pointer, source, offset, bytes);
   }
 
-  /** Queues a copy of `rows` rows of `bytes` bytes each, a stride apart in the source and one behind the other in `tensor`. */
-  writeRows(tensor: Tensor, source: Pointer, offset: number, bytes: number, rows: number, stride: number): void {
-    api().tensorSet2dAsync(this.pointer, tensor.pointer, source, offset, bytes, rows, bytes, stride);
+  /** Queues a copy of rows into `tensor`, the first at byte `offset`. */
+  writeRows(tensor: Tensor, source: Pointer, offset: number, rows: Rows): void {
+    const { bytes, count, sourceStride, targetStride } = rows;
+    const contiguous = sourceStride === bytes && targetStride === bytes;
+    if (count === 1 || contiguous) this.write(tensor, source, offset, count * bytes);
+    else {
+      const { pointer } = tensor;
+      api().tensorSet2dAsync(this.pointer, pointer, source, offset, bytes, count, targetStride, sourceStride);
+    }
   }
 
   /** Queues a copy of `bytes` bytes of the tensor, from byte `offset` on, into host memory. */

@@ -1,0 +1,154 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { MATRICES, type MatrixName } from '../../src/experts/activations.js';
+import type { PlacedExpert } from '../../src/experts/expert.js';
+import { RUN_BYTES, runsOf, type SourcePart, type WholeCopy } from '../../src/experts/lanes/runs.js';
+
+type Name = MatrixName | 'biases';
+const EXPERTS = 24;
+
+/** Where a part of each expert lies, in bytes. */
+interface Layout {
+  sizes: Readonly<Record<string, number>>;
+  address: (name: string, expert: number) => number;
+}
+
+/** As GGUF files hold experts: those of all one behind the other, a matrix after the other. */
+function byMatrix(sizes: Layout['sizes'], order: readonly string[]): Layout {
+  const before = (name: string) => order.slice(0, order.indexOf(name)).reduce((sum, n) => sum + sizes[n]! * EXPERTS, 0);
+  return { sizes, address: (name, expert) => before(name) + expert * sizes[name]! };
+}
+
+/** As safetensors files do: an expert's matrices one behind the other. */
+function byExpert(sizes: Layout['sizes'], order: readonly string[]): Layout {
+  const whole = order.reduce((sum, n) => sum + sizes[n]!, 0);
+  const before = (name: string) => order.slice(0, order.indexOf(name)).reduce((sum, n) => sum + sizes[n]!, 0);
+  return { sizes, address: (name, expert) => expert * whole + before(name) };
+}
+
+/** Each in memory of its own. */
+function apart(layout: Layout): Layout {
+  const whole = Object.values(layout.sizes).reduce((sum, n) => sum + n, 1);
+  return { ...layout, address: (name, expert) => layout.address(name, expert) + expert * whole };
+}
+
+/** What a copy reads of an expert, without any tensors. */
+function sourceOf({ sizes, address }: Layout, expert: number, biased: boolean): PlacedExpert {
+  const place = (name: string) => {
+    const at = BigInt(4096 + address(name, expert));
+    return { tensor: { address: at, bytes: sizes[name]!, strides: [4, sizes[name]!] } };
+  };
+  const names = [...MATRICES, ...(biased ? ['biases'] : [])].filter((name) => sizes[name]! > 0);
+  return Object.fromEntries(names.map((name) => [name, place(name)])) as unknown as PlacedExpert;
+}
+
+const size = fc.oneof(fc.integer({ min: 1, max: 5 }), fc.constant(RUN_BYTES / 4));
+const layouts = fc
+  .record({ gate: fc.oneof(fc.constant(0), size), value: fc.constant(0), up: size, down: size, biases: size })
+  .chain((sizes) => {
+    const named = (Object.keys(sizes) as Name[]).filter((name) => sizes[name] > 0);
+    const order = fc.shuffledSubarray(named, { minLength: named.length });
+    return fc
+      .tuple(order, fc.constantFrom(byMatrix, byExpert), fc.boolean())
+      .map(([names, of, alone]) => (alone ? apart(of(sizes, names)) : of(sizes, names)));
+  });
+/** Copies of experts to slots, in order of both or in none. */
+interface Drawn {
+  layout: Layout;
+  biased: boolean;
+  experts: number[];
+  slots: number[];
+  sorted: boolean;
+}
+const copies: fc.Arbitrary<Drawn> = fc.record({
+  layout: layouts,
+  biased: fc.boolean(),
+  experts: fc.uniqueArray(fc.nat(EXPERTS - 1)),
+  slots: fc.uniqueArray(fc.nat(40), { minLength: EXPERTS, maxLength: EXPERTS }),
+  sorted: fc.boolean(),
+});
+
+function wholeCopies({ layout, biased, experts, slots, sorted }: Drawn): WholeCopy[] {
+  const ordered = (all: number[]) => (sorted ? [...all].sort((a, b) => a - b) : all);
+  const to = ordered(slots);
+  return ordered(experts).map((expert, i) => {
+    return { slot: to[i]!, source: sourceOf(layout, expert, biased), inFile: true };
+  });
+}
+
+/** What each single copy reads, and where to. */
+function read(slot: number, { name, address, bytes }: SourcePart): string {
+  return `${name} of ${bytes} bytes at ${address} to slot ${slot}`;
+}
+
+describe('runs of copies', () => {
+  it('copy what single copies would, to the same places, and read what lies between only where it is copied too', () => {
+    fc.assert(
+      fc.property(copies, (drawn) => {
+        const whole = wholeCopies(drawn);
+        const single = whole.flatMap((copy) =>
+          runsOf([copy]).flatMap(({ parts }) => parts.map((p) => read(copy.slot, p))),
+        );
+        const together: string[] = [];
+        for (const { slot, count, parts, distances } of runsOf(whole)) {
+          for (let i = 0; i < count; i++) {
+            parts.forEach((part, p) => {
+              together.push(read(slot + i, { ...part, address: part.address + i * distances[p]! }));
+            });
+          }
+          if (count === 1) continue;
+          for (const [p, { bytes }] of parts.entries()) {
+            expect(distances[p]).toBeGreaterThanOrEqual(bytes);
+            expect(count * bytes).toBeLessThanOrEqual(RUN_BYTES);
+          }
+        }
+        expect(together).toEqual(single);
+      }),
+    );
+  });
+
+  it('never reach over what belongs to no expert of theirs', () => {
+    fc.assert(
+      fc.property(copies, (drawn) => {
+        for (const { count, parts, distances } of runsOf(wholeCopies(drawn))) {
+          const held = parts.flatMap(({ address, bytes }, p) =>
+            Array.from({ length: count }, (_, i) => [address + i * distances[p]!, bytes] as const),
+          );
+          for (const [p, { address, bytes }] of parts.entries()) {
+            const end = address + (count - 1) * distances[p]! + bytes;
+            const inside = held.filter(([at, size]) => at >= address && at + size <= end);
+            expect(inside.reduce((sum, [, size]) => sum + size, 0)).toBe(end - address);
+          }
+        }
+      }),
+    );
+  });
+
+  it.each([
+    ['a matrix after the other', byMatrix],
+    ['an expert after the other', byExpert],
+  ])('take one copy for all neighbours of a file: %s', (_, of) => {
+    const layout = of({ gate: 3, up: 3, down: 5 }, ['down', 'gate', 'up']);
+    /** Sizes of the runs of experts to slots; `copied` are in no file. */
+    const lengths = (experts: number[], slots: number[], copied: number[] = []) => {
+      const whole = experts.map((expert, i): WholeCopy => {
+        return { slot: slots[i]!, source: sourceOf(layout, expert, false), inFile: !copied.includes(expert) };
+      });
+      return runsOf(whole).map(({ count }) => count);
+    };
+    expect(lengths([3, 4, 5, 6, 7], [0, 1, 2, 3, 4])).toEqual([5]);
+    expect(lengths([3, 4, 5, 6, 7], [7, 8, 9, 11, 12])).toEqual([3, 2]);
+    expect(lengths([3, 4, 6, 7, 8], [0, 1, 2, 3, 4])).toEqual([2, 3]);
+    expect(lengths([3, 4, 5, 6, 7], [0, 1, 2, 3, 4], [5])).toEqual([2, 1, 2]);
+    expect(lengths([5, 4, 3], [0, 1, 2])).toEqual([1, 1, 1]);
+  });
+
+  it('take biases along where these are neighbours too', () => {
+    const sizes = { gate: 3, up: 3, down: 5, biases: 2 };
+    const order = ['down', 'gate', 'up', 'biases'];
+    for (const [of, count] of [[byMatrix, 3] as const, [byExpert, 1] as const]) {
+      const whole = [0, 1, 2].map((e) => ({ slot: e, source: sourceOf(of(sizes, order), e, true), inFile: true }));
+      expect(runsOf(whole)[0]!.count).toBe(count);
+    }
+  });
+});
