@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { surelyNeeded } from '../../src/experts/lanes/ahead.js';
+import { copiedAhead, surelyNeeded } from '../../src/experts/lanes/ahead.js';
 
 const layers = fc
   .integer({ min: 1, max: 64 })
@@ -25,4 +25,12 @@ it('names each missing expert once, the most popular first, where each can expec
 it('copies nothing ahead of a decoded token', () => {
   expect(surelyNeeded({ count: 8, chosen: 2 }, 1, undefined, () => true)).toEqual([]);
   expect(surelyNeeded({ count: 8, chosen: 2 }, 16, undefined, () => true)).toHaveLength(8);
+});
+
+it('copies the most popular as they lie in the file, as many as were streamed, and leaves a slot free', () => {
+  const needed = [7, 2, 9, 1, 8];
+  expect(copiedAhead(needed, 3, 10)).toEqual([2, 7, 9]);
+  expect(copiedAhead(needed, 3, 10, (expert) => -expert)).toEqual([9, 7, 2]);
+  expect(copiedAhead(needed, 9, 5)).toEqual([1, 2, 7, 9]);
+  expect(copiedAhead(needed, 9, 1)).toEqual([]);
 });

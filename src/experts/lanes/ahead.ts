@@ -22,7 +22,14 @@ export function surelyNeeded(
 /**
  * Those of them that are copied ahead, as many as the layer before streamed. What the layer sends first waits behind them,
  * and then one slot must be free, so that the link goes on while its first experts are computed.
+ * @param place orders them, so that neighbours travel together
  */
-export function copiedAhead(needed: readonly number[], streamed: number, slots: number): readonly number[] {
-  return needed.slice(0, Math.max(0, Math.min(streamed, slots - 1)));
+export function copiedAhead(
+  needed: readonly number[],
+  streamed: number,
+  slots: number,
+  place: (expert: number) => number = (expert) => expert,
+): readonly number[] {
+  const copied = needed.slice(0, Math.max(0, Math.min(streamed, slots - 1)));
+  return copied.sort((a, b) => place(a) - place(b));
 }

@@ -229,13 +229,10 @@ export class StreamLane {
     if (!overlaps || !next) return;
     const missing = (expert: number) => !isResident(layer + 1, expert);
     const needed = surelyNeeded(next, tokens, statistics.popularity[layer + 1], missing);
-    const wanted = copiedAhead(needed, streamed.filter(({ range }) => !range).length, slots.size);
-    const place = (expert: number) => host.placeOf(layer + 1, expert);
-    const neighbours = [...wanted].sort((a, b) => place(a) - place(b));
-    const copied = slots.copyAhead(
-      layer + 1,
-      neighbours.map((expert) => this.copy(layer + 1, expert)),
-    );
+    const whole = streamed.filter(({ range }) => !range).length;
+    const wanted = copiedAhead(needed, whole, slots.size, (expert) => host.placeOf(layer + 1, expert));
+    const copies = wanted.map((expert) => this.copy(layer + 1, expert));
+    const copied = slots.copyAhead(layer + 1, copies);
     if (copied === 0) return;
     statistics.add('streamed', 0, copied * host.expertBytes(layer + 1));
     this.linkFree = performance.now() + copied * copy;
