@@ -29,17 +29,22 @@ export function exchangesOf(chosen: number): number {
 const MARGIN = Math.SQRT2;
 /** Calls since it was used, at most, of what comes. */
 const OLDEST = 8;
+/** Uses that are expected for each that is remembered: what use wanders to is used on. */
+const EXPECTED = 2;
 
 /**
  * The exchange of a layer by which most is gained: of its missing experts the one likeliest to be used comes for the resident one
- * that is least likely, but for those that the last call used; what comes was used in the last calls.
+ * that is least likely, but for those that the last call used; what comes was used in the last calls, and so much more than what
+ * leaves that this will pay.
  * @param count experts of the layer
+ * @param price hits that an exchange must bring, by what it takes; 0 where copies cost nothing
  */
 export function chooseExchange(
   layer: number,
   count: number,
   resident: Pick<ReadonlySet<number>, 'has' | 'keys'>,
-  forecast: Pick<Forecast, 'worth' | 'age'>,
+  forecast: Pick<Forecast, 'worth' | 'age' | 'excess'>,
+  price = 0,
 ): Exchange | undefined {
   let [admitted, most] = [-1, 0];
   for (let expert = 0; expert < count; expert++) {
@@ -54,7 +59,8 @@ export function chooseExchange(
     const worth = forecast.worth(layer, expert);
     if (worth < least) [evicted, least] = [expert, worth];
   }
-  return evicted < 0 ? undefined : { layer, evicted, admitted };
+  if (evicted < 0 || EXPECTED * forecast.excess(layer, admitted, evicted) < price) return undefined;
+  return { layer, evicted, admitted };
 }
 
 /** An exchange that brings a layer's placement closer to what it was. */

@@ -113,6 +113,17 @@ export class Forecast {
     return (share(of, expert) * this.seen[age]!) / this.foretold[age]!;
   }
 
+  /** Uses of an expert that are remembered beyond another's, by the counts that remember more, as far as each foretells. */
+  excess(layer: number, expert: number, other: number): number {
+    const { uses, weights, belief } = this.layers[layer]!;
+    let sum = 0;
+    for (let k = 0; k < KINDS; k++) {
+      const more = uses[expert * KINDS + k]! - uses[other * KINDS + k]!;
+      if (more > 0) sum += (belief[k]! * more) / weights[k]!;
+    }
+    return sum;
+  }
+
   private learnAges(of: Layer, experts: readonly number[]): void {
     const { seen, foretold } = this;
     const { last, calls } = of;

@@ -1,73 +1,74 @@
-import { chooseExchange, type Exchange, exchangesOf, restoring, savedMs } from './exchange.js';
+import { Budget } from './budget.js';
+import { chooseExchange, type Exchange, exchangesOf, type Follower, restoring } from './exchange.js';
+import { type ExchangeCosts, exchangeCosts } from './exchange-costs.js';
 import type { Experts } from './experts.js';
 import { Forecast } from './forecast.js';
 import type { Demand } from './policy.js';
 import type { Profile } from './profile.js';
 import { MOST_DECODED } from './replay.js';
+import type { ResidentExperts } from './resident-experts.js';
 import type { ExpertsSpec } from './spec.js';
-import { Trial } from './trial.js';
 
-/** Calls between two looks at what a hit saves. */
-const LOOK_EVERY = 64;
-/** Share of an exchange's copies that others wait for, where they run beside everything else. */
-const DISTURBANCE = 0.25;
-
-/** Milliseconds of an exchange: until it is queued, and until its copies are done. */
-interface ExchangeTimes {
-  queued: number;
-  done: number;
+/** A model whose experts are exchanged. */
+export interface Exchanged {
+  layers: readonly Pick<ExpertsSpec, 'count' | 'chosen'>[];
+  resident: Pick<ResidentExperts, 'names'>;
+  /** Queues the copies of an exchange. */
+  exchange(exchange: Exchange): void;
+  /** Asked once a call. */
+  costs(): ExchangeCosts;
 }
 
 /**
  * Residency as a cache: missing experts that calls are likely to use come to the accelerator for less likely ones of their
- * layer, few of a layer in a call, as long as that pays. Prompts displace nothing.
+ * layer, few of a layer in a call, where that pays and for as long as it does. Prompts displace nothing.
  */
-export class Rebalancer {
+export class Rebalancer implements Follower {
   private readonly forecast: Forecast;
-  private readonly trial = new Trial();
-  /** By layer, the experts that were resident when the trial began. */
-  private before: ReadonlySet<number>[];
+  private readonly budget = new Budget();
+  /** By layer, the experts that were resident at first. */
+  private readonly first: readonly ReadonlySet<number>[];
   /** By layer, whether a call that decodes has used it since its last exchange. */
   private readonly decoded: boolean[];
-  private calls = 0;
-  private found = { hits: 0, before: 0, exchanges: 0 };
-  private saved = 0;
+  private costs: ExchangeCosts = { saved: 0, exchange: 0 };
+  /** Of the call at hand: when it began, and the hits that it has beyond those of the first placement. */
+  private begin?: number;
+  private more = 0;
 
-  private constructor(
-    private readonly experts: Experts,
-    private readonly layers: readonly ExpertsSpec[],
-    private readonly times: ExchangeTimes,
+  /**
+   * @param profile by which the experts were placed
+   * @param now milliseconds
+   */
+  constructor(
+    private readonly model: Exchanged,
     profile?: Profile,
+    private readonly now: () => number = () => performance.now(),
   ) {
+    const { layers, resident } = model;
     this.forecast = new Forecast(layers.map(({ count }) => count));
-    this.before = this.placement();
+    this.first = layers.map((_, layer) => new Set(resident.names(layer).keys()));
     this.decoded = layers.map(() => false);
     profile?.counts.forEach((counts, layer) => void this.forecast.recall(layer, counts, profile.tokens));
   }
 
   /**
-   * Measures what an exchange takes, by one that is undone. Undefined where no layer has both resident and missing experts.
+   * For a model that was loaded. Undefined where no layer has both resident and missing experts.
    * @param profile by which the experts were placed
    */
   static create(experts: Experts, layers: readonly ExpertsSpec[], profile?: Profile): Rebalancer | undefined {
-    for (const layer of layers.keys()) {
-      const [evicted] = experts.resident.of(layer);
-      const [admitted] = experts.resident.missing(layer);
-      if (evicted === undefined || admitted === undefined) continue;
-      timed(experts, { layer, evicted, admitted });
-      const times = timed(experts, { layer, evicted: admitted, admitted: evicted });
-      return new Rebalancer(experts, layers, times, profile);
-    }
-    return undefined;
-  }
-
-  private placement(): ReadonlySet<number>[] {
-    return this.layers.map((_, layer) => new Set(this.experts.resident.of(layer)));
+    const costs = exchangeCosts(experts, layers);
+    if (!costs) return undefined;
+    const exchange = (found: Exchange) => {
+      experts.exchanges.queue(found);
+      experts.statistics.exchanges++;
+    };
+    return new Rebalancer({ layers, resident: experts.resident, exchange, costs }, profile);
   }
 
   /** A layer's experts were chosen, in a call of so many tokens. */
   used(layer: number, demand: readonly Demand[], tokens: number): void {
-    const { forecast, found } = this;
+    const { forecast } = this;
+    this.begin ??= this.now();
     const experts = demand.map(({ expert }) => expert);
     this.decoded[layer] = tokens <= MOST_DECODED;
     if (!this.decoded[layer]) {
@@ -76,56 +77,39 @@ export class Rebalancer {
       return;
     }
     forecast.used(layer, experts);
-    const was = this.before[layer]!;
-    for (const { expert, resident } of demand) {
-      if (resident) found.hits++;
-      if (was.has(expert)) found.before++;
-    }
+    const first = this.first[layer]!;
+    for (const { expert, resident } of demand) this.more += Number(resident) - Number(first.has(expert));
   }
 
   /** Makes exchanges of a layer that is not being computed, where they pay: queued when this returns. */
   follow(layer: number): void {
-    const most = exchangesOf(this.layers[layer]!.chosen);
+    const most = exchangesOf(this.model.layers[layer]!.chosen);
     for (let made = 0; made < most; made++) {
       const exchange = this.choose(layer);
       if (!exchange) break;
-      this.experts.exchanges.queue(exchange);
-      this.found.exchanges++;
-      this.experts.statistics.exchanges++;
+      this.model.exchange(exchange);
+      this.budget.pay(this.costs.exchange);
     }
     this.decoded[layer] = false;
   }
 
   private choose(layer: number): Exchange | undefined {
-    const { trial, forecast, saved } = this;
-    const resident = this.experts.resident.names(layer);
-    if (!trial.active) return trial.lost ? restoring(layer, this.before[layer]!, resident.keys()) : undefined;
-    if (!this.decoded[layer] || saved <= 0) return undefined;
-    return chooseExchange(layer, this.layers[layer]!.count, resident, forecast);
+    const { budget, forecast } = this;
+    const { saved, exchange } = this.costs;
+    const resident = this.model.resident.names(layer);
+    if (budget.lost) return restoring(layer, this.first[layer]!, resident.keys());
+    if (!this.decoded[layer] || saved <= 0 || !budget.open) return undefined;
+    return chooseExchange(layer, this.model.layers[layer]!.count, resident, forecast, exchange / saved);
   }
 
   /** A call of so many tokens has ended. */
   afterCall(tokens: number): void {
-    if (this.calls++ % LOOK_EVERY === 0) this.look();
-    if (tokens > MOST_DECODED) return;
-    const { queued, done } = this.times;
-    const { overlap } = this.experts.costs.measured;
-    const exchange = overlap ? queued + DISTURBANCE * (done - queued) : done;
-    const begins = this.trial.call(this.found, { saved: this.saved, exchange });
-    this.found = { hits: 0, before: 0, exchanges: 0 };
-    if (begins) this.before = this.placement();
+    const { begin } = this;
+    this.begin = undefined;
+    if (tokens <= MOST_DECODED && begin !== undefined) {
+      this.budget.call({ gained: this.more * this.costs.saved, took: this.now() - begin });
+    }
+    this.more = 0;
+    this.costs = this.model.costs();
   }
-
-  private look(): void {
-    this.saved = savedMs(this.experts.policy, this.experts.costs.for(1), this.layers[0]!);
-  }
-}
-
-function timed(experts: Experts, exchange: Exchange): ExchangeTimes {
-  experts.wait();
-  const begin = performance.now();
-  experts.exchanges.queue(exchange);
-  const queued = performance.now() - begin;
-  experts.wait();
-  return { queued, done: performance.now() - begin };
 }

@@ -5,6 +5,8 @@ import { expectSameTokens } from './rebalance.js';
 
 // As where a token chooses 9 to 16 experts, which no small model does.
 vi.mock('../../src/experts/exchange.js', async (original) => ({ ...(await original<object>()), exchangesOf: () => 2 }));
+// Two at once are rare where they cost something.
+vi.mock('../../src/experts/exchange-costs.js', () => ({ exchangeCosts: () => () => ({ saved: 0.1, exchange: 0 }) }));
 afterEach(() => vi.restoreAllMocks());
 
 const HOST = { accelerator: 'host', expertsResident: 0.25, ctx: 256, threads: 1 } as const;

@@ -12,12 +12,21 @@ const of = <T>(each: fc.Arbitrary<T>) => fc.array(each, { minLength: EXPERTS, ma
 const worths = of(fc.double({ min: 1e-6, max: 1, noNaN: true }));
 const ages = of(fc.nat(20));
 
+const NONE = Array.from({ length: EXPERTS }, () => new Array<number>(EXPERTS).fill(0));
+
+function foretelling(worth: readonly number[], age: readonly number[], excess: readonly number[][] = NONE) {
+  return {
+    worth: (_: number, e: number) => worth[e]!,
+    age: (_: number, e: number) => age[e]!,
+    excess: (_: number, e: number, other: number) => excess[e]![other]!,
+  };
+}
+
 describe('choosing an exchange', () => {
   it('takes the missing expert likeliest of those used of late for the least likely that the last call did not use', () => {
     fc.assert(
       fc.property(worths, ages, some, (worth, age, resident) => {
-        const forecast = { worth: (_: number, e: number) => worth[e]!, age: (_: number, e: number) => age[e]! };
-        const found = chooseExchange(3, EXPERTS, new Set(resident), forecast);
+        const found = chooseExchange(3, EXPERTS, new Set(resident), foretelling(worth, age));
         const all = Array.from({ length: EXPERTS }, (_, e) => e);
         const coming = all.filter((e) => !resident.includes(e) && age[e]! <= 8).map((e) => worth[e]!);
         const leaving = resident.filter((e) => age[e]! > 0).map((e) => worth[e]!);
@@ -31,6 +40,20 @@ describe('choosing an exchange', () => {
         expect(age[found.evicted]).toBeGreaterThan(0);
         expect(worth[found.admitted]).toBe(Math.max(...coming));
         expect(worth[found.evicted]).toBe(Math.min(...leaving));
+      }),
+    );
+  });
+
+  it('leaves out what brings fewer hits than it costs', () => {
+    const price = fc.double({ min: 0, max: 20, noNaN: true });
+    const excesses = of(of(fc.double({ min: 0, max: 20, noNaN: true })));
+    fc.assert(
+      fc.property(worths, ages, some, excesses, price, (worth, age, resident, excess, price) => {
+        const forecast = foretelling(worth, age, excess);
+        const free = chooseExchange(3, EXPERTS, new Set(resident), forecast);
+        const found = chooseExchange(3, EXPERTS, new Set(resident), forecast, price);
+        const brings = free ? 2 * excess[free.admitted]![free.evicted]! : 0;
+        expect(found).toEqual(brings >= price ? free : undefined);
       }),
     );
   });

@@ -80,6 +80,23 @@ describe('foretelling which experts will be used', () => {
     }
   });
 
+  it('remembers of two experts how much more one was used, of late or often', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 30 }), (uses) => {
+        const forecast = new Forecast([EXPERTS]);
+        for (let call = 0; call < uses; call++) forecast.used(0, [1]);
+        // The counts forget, none the faster for what the other expert has; some of them, or an even choice, foretell nothing.
+        expect(forecast.excess(0, 1, 2)).toBeGreaterThan(0.7 * uses ** 0.5);
+        expect(forecast.excess(0, 1, 2)).toBeLessThan(uses);
+        expect(forecast.excess(0, 2, 1)).toBe(0);
+        for (let call = 0; call < 4; call++) forecast.used(0, [2]);
+        if (uses < 10) return;
+        expect(forecast.excess(0, 1, 2)).toBeGreaterThan(0); // often
+        expect(forecast.excess(0, 2, 1)).toBeGreaterThan(0); // of late
+      }),
+    );
+  });
+
   it('takes what a profile counted for what is used', () => {
     fc.assert(
       fc.property(profile, ({ counts, tokens }) => {
