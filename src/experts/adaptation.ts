@@ -187,8 +187,9 @@ export class LearntCosts {
     if (!this.adapts) return undefined;
     let learnt = this.adaptations.get(this.policy);
     if (!learnt) {
-      const start = (alike: boolean) => new Adaptation(this.measured.contention, alike);
-      learnt = { single: start(true), several: start(false) };
+      const { contention, several } = this.measured;
+      const ofSeveral = several?.contention ?? contention;
+      learnt = { single: new Adaptation(contention, true), several: new Adaptation(ofSeveral, false) };
       this.adaptations.set(this.policy, learnt);
     }
     return tokens === 1 ? learnt.single : learnt.several;

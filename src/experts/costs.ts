@@ -36,8 +36,9 @@ export function costsOf({ cpu, accelerator, copy = 0, calls, several, overlap, c
 
 /** The costs in a call of so many tokens. */
 export function inCallOf(costs: Costs, tokens: number): Costs {
-  const { several, copy } = costs;
-  return tokens === 1 || !several ? costs : { ...costs, calls: several.calls, copy: several.copy ?? copy };
+  const { several, copy, contention } = costs;
+  if (tokens === 1 || !several) return costs;
+  return { ...costs, calls: several.calls, copy: several.copy ?? copy, contention: several.contention ?? contention };
 }
 
 /** The same while the link is still busy with earlier copies for so many milliseconds. */

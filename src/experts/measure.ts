@@ -29,6 +29,10 @@ export const QUICK: Patience = {
 
 /** As many times the median, a measurement counts as no more. */
 const OUTLIER = 5;
+/** In a call of several tokens experts are measured beside others, as many as several tokens choose: together they are computed faster. */
+const TOGETHER = 4;
+/** Tokens of each expert where contention of such calls is measured. */
+const CONTENDING = 64;
 /** Bytes of experts that no cache holds: a model's calls find none of theirs there. */
 const BEYOND_CACHES = 2 ** 27;
 
@@ -80,15 +84,14 @@ export function measureExperts(
   attend: () => void = () => {},
   onDelay: (times: number) => void = () => {},
 ): ExpertRates {
-  const meter = new Meter(experts, layers, patience, attend, onDelay);
+  const meter = new Meter(experts, layers, sizes.chunk, patience, attend, onDelay);
   const missing = meter.groups((layer) => experts.resident.missing(layer));
   if (missing) meter.warmUp('cpu', missing, 1);
-  const cpu = missing ? meter.lane('cpu', missing, sizes.chunk) : NOTHING;
-  const streamed =
-    missing && sizes.streams && experts.offloads ? meter.lane('streamed', missing, sizes.chunk) : NOTHING;
+  const cpu = missing ? meter.lane('cpu', missing) : NOTHING;
+  const streamed = missing && sizes.streams && experts.offloads ? meter.lane('streamed', missing) : NOTHING;
   const residents = experts.offloads ? meter.groups((layer) => experts.resident.of(layer)) : undefined;
   if (residents) meter.warmUp('resident', residents, Math.min(sizes.chunk, patience.tokens.at(-1)!));
-  const resident = residents ? meter.lane('resident', residents, sizes.chunk) : afterCopy(streamed);
+  const resident = residents ? meter.lane('resident', residents) : afterCopy(streamed);
   const { overlaps: overlap } = experts;
   const calls = { resident: resident.call, streamed: streamed.call, cpu: cpu.call };
   // Where nothing overlaps, computing the expert came on top of its copy.
@@ -97,9 +100,14 @@ export function measureExperts(
     return ms === undefined ? undefined : Math.max(0, ms - (overlap ? 0 : (resident.samples[i]?.ms ?? 0)));
   };
   const copy = copyOf(0);
-  const several: SeveralCosts = { calls: callsOfSeveral({ resident, streamed, cpu }), copy: copyOf(1) };
-  const both = overlap && missing && copy !== undefined;
-  const contention = both ? meter.contention(missing, cpu, copy) : NO_COSTS.contention;
+  const contentionOf = (tokens: number, ms = copy) =>
+    overlap && missing && ms !== undefined ? meter.contention(missing, cpu, ms, tokens) : undefined;
+  const contention = contentionOf(1) ?? NO_COSTS.contention;
+  const several: SeveralCosts = {
+    calls: callsOfSeveral({ resident, streamed, cpu }),
+    copy: copyOf(1),
+    contention: contentionOf(CONTENDING, copyOf(1)),
+  };
   const accelerator = resident.samples;
   return { cpu: cpu.samples, accelerator, copy, calls, several, overlap, contention, spread: meter.spread };
 }
@@ -139,6 +147,8 @@ class Meter {
   constructor(
     private readonly experts: Experts,
     private readonly layers: readonly ExpertsSpec[],
+    /** Most tokens of a call. */
+    private readonly chunk: number,
     private readonly patience: Patience,
     private readonly attend: () => void,
     private readonly onDelay: (times: number) => void,
@@ -148,7 +158,7 @@ class Meter {
   warmUp(lane: LaneName, groups: readonly Group[], tokens: number): void {
     const begin = performance.now();
     while (performance.now() - begin < this.patience.limit)
-      this.prepare(lane, groups, this.severalOf(groups), tokens)();
+      this.prepare(lane, groups, this.severalOf(groups, tokens), tokens)();
   }
 
   /** The first layers that have such experts, each with all of them: more than caches hold, where there are as many. */
@@ -164,17 +174,22 @@ class Meter {
     return groups.length > 0 ? groups : undefined;
   }
 
-  /** Experts of a call for one token. */
-  private severalOf(groups: readonly Group[]): number {
-    return Math.min(...groups.map(({ layer, ids }) => Math.min(this.layers[layer]!.chosen, ids.length)));
+  /** Experts of a call in which each has so many tokens: for one token as many as that chooses. */
+  private severalOf(groups: readonly Group[], tokens: number): number {
+    const most = ({ layer, ids }: Group) => {
+      const { chosen } = this.layers[layer]!;
+      const inCall = Math.floor((this.chunk * chosen) / tokens);
+      return Math.min(ids.length, tokens > 1 ? Math.min(TOGETHER * chosen, Math.max(chosen, inCall)) : chosen);
+    };
+    return Math.min(...groups.map(most));
   }
 
   /** One expert's milliseconds in a lane for growing numbers of tokens, until one call exceeds the limit; and its calls'. */
-  lane(lane: LaneName, groups: readonly Group[], chunk: number): LaneSamples {
-    const several = this.severalOf(groups);
+  lane(lane: LaneName, groups: readonly Group[]): LaneSamples {
     const samples: Sample[] = [];
     const calls: number[] = [];
-    for (const tokens of this.patience.tokens.filter((n) => n <= chunk)) {
+    for (const tokens of this.patience.tokens.filter((n) => n <= this.chunk)) {
+      const several = this.severalOf(groups, tokens);
       const alone = this.time(lane, groups, 1, tokens);
       // t(k) = call + k · expert
       const tooLong = several * alone > this.patience.limit && tokens > 1;
@@ -222,20 +237,34 @@ class Meter {
     return this.spreads.sort((a, b) => a - b)[this.spreads.length >> 1] ?? 0;
   }
 
-  /** How many times longer a call's single-token experts take on the CPU, and copies, while both lanes run. */
-  contention(groups: readonly Group[], { call, samples }: LaneSamples, copyMs: number): Costs['contention'] {
-    const onCpu = this.severalOf(groups);
-    const alone = call + onCpu * samples[0]!.ms;
+  /**
+   * How many times longer experts of so many tokens take on the CPU, and copies, while both lanes run.
+   * @returns undefined where no layer has experts for both
+   */
+  contention(
+    groups: readonly Group[],
+    cpu: LaneSamples,
+    copyMs: number,
+    tokens: number,
+  ): Costs['contention'] | undefined {
+    const most = Math.min(...groups.map(({ ids }) => ids.length));
+    const onCpu = tokens === 1 ? this.severalOf(groups, 1) : Math.min(this.severalOf(groups, tokens), most >> 1);
+    const sample = cpu.samples.find((each) => each.tokens === tokens);
+    if (onCpu === 0 || !sample) return undefined;
+    const alone = (tokens === 1 ? cpu.call : (cpu.callOfSeveral ?? cpu.call)) + onCpu * sample.ms;
     const streamed = Math.max(1, Math.min(onCpu, Math.round(alone / copyMs)));
     const rounds = Math.max(2, Math.ceil(this.patience.limit / alone));
     const begin = performance.now();
     for (let i = 0; i < rounds; i++) {
       const group = this.nextGroup(groups);
       const plan: Share[] = [];
-      for (let c = 0; c < onCpu; c++) plan.push({ expert: this.next(group), tokens: 1, lane: 'cpu' });
-      const computed = plan.map((p) => p.expert); // the CPU's kernels compute only what tokens are routed to
-      for (let s = 0; s < streamed; s++) plan.push({ expert: this.next(group), tokens: 1, lane: 'streamed' });
-      this.experts.measure(this.routes(group.layer, computed, 1), plan);
+      for (let c = 0; c < onCpu; c++) plan.push({ expert: this.next(group), tokens, lane: 'cpu' });
+      const forCpu = plan.length;
+      for (let s = 0; s < streamed; s++) plan.push({ expert: this.next(group), tokens, lane: 'streamed' });
+      // The CPU's kernels compute only what tokens are routed to; of one token no more than it chooses are.
+      const computed = tokens === 1 ? plan.slice(0, forCpu) : plan;
+      const ids = computed.map(({ expert }) => expert);
+      this.experts.measure(this.routes(group.layer, ids, tokens), plan);
     }
     const together = performance.now() - begin;
     this.experts.wait();
@@ -253,14 +282,16 @@ class Meter {
     return ids[this.turn++ % ids.length]!;
   }
 
-  /** Routes of a call whose tokens all go to the same experts. */
-  private routes(layer: number, ids: readonly number[], tokens: number): Routes {
+  /** Routes of a call in which each of these experts has so many tokens: of more experts than a token chooses, each token has some. */
+  private routes(layer: number, ids: readonly number[], each: number): Routes {
     const { chosen } = this.layers[layer]!;
+    const tokens = Math.ceil((each * ids.length) / Math.min(chosen, ids.length));
     const experts = new Int32Array(tokens * chosen).fill(-1);
     const weights = new Float32Array(tokens * chosen);
-    for (let t = 0; t < tokens; t++) {
-      experts.set(ids, t * chosen);
-      weights.fill(1, t * chosen, t * chosen + ids.length);
+    for (let i = 0; i < each * ids.length; i++) {
+      const place = (i % tokens) * chosen + Math.floor(i / tokens);
+      experts[place] = ids[Math.floor(i / each)]!;
+      weights[place] = 1;
     }
     return { layer, tokens, chosen, experts, weights };
   }

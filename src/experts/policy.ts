@@ -47,6 +47,7 @@ export function partOf({ range }: Share, width: number): number {
 export interface SeveralCosts {
   calls: Record<LaneName, number>;
   copy?: number;
+  contention?: Costs['contention'];
 }
 
 /** What one expert costs on this machine, in milliseconds. */
@@ -59,7 +60,7 @@ export interface Costs {
   copy: number;
   /** Computing it on the accelerator for n tokens. */
   accelerator(tokens: number): number;
-  /** In a call of several tokens, where that differs: what a lane takes beside its experts, and copying one. */
+  /** In a call of several tokens, where that differs: what a lane takes beside its experts, copying one, and contention. */
   several?: SeveralCosts;
   /** For so long the link is still busy with earlier copies, those of cached experts among them; 0 by default. */
   backlog?: number;

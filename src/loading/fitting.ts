@@ -61,13 +61,13 @@ function smaller(sequences: number): string {
   return sequences > 1 ? 'a smaller --ctx or a smaller --parallel' : 'a smaller --ctx';
 }
 
-/** Of the accelerator, what intermediate values of experts that are computed together may take: the more of them, the fewer graphs. */
-const GROUP_BYTES = { least: 64 * 2 ** 20, most: 256 * 2 ** 20, part: 1 / 32 };
+/** What intermediate values of experts that are computed together may take: the more of them, the fewer graphs. */
+const GROUP_BYTES = { least: 64 * 2 ** 20, most: 256 * 2 ** 20, part: 1 / 16 };
 
-/** Bytes for intermediate values of experts that are computed together. */
-export function groupBytes(budget: number): number {
+/** Bytes for intermediate values of experts that are computed together. @param left for experts, of the accelerator's budget */
+export function groupBytes(left: number): number {
   const { least, most, part } = GROUP_BYTES;
-  return Math.min(most, Math.max(least, Math.floor(budget * part)));
+  return Math.min(most, Math.max(least, Math.floor(left * part)));
 }
 
 /** Tokens of one call in prefill. */

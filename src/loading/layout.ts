@@ -178,7 +178,7 @@ function build(
     pool,
     policy,
     hostMemory,
-    graphBytes: groupBytes(sizes.budget),
+    graphBytes: groupBytes(sizes.budget - sizes.needed - sizes.cache),
     byNumber: machine.kind.byNumber,
   });
   network.reserve();

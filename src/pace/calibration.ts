@@ -10,7 +10,7 @@ import { measureRates } from './measure.js';
 import { type Rates, ratesSchema } from './rates.js';
 
 /** Raised when rates are measured otherwise than before, so that old ones are not taken. */
-const REVISION = 6;
+const REVISION = 7;
 /** Drivers and kernels change: what is older, in milliseconds, is measured again. */
 const LIFETIME = 30 * 24 * 3600 * 1000;
 
@@ -129,6 +129,7 @@ function completed(measured: Rates['experts'], old: Rates['experts']): Rates['ex
     several: several && {
       calls: callsOf(several.calls, old.several?.calls),
       copy: several.copy ?? old.several?.copy,
+      contention: several.contention ?? old.several?.contention,
     },
     contention,
   };

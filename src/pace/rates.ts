@@ -10,17 +10,18 @@ const sample = z.object({ tokens: z.int().positive(), ms: time });
 const samples = z.array(sample);
 const inContext = z.array(sample.extend({ past: z.int().nonnegative() }));
 const lanes = z.object({ resident: time, streamed: time, cpu: time });
+const contention = z.object({ cpu: z.number().positive(), copy: z.number().positive() });
 
 /** What the pieces of a model take on a machine: measured, or read from a file, and then checked by this schema. */
 export const ratesSchema = z.object({
   experts: z.object({
     calls: lanes,
-    several: z.object({ calls: lanes, copy: time.optional() }).optional(),
+    several: z.object({ calls: lanes, copy: time.optional(), contention: contention.optional() }).optional(),
     cpu: samples,
     accelerator: samples,
     copy: time.optional(),
     overlap: z.boolean(),
-    contention: z.object({ cpu: z.number().positive(), copy: z.number().positive() }),
+    contention,
     spread: time,
   }),
   /** A layer up to its routed experts, for calls of several tokens behind others: with routed experts, and without. */
