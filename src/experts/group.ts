@@ -111,13 +111,33 @@ export interface GroupFew extends Omit<GroupRange, 'weights'> {
   /** Where the token of each lies. */
   tokens: number;
   /**
-   * Where the first of each of `n` tokens is named, then the second of each, and so on in `columns`; and where their weights
-   * lie, 0 where a token has no more.
+   * Where those of each of `n` tokens are named, as many as `columns`; and where their weights lie, 0 where a token has no
+   * more.
    */
   order: number;
   weights: number;
   n: number;
   columns: number;
+}
+
+/**
+ * Σ over k of weights · results: [hidden, k, n], [1, k, n] → [hidden, n]. CUDA computes that at once where the graph keeps the
+ * memory of results, and those of each of the k are a view over all tokens.
+ */
+function weightedSum(g: Graph, results: Tensor, weights: Tensor): Tensor {
+  const [hidden, k, n] = results.ne;
+  const weighted = g.multiply(results, weights);
+  const [element, one, all] = weighted.strides;
+  const of = (i: number) => g.view(weighted, [hidden, n, 1, 1], i * one, [element, all, n * all, n * all]);
+  let sum = of(0);
+  for (let i = 1; i < k; i++) sum = g.add(sum, of(i));
+  return sum;
+}
+
+/** a + each of the others. CUDA adds up to eight at once where nothing, not even a view, comes between them in the graph. */
+function addAll(g: Graph, a: Tensor, others: readonly Tensor[]): Tensor {
+  for (const other of others) g.compute(other);
+  return others.reduce((sum, other) => g.add(sum, other), a);
 }
 
 /** output += Σ weights · expert(input), for a call of one token. */
@@ -126,9 +146,7 @@ export function buildGroupForOne(g: Graph, slab: Slab, activation: ActivationNam
   io.fetch(g, at.ids, at.weights + count - at.ids);
   const ids = g.reshape(g.slice(io.numbers, at.ids, count), count, 1);
   const results = buildGroup(g, slab, activation, g.rows(io.input, 0, 1), ids);
-  const weighted = g.multiply(results, g.reshape(g.slice(io.weights, at.weights, count), 1, count));
-  let sum = g.rows(weighted, 0, 1);
-  for (let i = 1; i < count; i++) sum = g.add(sum, g.rows(weighted, i, 1));
+  const sum = weightedSum(g, g.output(results), g.reshape(g.slice(io.weights, at.weights, count), 1, count));
   g.compute(g.addTo(g.rows(io.output, 0, 1), sum));
 }
 
@@ -153,10 +171,9 @@ export function buildGroupForFew(g: Graph, slab: Slab, activation: ActivationNam
   const all = n * columns;
   io.fetch(g, few.ids, weights + all - few.ids);
   const results = buildAssigned(g, slab, activation, io, few);
-  const each = g.getRows(results, g.slice(io.numbers, order, all));
-  const weighted = g.multiply(each, g.reshape(g.slice(io.weights, weights, all), 1, all));
-  let sum = g.rows(weighted, 0, n);
-  for (let column = 1; column < columns; column++) sum = g.add(sum, g.rows(weighted, column * n, n));
+  const each = g.output(g.getRows(results, g.slice(io.numbers, order, all)));
+  const byToken = g.reshape(each, each.ne[0], columns, n);
+  const sum = weightedSum(g, byToken, g.reshape(g.slice(io.weights, weights, all), 1, columns, n));
   g.compute(g.addTo(g.rows(io.output, 0, n), sum));
 }
 
@@ -177,9 +194,8 @@ export function buildGroupForRows(
   for (const { tokens: size, depth } of rounds) {
     const target = g.slice(io.numbers, targeted, size);
     const added = g.getRows(weighted, g.slice(io.numbers, ordered, size * depth));
-    let sum = g.getRows(output, target);
-    for (let d = 0; d < depth; d++) sum = g.add(sum, g.rows(added, d * size, size));
-    output = g.compute(g.setRows(output, sum, target));
+    const columns = Array.from({ length: depth }, (_, d) => g.rows(added, d * size, size));
+    output = g.compute(g.setRows(output, addAll(g, g.getRows(output, target), columns), target));
     ordered += size * depth;
     targeted += size;
   }

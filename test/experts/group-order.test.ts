@@ -148,8 +148,9 @@ it('orders a group of few tokens so that its size and how many lie beside each o
         const place = numbers[again + i]!;
         expect(place).toBeLessThan(count);
         if (weights[at + i] === 0) continue;
-        expect(numbers[tokens + place]).toBe(i % n);
-        added.set(`${i % n} ${EXPERTS - numbers[ids + place]!}`, weights[at + i]!);
+        const token = Math.floor(i / columns);
+        expect(numbers[tokens + place]).toBe(token);
+        added.set(`${token} ${EXPERTS - numbers[ids + place]!}`, weights[at + i]!);
       }
       expect(added.size).toBe(total);
       for (const [key, weight] of added) {

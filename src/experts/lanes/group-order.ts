@@ -108,7 +108,7 @@ export class GroupOrder {
       const end = of.start(expert) + of.count(expert);
       for (let a = of.start(expert); a < end; a++, i++) {
         const token = of.rows[a]!;
-        const target = this.seen[token]!++ * n + token;
+        const target = token * columns + this.seen[token]!++;
         this.numbers[at.order + target] = placeOf(i, shape);
         this.weights[at.weights + target] = of.weights[a]!;
       }
