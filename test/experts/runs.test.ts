@@ -26,6 +26,13 @@ function byExpert(sizes: Layout['sizes'], order: readonly string[]): Layout {
   return { sizes, address: (name, expert) => expert * whole + before(name) };
 }
 
+/** The same, where each expert's matrices go another way round. */
+function byTurns(sizes: Layout['sizes'], order: readonly string[]): Layout {
+  const turned = (expert: number) =>
+    [...order, ...order].slice(expert % order.length, (expert % order.length) + order.length);
+  return { sizes, address: (name, expert) => byExpert(sizes, turned(expert)).address(name, expert) };
+}
+
 /** Each in memory of its own. */
 function apart(layout: Layout): Layout {
   const whole = Object.values(layout.sizes).reduce((sum, n) => sum + n, 1);
@@ -43,13 +50,14 @@ function sourceOf({ sizes, address }: Layout, expert: number, biased: boolean): 
 }
 
 const size = fc.oneof(fc.integer({ min: 1, max: 5 }), fc.constant(RUN_BYTES / 4));
+const perhaps = fc.oneof(fc.constant(0), size);
 const layouts = fc
-  .record({ gate: fc.oneof(fc.constant(0), size), value: fc.constant(0), up: size, down: size, biases: size })
+  .record({ gate: perhaps, value: fc.constant(0), up: size, down: size, biases: perhaps })
   .chain((sizes) => {
     const named = (Object.keys(sizes) as Name[]).filter((name) => sizes[name] > 0);
     const order = fc.shuffledSubarray(named, { minLength: named.length });
     return fc
-      .tuple(order, fc.constantFrom(byMatrix, byExpert), fc.boolean())
+      .tuple(order, fc.constantFrom(byMatrix, byExpert, byTurns), fc.boolean())
       .map(([names, of, alone]) => (alone ? apart(of(sizes, names)) : of(sizes, names)));
   });
 /** Copies of experts to slots, in order of both or in none. */
@@ -63,7 +71,7 @@ interface Drawn {
 const copies: fc.Arbitrary<Drawn> = fc.record({
   layout: layouts,
   biased: fc.boolean(),
-  experts: fc.uniqueArray(fc.nat(EXPERTS - 1)),
+  experts: fc.uniqueArray(fc.nat(EXPERTS - 1), { maxLength: EXPERTS }),
   slots: fc.uniqueArray(fc.nat(40), { minLength: EXPERTS, maxLength: EXPERTS }),
   sorted: fc.boolean(),
 });
@@ -141,6 +149,12 @@ describe('runs of copies', () => {
     expect(lengths([3, 4, 6, 7, 8], [0, 1, 2, 3, 4])).toEqual([2, 3]);
     expect(lengths([3, 4, 5, 6, 7], [0, 1, 2, 3, 4], [5])).toEqual([2, 1, 2]);
     expect(lengths([5, 4, 3], [0, 1, 2])).toEqual([1, 1, 1]);
+  });
+
+  it('end where matrices lie further apart than before', () => {
+    const layout = byTurns({ gate: 3, up: 3, down: 3 }, ['down', 'gate', 'up']);
+    const whole = [0, 1, 2].map((e) => ({ slot: e, source: sourceOf(layout, e, false), inFile: true }));
+    expect(runsOf(whole).map(({ count }) => count)).toEqual([2, 1]);
   });
 
   it('take biases along where these are neighbours too', () => {
