@@ -148,7 +148,10 @@ function projection(
     clip,
   );
   if (norm.rotated) return (g, x, step) => normalise(g, rotate(g, split(g, project(g, x)), step));
-  if (norm.over === 'head') return (g, x, step) => rotate(g, normalise(g, split(g, project(g, x))), step);
+  if (norm.over === 'head') {
+    // CUDA normalises and rotates at once where the result does not lie over what was projected: that is kept.
+    return (g, x, step) => rotate(g, normalise(g, split(g, g.output(project(g, x)))), step);
+  }
   return (g, x, step) => rotate(g, split(g, normalise(g, project(g, x))), step);
 }
 
