@@ -68,18 +68,33 @@ export class Workbench extends Session {
    * @param into room for the logits
    */
   step(tokens: readonly number[], past: number, into?: Float32Array): Float32Array {
-    const { network, experts, sizes } = this.parts;
+    const { network, sizes } = this.parts;
     this.batching.forget();
     return this.calls.run(() => {
-      if (past === 0) network.kept.begin(0, 0, tokens.length);
-      for (let from = 0; from < tokens.length; from += sizes.chunk) {
-        const before = tokens.slice(Math.max(0, from - network.before), from);
-        const call = network.madeUp(tokens.slice(from, from + sizes.chunk), past + from, 0, before);
-        forward(network.decoder, experts, call, () => false);
-        this.parts.rebalancer?.afterCall(call[0]!.tokens.length);
-      }
+      this.compute(tokens, past, 0);
       return network.head.logits([(tokens.length - 1) % sizes.chunk], into);
     });
+  }
+
+  /**
+   * Computes what a sequence, by its place in the KV cache, has behind `past` tokens: what it then decodes attends to that.
+   * Nothing where an encoder reads what is before.
+   */
+  fill(tokens: readonly number[], past: number, slot: number): void {
+    if (this.parts.blueprint.spec.encoder) return;
+    this.batching.forget();
+    this.calls.run(() => this.compute(tokens, past, slot));
+  }
+
+  private compute(tokens: readonly number[], past: number, slot: number): void {
+    const { network, experts, sizes, rebalancer } = this.parts;
+    if (past === 0) network.kept.begin(slot, 0, tokens.length);
+    for (let from = 0; from < tokens.length; from += sizes.chunk) {
+      const before = tokens.slice(Math.max(0, from - network.before), from);
+      const call = network.madeUp(tokens.slice(from, from + sizes.chunk), past + from, slot, before);
+      forward(network.decoder, experts, call, () => false);
+      rebalancer?.afterCall(call[0]!.tokens.length);
+    }
   }
 
   /**

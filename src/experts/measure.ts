@@ -247,31 +247,33 @@ class Meter {
     copyMs: number,
     tokens: number,
   ): Costs['contention'] | undefined {
-    const most = Math.min(...groups.map(({ ids }) => ids.length));
-    const onCpu = tokens === 1 ? this.severalOf(groups, 1) : Math.min(this.severalOf(groups, tokens), most >> 1);
-    const sample = cpu.samples.find((each) => each.tokens === tokens);
-    if (onCpu === 0 || !sample) return undefined;
-    const alone = (tokens === 1 ? cpu.call : (cpu.callOfSeveral ?? cpu.call)) + onCpu * sample.ms;
-    const streamed = Math.max(1, Math.min(onCpu, Math.round(alone / copyMs)));
+    const sample = cpu.samples.find((each) => each.tokens === tokens) ?? { ms: Number.POSITIVE_INFINITY };
+    const call = tokens === 1 ? cpu.call : (cpu.callOfSeveral ?? cpu.call);
+    const most = Math.min(...groups.map(({ ids }) => ids.length), 2 * this.severalOf(groups, tokens));
+    const together = Math.floor((most * copyMs - call) / (sample.ms + copyMs)); // so many that both lanes end at once
+    const onCpu = tokens === 1 ? this.severalOf(groups, 1) : together;
+    if (onCpu < 1) return undefined;
+    const alone = call + onCpu * sample.ms;
+    const streamed = tokens === 1 ? Math.max(1, Math.min(onCpu, Math.round(alone / copyMs))) : most - onCpu;
     const rounds = Math.max(2, Math.ceil(this.patience.limit / alone));
     const begin = performance.now();
     for (let i = 0; i < rounds; i++) {
       const group = this.nextGroup(groups);
-      const plan: Share[] = [];
-      for (let c = 0; c < onCpu; c++) plan.push({ expert: this.next(group), tokens, lane: 'cpu' });
-      const forCpu = plan.length;
-      for (let s = 0; s < streamed; s++) plan.push({ expert: this.next(group), tokens, lane: 'streamed' });
+      const share = (lane: LaneName) => () => ({ expert: this.next(group), tokens, lane });
+      const plan = [
+        ...Array.from({ length: onCpu }, share('cpu')),
+        ...Array.from({ length: streamed }, share('streamed')),
+      ];
       // The CPU's kernels compute only what tokens are routed to; of one token no more than it chooses are.
-      const computed = tokens === 1 ? plan.slice(0, forCpu) : plan;
-      const ids = computed.map(({ expert }) => expert);
+      const ids = plan.slice(0, tokens === 1 ? onCpu : plan.length).map(({ expert }) => expert);
       this.experts.measure(this.routes(group.layer, ids, tokens), plan);
     }
-    const together = performance.now() - begin;
+    const done = performance.now() - begin;
     this.experts.wait();
-    const after = performance.now() - begin - together;
+    const after = performance.now() - begin - done;
     const copiedTogether = Math.max(1, rounds * streamed - after / copyMs);
     const slower = (measured: number, expected: number) => Math.min(4, Math.max(1, measured / expected));
-    return { cpu: slower(together / rounds, alone), copy: slower(together / copiedTogether, copyMs) };
+    return { cpu: slower(done / rounds, alone), copy: slower(done / copiedTogether, copyMs) };
   }
 
   private nextGroup(groups: readonly Group[]): Group {
