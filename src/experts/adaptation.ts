@@ -6,6 +6,8 @@ import { type Costs, type Division, partOf, type Share } from './policy.js';
 const LEARNING = 0.15;
 /** A synchronisation that finds nothing to wait for takes less. */
 export const SYNCHRONISE_MS = 0.05;
+/** How many times longer the accelerator takes of several tokens while the CPU computes, until that was seen. */
+const BESIDE_CPU = 1.25;
 /** Of what is believed, forgotten in so many calls that show nothing of it: what looked too slow is tried again. */
 const FORGETTING = 0.016;
 const FORGETTING_CALLS = 16;
@@ -32,6 +34,8 @@ export interface Computing {
   /** Until they were computed, and until the last copy had arrived. */
   computedMs: number;
   copiedMs: number;
+  /** The CPU computed meanwhile. */
+  besideCpu: boolean;
 }
 
 /** What is corrected: factors of measured costs. */
@@ -42,6 +46,8 @@ interface Factors {
   /** Of the CPU while nothing is copied. */
   alone: Expected;
   accelerator: number;
+  /** Of the accelerator while the CPU computes, beside that. */
+  computing: number;
   /** Milliseconds from the last copy's arrival until what came is computed; undefined before any was seen. */
   tail?: number;
 }
@@ -54,13 +60,14 @@ interface Factors {
 class Adaptation {
   private factors: Factors;
   private unseen = 0;
-  /** Observations so far: of both lanes at work, and of the accelerator computing. */
-  private readonly seen = { both: 0, computing: 0 };
+  /** Observations so far: of both lanes at work, of the accelerator computing, and of that while the CPU did not. */
+  private readonly seen = { both: 0, computing: 0, alone: 0 };
   private readonly fit?: LinearFit;
 
   /** @param alike calls are so much alike, and so many, that what a call takes is told apart from what is in it */
   constructor(contention: Costs['contention'], alike: boolean) {
-    this.factors = { ...contention, alone: { call: 1, work: 1 }, accelerator: 1 };
+    const { computing = alike ? 1 : BESIDE_CPU } = contention;
+    this.factors = { ...contention, alone: { call: 1, work: 1 }, accelerator: 1, computing };
     if (alike) this.fit = new LinearFit();
   }
 
@@ -72,11 +79,12 @@ class Adaptation {
   forget(): boolean {
     if (++this.unseen % FORGETTING_CALLS !== 0) return false;
     const less = (factor: number) => factor - FORGETTING * (factor - 1);
-    const { cpu, copy, accelerator, tail } = this.factors;
+    const { cpu, copy, accelerator, computing, tail } = this.factors;
     this.factors = {
       ...this.factors,
       cpu: less(cpu),
       copy: less(copy),
+      computing: less(computing),
       accelerator: Math.min(accelerator, less(accelerator)),
       tail: tail === undefined ? undefined : tail * (1 - FORGETTING),
     };
@@ -117,15 +125,22 @@ class Adaptation {
     return alone.call * call + alone.work * work;
   }
 
-  observeComputing({ expected, computedMs, copiedMs }: Computing): void {
-    const { accelerator } = this.factors;
+  observeComputing({ expected, computedMs, copiedMs, besideCpu }: Computing): void {
+    const { accelerator, computing } = this.factors;
     const found = Math.max(0, computedMs - expected.call) / expected.work;
     // What waited for copies took less.
     const waited = copiedMs > MOSTLY * computedMs;
-    const weight = weightOf(++this.seen.computing);
     const most = waited ? Math.min(accelerator, MOSTLY * found) : found;
-    const factor = towards(accelerator, most, weight, LEAST_COMPUTING);
-    this.factors = { ...this.factors, accelerator: factor };
+    const told = this.seen.alone > 0; // what the CPU adds is told apart
+    if (besideCpu && told && most > accelerator) {
+      this.factors = { ...this.factors, computing: towards(computing, most / accelerator, LEARNING, 1) };
+      return;
+    }
+    if (!besideCpu) this.seen.alone++;
+    const alone = besideCpu && !told ? most / computing : most; // at most as long as beside the CPU
+    const factor = towards(accelerator, alone, weightOf(++this.seen.computing), LEAST_COMPUTING);
+    const less = besideCpu && told ? towards(computing, 1, LEARNING, 1) : computing;
+    this.factors = { ...this.factors, accelerator: factor, computing: less };
   }
 }
 
@@ -232,7 +247,8 @@ export class LearntCosts {
       const call = (resident.length && costs.calls.resident) + (streamed.length && costs.calls.streamed);
       const expected = { call, work: sum([...resident, ...streamed], (share) => costs.accelerator(share.tokens)) };
       const { resident: computedMs, streamed: copiedMs } = times;
-      if (expected.work > 0) learnt.observeComputing({ expected, computedMs, copiedMs });
+      const besideCpu = cpu.length > 0;
+      if (expected.work > 0) learnt.observeComputing({ expected, computedMs, copiedMs, besideCpu });
       return;
     }
     if (cpu.length === 0) return;
@@ -245,12 +261,13 @@ export class LearntCosts {
   }
 }
 
-function corrected(costs: Costs, { cpu, copy, alone, accelerator }: Omit<Factors, 'tail'>, tail: number): Costs {
+function corrected(costs: Costs, factors: Omit<Factors, 'tail'>, tail: number): Costs {
+  const { cpu, copy, computing, alone, accelerator } = factors;
   const { calls } = costs;
   return {
     ...costs,
     calls: { ...calls, cpu: alone.call * calls.cpu, streamed: Math.max(calls.streamed, tail) },
-    contention: { cpu, copy },
+    contention: { cpu, copy, computing },
     cpu: (tokens) => alone.work * costs.cpu(tokens),
     accelerator: (tokens) => accelerator * costs.accelerator(tokens),
   };

@@ -78,9 +78,10 @@ export function makespan(plan: readonly Share[], costs: Costs, width: number): n
   const { cpu, copies, streamed, resident } = laneTimes(plan, costs, width);
   if (!costs.overlap) return cpu + copies + streamed + resident;
   const { contention, calls, backlog = 0 } = costs;
+  const computing = (streamed + resident) * (cpu > 0 ? (contention.computing ?? 1) : 1);
   const link = copies + (streamed > 0 ? backlog : 0);
   const both = cpu > 0 && link > 0;
   const arrived = link * (both ? contention.copy : 1) + (copies > 0 ? calls.streamed : 0);
-  const accelerator = Math.max(arrived, streamed + resident);
+  const accelerator = Math.max(arrived, computing);
   return Math.max(cpu * (both ? contention.cpu : 1), accelerator);
 }

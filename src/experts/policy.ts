@@ -66,8 +66,11 @@ export interface Costs {
   backlog?: number;
   /** Copies run while the CPU computes. */
   overlap: boolean;
-  /** How many times longer the CPU and a copy take while both run: they share the memory bus. */
-  contention: { cpu: number; copy: number };
+  /**
+   * How many times longer the CPU and a copy take while both run: they share the memory bus. And the accelerator's computing
+   * while the CPU works, 1 by default: the thread that queues it shares caches and cores with that.
+   */
+  contention: { cpu: number; copy: number; computing?: number };
 }
 
 /** Decides where each missing expert is computed; pure, so that it can be tested and simulated. */

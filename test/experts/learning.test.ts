@@ -53,7 +53,7 @@ const machines: fc.Arbitrary<MadeUpMachine> = fc
     perToken: between(0.001, 0.004),
     copy: between(0.05, 0.4),
     computing: between(0.00005, 0.0005),
-    contention: fc.record({ cpu: between(1, 1.4), copy: between(1, 1.4) }),
+    contention: fc.record({ cpu: between(1, 1.4), copy: between(1, 1.4), computing: between(1, 1.5) }),
     queue: between(0.005, 0.03),
   })
   .map(({ perToken, copy, computing, contention, queue }) => ({

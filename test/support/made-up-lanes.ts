@@ -14,7 +14,7 @@ import {
 const WIDTH = 768;
 const LAYERS = 16;
 /** Of the calls, every so many is timed, for the CPU and the accelerator in turn. */
-const TIMED = 8;
+const TIMED = 7;
 
 /** What the lanes of a machine take, whatever was measured: milliseconds. */
 export interface MadeUpMachine {
@@ -93,14 +93,15 @@ export class MadeUpLanes {
     const copies = streamed.filter((share) => !share.cached);
     const { copy, graph } = machine.queue;
     const onAccelerator = [...resident, ...streamed];
+    const beside = cpu.length > 0 ? (machine.contention.computing ?? 1) : 1;
     const queued = copies.length * copy + (onAccelerator.length > 0 ? graph : 0);
     const alone = {
       cpu: sum(cpu, (share) => machine.cpu(share.tokens)),
       copy: backlog + sum(copies, () => machine.copy),
     };
     const done = { cpu: this.slowed('cpu', 'copy', alone), copy: this.slowed('copy', 'cpu', alone) };
-    const last = streamed.length > 0 ? machine.accelerator(streamed.at(-1)!.tokens) : 0;
-    const computing = graph + sum(onAccelerator, (share) => machine.accelerator(share.tokens));
+    const last = streamed.length > 0 ? beside * machine.accelerator(streamed.at(-1)!.tokens) : 0;
+    const computing = beside * (graph + sum(onAccelerator, (share) => machine.accelerator(share.tokens)));
     return { cpu: done.cpu, queued, arrived: done.copy, computed: Math.max(queued, computing, done.copy + last) };
   }
 

@@ -70,12 +70,13 @@ function streamPays(missing: readonly Demand[], { calls, cpu, backlog = 0 }: Cos
 function balanced(missing: readonly Demand[], resident: readonly Share[], costs: Costs, by: Cutting): Share[] {
   const cpu = missing.map((d) => costs.cpu(d.tokens) * costs.contention.cpu);
   const copies = missing.map((d) => (d.cached ? 0 : costs.copy * costs.contention.copy));
-  const computing = missing.map((d) => costs.accelerator(d.tokens));
-  const { calls, backlog = 0 } = costs;
+  const { calls, backlog = 0, contention } = costs;
+  const beside = contention.computing ?? 1;
+  const computing = missing.map((d) => costs.accelerator(d.tokens) * beside);
   const total = (times: readonly number[], from: number) => times.reduce((sum, ms) => sum + ms, from);
   let before = calls.cpu * costs.contention.cpu;
   let arrived = total(copies, calls.streamed + backlog * costs.contention.copy);
-  let computed = total(computing, calls.streamed + laneTimes(resident, costs, by.width).resident);
+  let computed = total(computing, (calls.streamed + laneTimes(resident, costs, by.width).resident) * beside);
   let at = 0;
   // The first expert with which the CPU would end later than the accelerator that has the rest.
   for (; at < missing.length; at++) {
