@@ -11,9 +11,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr auto kSpin = std::chrono::microseconds(200);
 constexpr auto kSpinAwake = std::chrono::milliseconds(100);
-// Looks between two yields of a thread that waits for long: each yield is a call of the system, which takes time from a
-// thread that shares the core.
-constexpr int kLooks = 4096;
 
 inline void relax() {
 #if defined(__x86_64__)
@@ -164,7 +161,7 @@ bool Pool::await_job(uint32_t seen) {
       const auto waited = Clock::now() - since;
       if (waited > (awake_.load(std::memory_order_relaxed) ? Clock::duration(kSpinAwake) : Clock::duration(kSpin)))
         break;
-      if (waited > kSpin && i % kLooks == kLooks - 1) sched_yield();
+      if (waited > kSpin) sched_yield();
     }
   }
   std::unique_lock<std::mutex> lock(mutex_);
