@@ -50,6 +50,7 @@ export class ExchangedModel {
   /** A call of one token. */
   call(choose: Choose): void {
     const { layers, rebalancer, price } = this;
+    rebalancer.begins();
     for (const layer of layers.keys()) {
       const [resident, first] = [this.resident[layer]!, this.first[layer]!];
       const experts = choose(layer, resident, first);

@@ -73,7 +73,9 @@ function prepare(layout: Layout, source: ModelSource, options: Loading, compared
   const rebalancer = options.rebalance ? Rebalancer.create(experts, expertLayers, profile) : undefined;
   experts.follower = rebalancer;
   if (asked && !rebalancer) {
-    options.onWarning?.('no layer has both resident and missing experts, so that there is nothing to rebalance');
+    options.onWarning?.(
+      'no layer has both resident and missing experts beside another, so that there is nothing to rebalance',
+    );
   }
   const learn = () => learnPopularity(source, expertLayers, experts.statistics.popularity);
   const profiled = profiledModel(source, expertLayers);

@@ -12,6 +12,8 @@ export interface Exchange {
 
 /** Is told what is chosen, and exchanges experts for it. */
 export interface Follower {
+  /** A call begins. */
+  begins(): void;
   used(layer: number, demand: readonly Demand[], tokens: number): void;
   /** Called while nothing of that layer is computed; what is queued then travels beside what is. */
   follow(layer: number): void;
@@ -64,11 +66,23 @@ export function chooseExchange(
 }
 
 /** An exchange that brings a layer's placement closer to what it was. */
-export function restoring(layer: number, was: ReadonlySet<number>, is: Iterable<number>): Exchange | undefined {
-  const there = new Set(is);
-  const admitted = [...was].find((expert) => !there.has(expert));
-  const evicted = [...there].find((expert) => !was.has(expert));
-  return admitted === undefined || evicted === undefined ? undefined : { layer, evicted, admitted };
+export function restoring(
+  layer: number,
+  was: ReadonlySet<number>,
+  is: Pick<ReadonlySet<number>, 'has' | 'keys'>,
+): Exchange | undefined {
+  const admitted = outside(was, is);
+  if (admitted === undefined) return undefined;
+  const evicted = outside(is, was);
+  return evicted === undefined ? undefined : { layer, evicted, admitted };
+}
+
+function outside(
+  some: Pick<ReadonlySet<number>, 'keys'>,
+  others: Pick<ReadonlySet<number>, 'has'>,
+): number | undefined {
+  for (const each of some.keys()) if (!others.has(each)) return each;
+  return undefined;
 }
 
 /** What a call of one token takes less, in milliseconds, where one of its missing experts is resident instead. */

@@ -28,11 +28,11 @@ export class Rebalancer implements Follower {
   private readonly budget = new Budget();
   /** By layer, the experts that were resident at first. */
   private readonly first: readonly ReadonlySet<number>[];
-  /** By layer, whether a call that decodes has used it since its last exchange. */
+  /** By layer, whether a call that decodes has used it since exchanges of it were looked for. */
   private readonly decoded: boolean[];
   private costs: ExchangeCosts = { saved: 0, exchange: 0 };
   /** Of the call at hand: when it began, and the hits that it has beyond those of the first placement. */
-  private begin?: number;
+  private begin = 0;
   private more = 0;
 
   /**
@@ -52,11 +52,12 @@ export class Rebalancer implements Follower {
   }
 
   /**
-   * For a model that was loaded. Undefined where no layer has both resident and missing experts.
+   * For a model that was loaded. Undefined where no layer has both resident and missing experts, or there is no other, which is
+   * computed while they are exchanged.
    * @param profile by which the experts were placed
    */
   static create(experts: Experts, layers: readonly ExpertsSpec[], profile?: Profile): Rebalancer | undefined {
-    const costs = exchangeCosts(experts, layers);
+    const costs = layers.length > 1 ? exchangeCosts(experts, layers) : undefined;
     if (!costs) return undefined;
     const exchange = (found: Exchange) => {
       experts.exchanges.queue(found);
@@ -65,10 +66,15 @@ export class Rebalancer implements Follower {
     return new Rebalancer({ layers, resident: experts.resident, exchange, costs }, profile);
   }
 
+  /** A call begins. What was noted of one that did not end, since it was cancelled or failed, counts for nothing. */
+  begins(): void {
+    this.begin = this.now();
+    this.more = 0;
+  }
+
   /** A layer's experts were chosen, in a call of so many tokens. */
   used(layer: number, demand: readonly Demand[], tokens: number): void {
     const { forecast } = this;
-    this.begin ??= this.now();
     const experts = demand.map(({ expert }) => expert);
     this.decoded[layer] = tokens <= MOST_DECODED;
     if (!this.decoded[layer]) {
@@ -97,19 +103,17 @@ export class Rebalancer implements Follower {
     const { budget, forecast } = this;
     const { saved, exchange } = this.costs;
     const resident = this.model.resident.names(layer);
-    if (budget.lost) return restoring(layer, this.first[layer]!, resident.keys());
-    if (!this.decoded[layer] || saved <= 0 || !budget.open) return undefined;
+    if (!this.decoded[layer]) return undefined;
+    if (budget.lost) return restoring(layer, this.first[layer]!, resident);
+    if (saved <= 0 || !budget.open) return undefined;
     return chooseExchange(layer, this.model.layers[layer]!.count, resident, forecast, exchange / saved);
   }
 
   /** A call of so many tokens has ended. */
   afterCall(tokens: number): void {
-    const { begin } = this;
-    this.begin = undefined;
-    if (tokens <= MOST_DECODED && begin !== undefined) {
-      this.budget.call({ gained: this.more * this.costs.saved, took: this.now() - begin });
+    if (tokens <= MOST_DECODED) {
+      this.budget.call({ gained: this.more * this.costs.saved, took: this.now() - this.begin });
     }
-    this.more = 0;
     this.costs = this.model.costs();
   }
 }

@@ -12,6 +12,7 @@ import type { Shape, Stack } from './stack.js';
  * @returns false where it was cancelled; what the call wrote to the KV cache is then of no use
  */
 export function forward(stack: Stack, experts: Experts, batch: Batch, cancelled: () => boolean): boolean {
+  experts.follower?.begins();
   const shape = stack.begin(batch, experts.prefetches);
   for (const l of stack.layers.keys()) {
     if (cancelled()) {

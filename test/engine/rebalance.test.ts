@@ -1,9 +1,12 @@
+import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { loadEngine } from '../../src/engine/load.js';
 import { Exchanges } from '../../src/experts/exchanges.js';
 import { Experts } from '../../src/experts/experts.js';
 import { POLICIES } from '../../src/experts/policies/index.js';
 import { loadExpertKernels } from '../../src/native/kernels.js';
+import { temporaryFolder } from '../support/folder.js';
+import { writeBlocks } from '../support/synthetic-gguf.js';
 import { expectSameTokens, expectSameTokensWherever } from './rebalance.js';
 
 const HOST = { accelerator: 'host', expertsResident: 0.25, ctx: 256, threads: 1 } as const;
@@ -83,6 +86,15 @@ describe('rebalancing', () => {
     const session = loadEngine('test/golden/mixtral', { ...HOST, expertsResident, rebalance: true, onWarning });
     const never = () => false;
     expect(session.generate([1, 2, 3], { temperature: 0, maxTokens: 40 }, never, never).experts.exchanged).toBe(0);
+    expect(warnings).toEqual([expect.stringContaining('nothing to rebalance')]);
+    session.close();
+  });
+
+  it('leaves a model of one layer alone: nothing else is computed while its experts would be exchanged', () => {
+    const file = join(temporaryFolder(), 'model.gguf');
+    writeBlocks(file, { layers: 1, hidden: 256, width: 256, experts: 8, vocabulary: 256 });
+    const warnings: string[] = [];
+    const session = loadEngine(file, { ...HOST, profile: false, rebalance: true, onWarning: (w) => warnings.push(w) });
     expect(warnings).toEqual([expect.stringContaining('nothing to rebalance')]);
     session.close();
   });

@@ -1,8 +1,13 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type Choose, ExchangedModel } from '../../bench/exchanged-model.js';
+import { Budget } from '../../src/experts/budget.js';
+import type { Exchange } from '../../src/experts/exchange.js';
 import type { ExchangeCosts } from '../../src/experts/exchange-costs.js';
+import { Rebalancer } from '../../src/experts/rebalance.js';
 import { type RandomRouting, randomRouter } from '../../src/models/router-random.js';
+
+afterEach(() => void vi.restoreAllMocks());
 
 const LAYERS = Array.from({ length: 8 }, () => ({ count: 64, chosen: 4 }));
 const RESIDENT = 16;
@@ -124,3 +129,62 @@ const leaving: Choose = (_, resident, first) => {
   const others = [...Array(64).keys()].filter((expert) => !resident.has(expert) && !first.has(expert));
   return [...gone, ...stayed].slice(0, 2).concat(others.slice(0, 2));
 };
+
+/** Calls of two layers that use the same experts, of which the first two are resident at first. */
+class Calls {
+  readonly exchanges: Exchange[] = [];
+  now = 0;
+  private readonly resident = [new Set([0, 1]), new Set([0, 1])];
+  private readonly rebalancer: Rebalancer;
+
+  constructor() {
+    const exchange = (found: Exchange) => {
+      this.exchanges.push(found);
+      this.resident[found.layer]!.delete(found.evicted);
+      this.resident[found.layer]!.add(found.admitted);
+    };
+    const layers = this.resident.map(() => ({ count: 8, chosen: 2 }));
+    const resident = { names: (layer: number) => this.resident[layer]! };
+    const model = { layers, resident, exchange, costs: () => ({ saved: 1, exchange: 0.01 }) };
+    this.rebalancer = new Rebalancer(model, undefined, () => this.now);
+  }
+
+  /** @returns exchanges that were made in the call */
+  call(experts: readonly number[], { tokens = 1, ms = 10, ends = true } = {}): readonly Exchange[] {
+    const before = this.exchanges.length;
+    this.rebalancer.begins();
+    for (const [layer, resident] of this.resident.entries()) {
+      const of = (expert: number) => ({ expert, tokens, resident: resident.has(expert), cached: false });
+      this.rebalancer.used(layer, experts.map(of), tokens);
+      this.rebalancer.follow(1 - layer);
+    }
+    this.now += ms;
+    if (ends) this.rebalancer.afterCall(tokens);
+    return this.exchanges.slice(before);
+  }
+}
+
+it('neither brings experts in prompts nor gives back those that were there at first', () => {
+  const calls = new Calls();
+  const prompt = { tokens: 64 };
+  for (let i = 0; i < 20; i++) calls.call([5, 6]);
+  expect(calls.exchanges.length).toBeGreaterThan(0);
+  expect(calls.call([3, 4], prompt)).toEqual([]);
+  vi.spyOn(Budget.prototype, 'call').mockImplementation(function (this: Budget) {
+    this.lost = true;
+  });
+  calls.call([2, 3]);
+  calls.call([2, 3], prompt); // the last layer of the call before is followed in it
+  expect(calls.call([2, 3], prompt)).toEqual([]);
+  expect(calls.call([2, 3]).map(({ admitted }) => admitted)).toContain(0);
+});
+
+it('counts no time of a call that did not end', () => {
+  const took: number[] = [];
+  vi.spyOn(Budget.prototype, 'call').mockImplementation((result) => void took.push(result.took));
+  const calls = new Calls();
+  calls.call([0, 1]);
+  calls.call([0, 1], { ms: 60_000, ends: false });
+  calls.call([0, 1]);
+  expect(took).toEqual([10, 10]);
+});
