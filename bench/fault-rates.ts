@@ -1,4 +1,4 @@
-import { QUICK } from '#fiddler/experts/measure.js';
+import { QUICK } from '#fiddler/experts/repeat.js';
 import { layOut } from '#fiddler/loading/layout.js';
 import { folderSource } from '#fiddler/loading/source.js';
 import type { LoadOptions } from '#fiddler/options.js';

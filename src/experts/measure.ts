@@ -2,73 +2,16 @@ import type { Routes } from './assignments.js';
 import { type ExpertRates, NO_COSTS, type Sample } from './costs.js';
 import type { Experts } from './experts.js';
 import type { Costs, LaneName, SeveralCosts, Share } from './policy.js';
+import { delay, mean, type Patience, QUICK, repeat } from './repeat.js';
 import type { ExpertsSpec } from './spec.js';
 
-/** How long to measure. */
-export interface Patience {
-  /** Milliseconds after which no measurement is repeated, and no larger call is tried. */
-  limit: number;
-  /** Repetitions, more where these take less than `least` milliseconds: cores and memory take a while to run at full speed. */
-  repeats: number;
-  least: number;
-  /** Tokens of calls with experts, and of whole layers; ascending from 1. */
-  tokens: readonly number[];
-  lengths: readonly number[];
-  /** Rows of logits beside one; none where decoding of several sequences is not to be predicted closely. */
-  heads: readonly number[];
-}
-/** At loading, where nothing is stored. */
-export const QUICK: Patience = {
-  limit: 100,
-  repeats: 3,
-  least: 10,
-  tokens: [1, 4, 16, 64, 256],
-  lengths: [1, 128],
-  heads: [],
-};
-
-/** As many times the median, a measurement counts as no more. */
-const OUTLIER = 5;
 /** In a call of several tokens experts are measured beside others, as many as several tokens choose: together they are computed faster. */
 const TOGETHER = 4;
-/** Tokens of each expert where contention of such calls is measured. */
+/** Tokens of each expert where contention of such calls is measured, and how much longer than the CPU copies then last. */
 const CONTENDING = 64;
+const LONGER = 1.25;
 /** Bytes of experts that no cache holds: a model's calls find none of theirs there. */
 const BEYOND_CACHES = 2 ** 27;
-
-/**
- * Runs what is measured, after once that is not: milliseconds of each run.
- * @param between runs before each, untimed: what a model computes there, since caches then hold other things
- */
-export function repeat({ limit, repeats, least }: Patience, run: () => void, between: () => void = () => {}): number[] {
-  run();
-  const times: number[] = [];
-  const begin = performance.now();
-  for (let elapsed = 0; elapsed < limit && (times.length < repeats || elapsed < least); ) {
-    between();
-    const start = performance.now();
-    run();
-    times.push(performance.now() - start);
-    elapsed = performance.now() - begin;
-  }
-  return times.sort((a, b) => a - b);
-}
-
-/**
- * What a call of many pieces takes of each: their mean, as it meets slow ones too; of a very slow one, which few calls
- * meet, a part.
- * @param times ascending
- */
-export function mean(times: readonly number[]): number {
-  const most = OUTLIER * times[times.length >> 1]!;
-  return times.reduce((sum, ms) => sum + Math.min(ms, most), 0) / times.length;
-}
-
-/** How many times as long the runs took as the fastest of them. @param times ascending */
-export function delay(times: readonly number[]): number {
-  const [fastest] = times;
-  return fastest! > 0 ? times.reduce((sum, ms) => sum + ms, 0) / times.length / fastest! : 1;
-}
 
 /**
  * Measures what experts cost in each lane on this machine, alone and with all lanes running, by made-up calls of
@@ -100,13 +43,12 @@ export function measureExperts(
     return ms === undefined ? undefined : Math.max(0, ms - (overlap ? 0 : (resident.samples[i]?.ms ?? 0)));
   };
   const copy = copyOf(0);
-  const contentionOf = (tokens: number, ms = copy) =>
-    overlap && missing && ms !== undefined ? meter.contention(missing, cpu, ms, tokens) : undefined;
-  const contention = contentionOf(1) ?? NO_COSTS.contention;
+  const both = overlap && missing && copy !== undefined;
+  const contention = both ? meter.contention(missing, cpu, copy) : NO_COSTS.contention;
   const several: SeveralCosts = {
     calls: callsOfSeveral({ resident, streamed, cpu }),
     copy: copyOf(1),
-    contention: contentionOf(CONTENDING, copyOf(1)),
+    contention: both ? meter.contentionOfSeveral(missing, cpu, copyOf(1) ?? copy) : undefined,
   };
   const accelerator = resident.samples;
   return { cpu: cpu.samples, accelerator, copy, calls, several, overlap, contention, spread: meter.spread };
@@ -129,6 +71,11 @@ function callsOfSeveral({ resident, streamed, cpu }: Record<LaneName, LaneSample
 /** What the accelerator takes for an expert, by calls in which it was copied first. */
 function afterCopy({ samples }: LaneSamples): LaneSamples {
   return { call: 0, samples: samples.map(({ tokens, ms }) => ({ tokens, ms: Math.max(0, ms - samples[0]!.ms) })) };
+}
+
+/** How many times as long as expected, within bounds. */
+function slower(measured: number, expected: number): number {
+  return Math.min(4, Math.max(1, measured / expected));
 }
 
 /** Experts of one layer. */
@@ -237,42 +184,59 @@ class Meter {
     return this.spreads.sort((a, b) => a - b)[this.spreads.length >> 1] ?? 0;
   }
 
-  /**
-   * How many times longer experts of so many tokens take on the CPU, and copies, while both lanes run.
-   * @returns undefined where no layer has experts for both
-   */
-  contention(
-    groups: readonly Group[],
-    cpu: LaneSamples,
-    copyMs: number,
-    tokens: number,
-  ): Costs['contention'] | undefined {
-    const sample = cpu.samples.find((each) => each.tokens === tokens) ?? { ms: Number.POSITIVE_INFINITY };
-    const call = tokens === 1 ? cpu.call : (cpu.callOfSeveral ?? cpu.call);
-    const most = Math.min(...groups.map(({ ids }) => ids.length), 2 * this.severalOf(groups, tokens));
-    const together = Math.floor((most * copyMs - call) / (sample.ms + copyMs)); // so many that both lanes end at once
-    const onCpu = tokens === 1 ? this.severalOf(groups, 1) : together;
-    if (onCpu < 1) return undefined;
-    const alone = call + onCpu * sample.ms;
-    const streamed = tokens === 1 ? Math.max(1, Math.min(onCpu, Math.round(alone / copyMs))) : most - onCpu;
+  /** How many times longer a call's single-token experts take on the CPU, and copies, while both lanes run. */
+  contention(groups: readonly Group[], { call, samples }: LaneSamples, copyMs: number): Costs['contention'] {
+    const onCpu = this.severalOf(groups, 1);
+    const alone = call + onCpu * samples[0]!.ms;
+    const streamed = Math.max(1, Math.min(onCpu, Math.round(alone / copyMs)));
     const rounds = Math.max(2, Math.ceil(this.patience.limit / alone));
     const begin = performance.now();
-    for (let i = 0; i < rounds; i++) {
-      const group = this.nextGroup(groups);
-      const plan = Array.from({ length: onCpu + streamed }, (_, s): Share => {
-        return { expert: this.next(group), tokens, lane: s < onCpu ? 'cpu' : 'streamed' };
-      });
-      // The CPU's kernels compute only what tokens are routed to; of one token no more than it chooses are.
-      const ids = plan.slice(0, tokens === 1 ? onCpu : plan.length).map(({ expert }) => expert);
-      if (tokens > 1) this.experts.wait(); // only graphs of one token outlast their call
-      this.experts.measure(this.routes(group.layer, ids, tokens), plan);
-    }
-    const done = performance.now() - begin;
+    // The CPU's kernels compute only what tokens are routed to; more than the token chooses are copied.
+    for (let i = 0; i < rounds; i++) this.inBoth(groups, { cpu: onCpu, streamed }, 1, onCpu);
+    const together = performance.now() - begin;
     this.experts.wait();
-    const after = performance.now() - begin - done;
+    const after = performance.now() - begin - together;
     const copiedTogether = Math.max(1, rounds * streamed - after / copyMs);
-    const slower = (measured: number, expected: number) => Math.min(4, Math.max(1, measured / expected));
-    return { cpu: slower(done / rounds, alone), copy: slower(done / copiedTogether, copyMs) };
+    return { cpu: slower(together / rounds, alone), copy: slower(together / copiedTogether, copyMs) };
+  }
+
+  /**
+   * The same for experts of several tokens, of which each call is waited for: the next one frees its graphs. Copies last a
+   * little longer than the CPU, so that their end is the call's. Undefined where no layer has experts enough for both.
+   */
+  contentionOfSeveral(groups: readonly Group[], cpu: LaneSamples, copyMs: number): Costs['contention'] | undefined {
+    const sample = cpu.samples.find(({ tokens }) => tokens === CONTENDING);
+    if (!sample) return undefined;
+    const all = Math.min(...groups.map(({ ids }) => ids.length), 2 * this.severalOf(groups, CONTENDING));
+    const call = cpu.callOfSeveral ?? cpu.call;
+    const onCpu = Math.floor((all * copyMs - LONGER * call) / (LONGER * sample.ms + copyMs));
+    if (onCpu < 1) return undefined;
+    const [alone, streamed] = [call + onCpu * sample.ms, all - onCpu];
+    const rounds = Math.max(2, Math.ceil(this.patience.limit / (streamed * copyMs)));
+    let [computed, done] = [0, 0];
+    for (let i = 0; i < rounds; i++) {
+      const begin = performance.now();
+      this.inBoth(groups, { cpu: onCpu, streamed }, CONTENDING, all);
+      computed += performance.now() - begin;
+      this.experts.wait();
+      done += performance.now() - begin;
+    }
+    return { cpu: slower(computed / rounds, alone), copy: slower(done / rounds, streamed * copyMs) };
+  }
+
+  /** A call with so many experts in both lanes, the first `routed` of which have tokens. */
+  private inBoth(
+    groups: readonly Group[],
+    of: Record<'cpu' | 'streamed', number>,
+    tokens: number,
+    routed: number,
+  ): void {
+    const group = this.nextGroup(groups);
+    const shares = (lane: 'cpu' | 'streamed') =>
+      Array.from({ length: of[lane] }, (): Share => ({ expert: this.next(group), tokens, lane }));
+    const plan = [...shares('cpu'), ...shares('streamed')];
+    const ids = plan.slice(0, routed).map(({ expert }) => expert);
+    this.experts.measure(this.routes(group.layer, ids, tokens), plan);
   }
 
   private nextGroup(groups: readonly Group[]): Group {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { CacheEntries, cacheFolder } from '../devices/cache.js';
-import { QUICK } from '../experts/measure.js';
 import { residentTotal } from '../experts/placement.js';
+import { QUICK } from '../experts/repeat.js';
 import { expertTotals } from '../loading/blueprint.js';
 import type { Layout } from '../loading/layout.js';
 import { layersOf } from '../models/model.js';

@@ -1,6 +1,7 @@
 import { availableRam } from '../devices/cores.js';
 import { fillLayout } from '../engine/load.js';
-import { measureExperts, type Patience } from '../experts/measure.js';
+import { measureExperts } from '../experts/measure.js';
+import type { Patience } from '../experts/repeat.js';
 import { expertBytes, uniformTypes } from '../experts/spec.js';
 import { describe, expertTotals, layerBytes } from '../loading/blueprint.js';
 import { checkRam, PROCESS_BYTES } from '../loading/fitting.js';

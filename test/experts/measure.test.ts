@@ -1,65 +1,87 @@
-import fc from 'fast-check';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import type { Routes } from '../../src/experts/assignments.js';
+import { costsOf } from '../../src/experts/costs.js';
 import type { Experts } from '../../src/experts/experts.js';
-import { mean, measureExperts, repeat } from '../../src/experts/measure.js';
-import type { Share } from '../../src/experts/policy.js';
+import { measureExperts } from '../../src/experts/measure.js';
+import { byLane, type Share } from '../../src/experts/policy.js';
+import { QUICK } from '../../src/experts/repeat.js';
+import type { ExpertsSpec } from '../../src/experts/spec.js';
 
-afterEach(() => void vi.restoreAllMocks());
+const CHOSEN = 8;
+const COUNT = 128;
+const RESIDENT = 48;
+const CHUNK = 2048;
+const layers = [{ count: COUNT, chosen: CHOSEN, width: 64, hidden: 64 }] as unknown as ExpertsSpec[];
 
-const times = fc.array(fc.double({ min: 1e-3, max: 1e3, noNaN: true }), { minLength: 1, maxLength: 50 });
-const ascending = times.map((all) => all.sort((a, b) => a - b));
+/** Milliseconds on a machine whose lanes work beside each other. */
+const machine = {
+  cpu: (tokens: number) => 0.05 + 0.003 * tokens,
+  accelerator: (tokens: number) => 0.01 + 0.0005 * tokens,
+  copy: 0.2,
+  call: { cpu: 0.1, accelerator: 0.08 },
+  contention: { cpu: 1.3, copy: 1.2 },
+};
 
-describe('what repeated measurements come to', () => {
-  it('is their mean, so that slow ones count', () => {
-    expect(mean([1, 1, 1, 3])).toBe(1.5);
+/** The experts of that machine, in time of its own; tells every call. */
+function madeUp(onCall: (routes: Routes, plan: readonly Share[]) => void): Experts {
+  let now = 0;
+  let accelerator = 0;
+  let queued = false; // graphs of several tokens, which the next call of the kind frees
+  vi.spyOn(performance, 'now').mockImplementation(() => now);
+  const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
+  const measure = (routes: Routes, plan: readonly Share[]) => {
+    onCall(routes, plan);
+    expect(queued).toBe(false);
+    queued = routes.tokens > 1;
+    const { cpu, streamed, resident } = byLane(plan);
+    const both = cpu.length > 0 && streamed.length > 0;
+    const computing = [...resident, ...streamed].reduce((sum, s) => sum + machine.accelerator(s.tokens), 0);
+    const copies = streamed.length * machine.copy * (both ? machine.contention.copy : 1);
+    const busy = resident.length + streamed.length > 0 ? machine.call.accelerator + Math.max(copies, computing) : 0;
+    accelerator = Math.max(accelerator, now) + busy;
+    const onCpu = cpu.reduce((sum, { tokens }) => sum + machine.cpu(tokens), 0);
+    if (cpu.length > 0) now += (machine.call.cpu + onCpu) * (both ? machine.contention.cpu : 1);
+    return plan;
+  };
+  const wait = () => {
+    now = Math.max(now, accelerator);
+    queued = false;
+  };
+  const resident = { of: () => numbers(0, RESIDENT), missing: () => numbers(RESIDENT, COUNT) };
+  const found = { resident, measure, wait, offloads: true, overlaps: true, bytesOf: () => 2 ** 24 };
+  return found as unknown as Experts;
+}
+
+afterEach(() => vi.restoreAllMocks());
+
+it('finds what lanes take by made-up calls in which each expert has as many tokens as it says', () => {
+  let several = 0;
+  const experts = madeUp((routes, plan) => {
+    expect(routes.tokens).toBeLessThanOrEqual(CHUNK);
+    const assigned = new Map<number, Set<number>>();
+    routes.experts.forEach((expert, i) => {
+      if (expert < 0) return;
+      const tokens = assigned.get(expert) ?? new Set();
+      const token = Math.floor(i / CHOSEN);
+      expect(tokens.has(token)).toBe(false);
+      assigned.set(expert, tokens.add(token));
+    });
+    const routed = plan.filter(({ expert }) => assigned.has(expert));
+    for (const { expert, tokens } of routed) expect(assigned.get(expert)!.size).toBe(tokens);
+    if (routes.tokens > 1) expect(routed).toHaveLength(plan.length);
+    const lanes = new Set(plan.map(({ lane }) => lane));
+    if (routes.tokens > 1 && lanes.size === 1) several = Math.max(several, plan.length);
   });
-
-  it('hardly changes with one that is slower still', () => {
-    expect(mean([1, 1, 1, 1, 1000])).toBe(1.8);
-  });
-
-  it('lies between the fastest and the slowest, and is never more than five times the median', () => {
-    fc.assert(
-      fc.property(ascending, (all) => {
-        const found = mean(all);
-        expect(found).toBeGreaterThanOrEqual(all[0]! * (1 - 1e-12));
-        expect(found).toBeLessThanOrEqual(Math.min(all.at(-1)!, 5 * all[all.length >> 1]!) * (1 + 1e-12));
-      }),
-    );
-  });
-
-  it('is of as many as were asked for, ascending, where these are short', () => {
-    const found = repeat({ limit: 1000, repeats: 5, least: 0, tokens: [], lengths: [], heads: [] }, () => {});
-    expect(found).toHaveLength(5);
-    expect(found).toEqual([...found].sort((a, b) => a - b));
-  });
-});
-
-describe('measuring experts', () => {
-  it('waits for every call of several tokens before the next, since that frees its graphs', () => {
-    const spec = { count: 8, chosen: 2, hidden: 64, width: 64, activation: 'silu' as const };
-    let now = 0;
-    let queued = 0;
-    const several: Share[][] = [];
-    vi.spyOn(performance, 'now').mockImplementation(() => now);
-    const experts = {
-      resident: { missing: () => [0, 1, 2, 3, 4, 5, 6, 7], of: () => [] },
-      offloads: true,
-      overlaps: true,
-      bytesOf: () => 1e6,
-      measure({ tokens }: Routes, plan: readonly Share[]) {
-        expect(queued).toBeLessThanOrEqual(1); // graphs of one token are kept
-        queued = tokens;
-        if (tokens > 1) several.push([...plan]);
-        for (const { lane } of plan) now += lane === 'cpu' ? 1 : 0.5;
-      },
-      wait: () => void (queued = 0),
-    } as unknown as Experts;
-    const patience = { limit: 20, repeats: 2, least: 0, tokens: [1, 64], lengths: [], heads: [] };
-    const found = measureExperts(experts, [spec] as never, { chunk: 512, streams: true }, patience);
-    expect(found.several?.contention).toBeDefined();
-    const lanes = several.map((plan) => new Set(plan.map(({ lane }) => lane)).size);
-    expect(lanes.filter((size) => size === 2).length).toBeGreaterThan(1);
-  });
+  const rates = measureExperts(experts, layers, { chunk: CHUNK, streams: true }, QUICK);
+  expect(several).toBeGreaterThan(CHOSEN);
+  const costs = costsOf(rates);
+  for (const tokens of [1, 16, 256]) {
+    expect(costs.cpu(tokens)).toBeCloseTo(machine.cpu(tokens), 6);
+    expect(costs.accelerator(tokens)).toBeCloseTo(machine.accelerator(tokens), 6);
+  }
+  expect(costs.calls.cpu).toBeCloseTo(machine.call.cpu, 6);
+  expect(costs.copy).toBeCloseTo(machine.copy, 6);
+  expect(costs.several!.copy).toBeCloseTo(machine.copy, 6);
+  expect(costs.several!.contention!.cpu).toBeCloseTo(machine.contention.cpu, 6);
+  expect(costs.several!.contention!.copy).toBeCloseTo(machine.contention.copy, 1);
 });

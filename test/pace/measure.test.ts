@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { fillLayout } from '../../src/engine/load.js';
-import { QUICK } from '../../src/experts/measure.js';
+import { QUICK } from '../../src/experts/repeat.js';
 import { layOut } from '../../src/loading/layout.js';
 import { folderSource } from '../../src/loading/source.js';
 import { api } from '../../src/native/ggml/api.js';
