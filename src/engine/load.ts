@@ -155,8 +155,10 @@ function pinMissing(
 ): void {
   const missing = blueprint.expertLayers.map((_, layer) => resident.missing(layer));
   const pinned = missing.map((experts, layer) => (keepsAll ? [...experts, ...resident.of(layer)] : experts));
-  if (pinExperts(machine.accelerator, host, pinned)) {
+  const pieces = pinExperts(machine.accelerator, host, pinned);
+  if (pieces) {
     host.keepsAll = keepsAll;
+    host.pinned(pieces);
     return;
   }
   missing.forEach((experts, layer) => {

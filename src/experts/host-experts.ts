@@ -11,6 +11,12 @@ import { expertBytes as bytesOf, type ExpertsSpec, type MatrixTypes, matrixShape
 import { findExpert, type StoredExpert } from './stored.js';
 import { releaseExpert, writeBiases, writeExpert } from './writing.js';
 
+/** Memory from one address to before another. */
+export interface Range {
+  from: Pointer;
+  to: Pointer;
+}
+
 /** What memory for copies of experts is counted as. */
 export const EXPERT_COPIES = 'memory for experts';
 
@@ -27,6 +33,10 @@ export class HostExperts {
   private readonly biases: readonly (Tensor | undefined)[];
   /** Experts that go to the accelerator stay in memory here too, so that none has to come back: all are pinned in place. */
   keepsAll = false;
+  /** Where pieces of the mapped files begin that are pinned, and where they end; undefined where none has to be. */
+  private pieces?: { from: Float64Array; to: Float64Array };
+  /** By expert, see `piecesOf`. */
+  private inPieces: (readonly number[] | undefined)[][];
   /** Memory for one expert, which exchanges take turns with. */
   private spare?: PlacedExpert;
 
@@ -44,6 +54,7 @@ export class HostExperts {
     this.mapped = new MappedTensors(checkpoint);
     this.experts = layers.map(() => []);
     this.places = layers.map(() => []);
+    this.inPieces = layers.map(() => []);
     this.copies = layers.map(() => new Set());
     this.copied = layers.map((_, layer) => !this.allInPlace(layer));
     this.biases = layers.map((spec, layer) =>
@@ -86,6 +97,37 @@ export class HostExperts {
     };
     places[expert] ??= place();
     return places[expert];
+  }
+
+  /** These pieces of the mapped files were pinned, ascending. */
+  pinned(pieces: readonly Range[]): void {
+    const of = (addresses: readonly Pointer[]) => Float64Array.from(addresses, Number); // exact: below 2^53
+    this.pieces = { from: of(pieces.map(({ from }) => from)), to: of(pieces.map(({ to }) => to)) };
+    this.inPieces = this.layers.map(() => []);
+  }
+
+  /**
+   * In which piece of memory each matrix of an expert lies, in their order: copies reach from one to another of the same piece
+   * only. Undefined where the expert is in memory of its own, −1 where a matrix is not pinned though others are.
+   */
+  piecesOf(layer: number, expert: number): readonly number[] | undefined {
+    if (!this.isInPlace(layer, expert)) return undefined;
+    const known = this.inPieces[layer]!;
+    known[expert] ??= matrixEntries(this.expert(layer, expert)).map(([, { tensor }]) => this.pieceOf(tensor));
+    return known[expert];
+  }
+
+  private pieceOf({ address, bytes }: Tensor): number {
+    if (!this.pieces) return 0;
+    const { from, to } = this.pieces;
+    const begin = Number(address);
+    let [piece, after] = [-1, from.length];
+    while (after - piece > 1) {
+      const middle = (piece + after) >> 1;
+      if (from[middle]! <= begin) piece = middle;
+      else after = middle;
+    }
+    return piece >= 0 && begin + bytes <= to[piece]! ? piece : -1;
   }
 
   /** Whether a layer's experts cannot be computed as they lie in the files. */

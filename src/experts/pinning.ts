@@ -1,18 +1,17 @@
 import type { Device } from '../devices/device.js';
 import { pageSize } from '../native/os/memory.js';
 import { matrixEntries } from './activations.js';
-import type { HostExperts } from './host-experts.js';
-
-interface Range {
-  from: bigint;
-  to: bigint;
-}
+import type { HostExperts, Range } from './host-experts.js';
 
 /**
  * Pins experts that may be streamed, where they lie in the mapped files: all of them, or none.
- * @returns false where the device's driver does not pin such memory, or not so much
+ * @returns the pieces that were pinned, ascending; undefined where the device's driver does not pin such memory, or not so much
  */
-export function pinExperts(accelerator: Device, host: HostExperts, missing: readonly (readonly number[])[]): boolean {
+export function pinExperts(
+  accelerator: Device,
+  host: HostExperts,
+  missing: readonly (readonly number[])[],
+): Range[] | undefined {
   const ranges: Range[] = [];
   missing.forEach((experts, layer) => {
     for (const expert of experts) {
@@ -22,15 +21,16 @@ export function pinExperts(accelerator: Device, host: HostExperts, missing: read
     }
   });
   const pinned: (() => void)[] = [];
-  for (const { from, to } of merge(ranges)) {
+  const pieces = merge(ranges);
+  for (const { from, to } of pieces) {
     const end = accelerator.pin(from, Number(to - from));
     if (!end) {
       for (const each of pinned) each();
-      return false;
+      return undefined;
     }
     pinned.push(end);
   }
-  return true;
+  return pieces;
 }
 
 function pagesOf(address: bigint, bytes: number): Range {

@@ -160,7 +160,7 @@ describe.each(kinds)('an expert: $name', ({ activation, biased }) => {
     expectClose(sum(PARTS.map((range) => run(cpu, activation, expert, range))), whole);
     const slots = new StreamSlots(host, [spec], [uniformTypes(spec, type)], { count: 2, strided: true });
     const streamed = (range?: RowRange) => {
-      const filled = slots.fill(0, [{ key: 0, source: expert, inFile: false, range }]);
+      const filled = slots.fill(0, [{ key: 0, source: expert, range }]);
       let result: Float32Array = new Float32Array();
       slots.compute(filled, () => {
         result = run(host, activation, filled[0]!.placed);

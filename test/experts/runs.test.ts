@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MATRICES, type MatrixName } from '../../src/experts/activations.js';
 import type { PlacedExpert } from '../../src/experts/expert.js';
-import { RUN_BYTES, runsOf, type SourcePart, type WholeCopy } from '../../src/experts/lanes/runs.js';
+import { FARTHEST, RUN_BYTES, runsOf, type SourcePart, type WholeCopy } from '../../src/experts/lanes/runs.js';
 
 type Name = MatrixName | 'biases';
 const EXPERTS = 24;
@@ -60,8 +60,9 @@ const layouts = fc
       .tuple(order, fc.constantFrom(byMatrix, byExpert, byTurns), fc.boolean())
       .map(([names, of, alone]) => (alone ? apart(of(sizes, names)) : of(sizes, names)));
   });
-/** Copies of experts to slots, in order of both or in none. */
+/** Copies of experts to slots, in order of both or in none; pieces of memory end behind some experts. */
 interface Drawn {
+  ends: number[];
   layout: Layout;
   biased: boolean;
   experts: number[];
@@ -70,17 +71,28 @@ interface Drawn {
 }
 const copies: fc.Arbitrary<Drawn> = fc.record({
   layout: layouts,
+  ends: fc.array(fc.nat(EXPERTS - 1), { maxLength: 3 }),
   biased: fc.boolean(),
   experts: fc.uniqueArray(fc.nat(EXPERTS - 1), { maxLength: EXPERTS }),
   slots: fc.uniqueArray(fc.nat(40), { minLength: EXPERTS, maxLength: EXPERTS }),
   sorted: fc.boolean(),
 });
 
-function wholeCopies({ layout, biased, experts, slots, sorted }: Drawn): WholeCopy[] {
+/** The piece of memory in which an expert's matrices lie. */
+function pieceOf(ends: readonly number[], expert: number): number {
+  return ends.filter((end) => end < expert).length;
+}
+
+function piecesOf(layout: Layout, piece: number): number[] {
+  return MATRICES.filter((name) => layout.sizes[name]! > 0).map(() => piece);
+}
+
+function wholeCopies({ layout, ends, biased, experts, slots, sorted }: Drawn): WholeCopy[] {
   const ordered = (all: number[]) => (sorted ? [...all].sort((a, b) => a - b) : all);
   const to = ordered(slots);
   return ordered(experts).map((expert, i) => {
-    return { slot: to[i]!, source: sourceOf(layout, expert, biased), inFile: true };
+    const pieces = piecesOf(layout, pieceOf(ends, expert));
+    return { slot: to[i]!, source: sourceOf(layout, expert, biased), pieces };
   });
 }
 
@@ -90,7 +102,7 @@ function read(slot: number, { name, address, bytes }: SourcePart): string {
 }
 
 describe('runs of copies', () => {
-  it('copy what single copies would, to the same places, and read what lies between only where it is copied too', () => {
+  it('copy what single copies would, to the same places', () => {
     fc.assert(
       fc.property(copies, (drawn) => {
         const whole = wholeCopies(drawn);
@@ -107,6 +119,7 @@ describe('runs of copies', () => {
           if (count === 1) continue;
           for (const [p, { bytes }] of parts.entries()) {
             expect(distances[p]).toBeGreaterThanOrEqual(bytes);
+            expect(distances[p]).toBeLessThanOrEqual(FARTHEST);
             expect(count * bytes).toBeLessThanOrEqual(RUN_BYTES);
           }
         }
@@ -115,18 +128,13 @@ describe('runs of copies', () => {
     );
   });
 
-  it('never reach over what belongs to no expert of theirs', () => {
+  it('never reach from one piece of memory into another', () => {
     fc.assert(
       fc.property(copies, (drawn) => {
-        for (const { count, parts, distances } of runsOf(wholeCopies(drawn))) {
-          const held = parts.flatMap(({ address, bytes }, p) =>
-            Array.from({ length: count }, (_, i) => [address + i * distances[p]!, bytes] as const),
-          );
-          for (const [p, { address, bytes }] of parts.entries()) {
-            const end = address + (count - 1) * distances[p]! + bytes;
-            const inside = held.filter(([at, size]) => at >= address && at + size <= end);
-            expect(inside.reduce((sum, [, size]) => sum + size, 0)).toBe(end - address);
-          }
+        const whole = wholeCopies(drawn);
+        const pieceAt = new Map(whole.map(({ slot, pieces }) => [slot, pieces![0]]));
+        for (const { slot, count } of runsOf(whole)) {
+          for (let i = 1; i < count; i++) expect(pieceAt.get(slot + i)).toBe(pieceAt.get(slot));
         }
       }),
     );
@@ -137,32 +145,44 @@ describe('runs of copies', () => {
     ['an expert after the other', byExpert],
   ])('take one copy for all neighbours of a file: %s', (_, of) => {
     const layout = of({ gate: 3, up: 3, down: 5 }, ['down', 'gate', 'up']);
-    /** Sizes of the runs of experts to slots; `copied` are in no file. */
-    const lengths = (experts: number[], slots: number[], copied: number[] = []) => {
+    /** Sizes of the runs of experts to slots; `copied` are in memory of their own, of `unpinned` one matrix is. */
+    const lengths = (experts: number[], slots: number[], copied: number[] = [], unpinned: number[] = []) => {
       const whole = experts.map((expert, i): WholeCopy => {
-        return { slot: slots[i]!, source: sourceOf(layout, expert, false), inFile: !copied.includes(expert) };
+        const pieces = copied.includes(expert) ? undefined : [0, 0, unpinned.includes(expert) ? -1 : 0];
+        return { slot: slots[i]!, source: sourceOf(layout, expert, false), pieces };
       });
       return runsOf(whole).map(({ count }) => count);
     };
     expect(lengths([3, 4, 5, 6, 7], [0, 1, 2, 3, 4])).toEqual([5]);
     expect(lengths([3, 4, 5, 6, 7], [7, 8, 9, 11, 12])).toEqual([3, 2]);
-    expect(lengths([3, 4, 6, 7, 8], [0, 1, 2, 3, 4])).toEqual([2, 3]);
+    expect(lengths([3, 5, 7, 8, 9], [0, 1, 2, 3, 4])).toEqual([3, 2]);
     expect(lengths([3, 4, 5, 6, 7], [0, 1, 2, 3, 4], [5])).toEqual([2, 1, 2]);
+    expect(lengths([3, 4, 5, 6, 7], [0, 1, 2, 3, 4], [], [5, 6])).toEqual([2, 1, 1, 1]);
     expect(lengths([5, 4, 3], [0, 1, 2])).toEqual([1, 1, 1]);
+  });
+
+  it('are no longer than what is copied in so many bytes, and reach no further than a device takes', () => {
+    const lengths = (experts: number[], bytes: number) => {
+      const layout = byMatrix({ gate: bytes, up: bytes, down: bytes }, ['down', 'gate', 'up']);
+      const whole = experts.map((e, slot) => ({ slot, source: sourceOf(layout, e, false), pieces: [0, 0, 0] }));
+      return runsOf(whole).map(({ count }) => count);
+    };
+    expect(lengths([0, 1, 2, 3, 4], RUN_BYTES / 4)).toEqual([4, 1]);
+    expect(lengths([0, 256], FARTHEST / 256)).toEqual([2]);
+    expect(lengths([0, 257], FARTHEST / 256)).toEqual([1, 1]);
   });
 
   it('end where matrices lie further apart than before', () => {
     const layout = byTurns({ gate: 3, up: 3, down: 3 }, ['down', 'gate', 'up']);
-    const whole = [0, 1, 2].map((e) => ({ slot: e, source: sourceOf(layout, e, false), inFile: true }));
+    const whole = [0, 1, 2].map((e) => ({ slot: e, source: sourceOf(layout, e, false), pieces: [0, 0, 0] }));
     expect(runsOf(whole).map(({ count }) => count)).toEqual([2, 1]);
   });
 
-  it('take biases along where these are neighbours too', () => {
-    const sizes = { gate: 3, up: 3, down: 5, biases: 2 };
-    const order = ['down', 'gate', 'up', 'biases'];
-    for (const [of, count] of [[byMatrix, 3] as const, [byExpert, 1] as const]) {
-      const whole = [0, 1, 2].map((e) => ({ slot: e, source: sourceOf(of(sizes, order), e, true), inFile: true }));
-      expect(runsOf(whole)[0]!.count).toBe(count);
-    }
+  it('take biases along, of which those of a layer are one tensor', () => {
+    const layout = byMatrix({ gate: 3, up: 3, down: 5, biases: 2 }, ['down', 'gate', 'up', 'biases']);
+    const whole = [0, 2, 4].map((e, slot) => ({ slot, source: sourceOf(layout, e, true), pieces: [0, 1, 2] }));
+    const [run, ...others] = runsOf(whole);
+    expect(others).toEqual([]);
+    expect(run!.parts.map(({ name }, p) => [name, run!.distances[p]]).at(-1)).toEqual(['biases', 4]);
   });
 });

@@ -51,7 +51,7 @@ export class SlotContents {
 
   private copies(layer: number, experts: readonly number[]) {
     return experts.map((expert) => {
-      return { key: layer * EXPERTS + expert, source: this.sources[layer]![expert]!, inFile: true };
+      return { key: layer * EXPERTS + expert, source: this.sources[layer]![expert]!, pieces: [0, 0, 0] };
     });
   }
 

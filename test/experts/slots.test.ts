@@ -82,7 +82,7 @@ describe.each(Object.entries(LAYERS))('slots for experts of %s', (name, layers) 
     expect(copies).toHaveBeenCalledTimes(parts);
     copies.mockClear();
     contents.fill(1, [2, 3, 7, 9, 10, 11]); // four slots are free, and then the first two
-    expect(copies).toHaveBeenCalledTimes(4 * parts);
+    expect(copies).toHaveBeenCalledTimes(3 * parts); // two, two in a distance, two
     copies.mockClear();
     expect(contents.copyAhead(0, [4, 6, 7, 8])).toBe(3); // one is there
     expect(copies).toHaveBeenCalledTimes(parts);

@@ -3,13 +3,15 @@ import { biasesAt, type PlacedExpert } from '../expert.js';
 
 /** A copy of several parts has so many bytes at most: it takes long beside what queueing it takes. */
 export const RUN_BYTES = 16 * 2 ** 20;
+/** And so many bytes at most from each part to the next: CUDA takes less than 2 GiB. */
+export const FARTHEST = 2 ** 30;
 
 /** An expert to be copied whole. */
 export interface WholeCopy {
   slot: number;
   source: PlacedExpert;
-  /** It lies in a mapped file: only there are neighbours one piece of memory for the driver. */
-  inFile: boolean;
+  /** In which piece of memory each of its matrices lies, −1 for a piece of its own; missing where all do. */
+  pieces?: readonly number[];
 }
 
 /** A matrix of an expert, or its biases, in the host's memory. */
@@ -18,6 +20,8 @@ export interface SourcePart {
   /** Exact: below 2^53. */
   address: number;
   bytes: number;
+  /** A copy reaches from one part to another of the same piece only: what lies between may not be pinned, and then it fails. */
+  piece: number;
 }
 
 /** Experts that are copied at once: each part of one lies as far behind that of the one before, and they go to neighbouring slots. */
@@ -34,29 +38,31 @@ export interface Run {
 export function runsOf(copies: readonly WholeCopy[]): Run[] {
   const runs: Run[] = [];
   let before: readonly SourcePart[] | undefined;
-  for (const { slot, source, inFile } of copies) {
-    const parts = partsOf(source);
+  for (const { slot, source, pieces } of copies) {
+    const parts = partsOf(source, pieces);
     const run = runs.at(-1);
-    const follows = before && inFile && run && run.slot + run.count === slot;
+    const follows = before && pieces && run && run.slot + run.count === slot;
     const distances = follows ? distancesOf(before!, parts) : undefined;
     if (run && distances && joins(run, distances)) {
       run.count++;
       run.distances = distances;
     } else runs.push({ slot, count: 1, parts, distances: parts.map(({ bytes }) => bytes) });
-    before = inFile ? parts : undefined;
+    before = pieces && parts;
   }
   return runs;
 }
 
-function partsOf(source: PlacedExpert): SourcePart[] {
+function partsOf(source: PlacedExpert, pieces: readonly number[] = []): SourcePart[] {
   const parts: SourcePart[] = [];
   for (const name of MATRICES) {
     const tensor = source[name]?.tensor;
-    if (tensor) parts.push({ name, address: Number(tensor.address), bytes: tensor.bytes });
+    if (!tensor) continue;
+    const piece = pieces[parts.length] ?? -1;
+    parts.push({ name, address: Number(tensor.address), bytes: tensor.bytes, piece });
   }
   if (source.biases) {
     const { address, bytes } = biasesAt(source.biases);
-    parts.push({ name: 'biases', address: Number(address), bytes });
+    parts.push({ name: 'biases', address: Number(address), bytes, piece: 0 }); // a layer's are one tensor
   }
   return parts;
 }
@@ -65,30 +71,13 @@ function joins({ count, parts, distances }: Run, next: readonly number[]): boole
   return parts.every(({ bytes }, i) => (count + 1) * bytes <= RUN_BYTES && (count === 1 || distances[i] === next[i]));
 }
 
-/**
- * Bytes from each part of an expert to that of another; undefined where between them lies what belongs to neither: it may
- * not be pinned, and a copy from memory that is pinned by half fails.
- */
+/** Bytes from each part of an expert to that of another; undefined where one copy cannot read both. */
 function distancesOf(from: readonly SourcePart[], to: readonly SourcePart[]): number[] | undefined {
   const distances: number[] = [];
-  for (const [i, { name, address, bytes }] of from.entries()) {
+  for (const [i, { address, bytes, piece }] of from.entries()) {
     const distance = to[i]!.address - address;
-    const between = distance - bytes;
-    if (between !== 0 && (name === 'biases' || between !== bytesIn(address + bytes, to[i]!.address, from, to))) {
-      return undefined;
-    }
+    if (piece < 0 || piece !== to[i]!.piece || distance < bytes || distance > FARTHEST) return undefined;
     distances.push(distance);
   }
   return distances;
-}
-
-/** Bytes of two experts' matrices in a range of memory. */
-function bytesIn(begin: number, end: number, ...experts: readonly (readonly SourcePart[])[]): number {
-  let total = 0;
-  for (const parts of experts) {
-    for (const { name, address, bytes } of parts) {
-      if (name !== 'biases' && address >= begin && address + bytes <= end) total += bytes;
-    }
-  }
-  return total;
 }

@@ -13,8 +13,8 @@ export interface CopiedExpert {
   /** Names the expert in the cache. */
   key: number;
   source: PlacedExpert;
-  /** The source lies in a mapped file. */
-  inFile: boolean;
+  /** See HostExperts. */
+  pieces?: readonly number[];
 }
 
 /** An expert to be computed. */
@@ -107,9 +107,9 @@ export class StreamSlots {
     const served = this.cache.serveAll(experts);
     const whole: WholeCopy[] = [];
     const filled = served.map(({ slot, found }, i): Filled => {
-      const { source, inFile, range } = experts[i]!;
+      const { source, pieces, range } = experts[i]!;
       if (range) return { slot, found, placed: this.copyPart(layer, slot, source, range) };
-      if (found === 'copied') whole.push({ slot, source, inFile });
+      if (found === 'copied') whole.push({ slot, source, pieces });
       return { slot, found, placed: this.memory.at(layer, slot) };
     });
     this.copyWhole(layer, whole);
@@ -158,8 +158,8 @@ export class StreamSlots {
 
   /** @param slots of those that are copied */
   private fillAhead(layer: number, experts: readonly CopiedExpert[], slots: readonly (number | undefined)[]): number {
-    const whole = experts.flatMap(({ source, inFile }, i): WholeCopy[] => {
-      return slots[i] === undefined ? [] : [{ slot: slots[i], source, inFile }];
+    const whole = experts.flatMap(({ source, pieces }, i): WholeCopy[] => {
+      return slots[i] === undefined ? [] : [{ slot: slots[i], source, pieces }];
     });
     this.copyWhole(layer, whole);
     this.copied(whole);

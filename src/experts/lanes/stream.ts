@@ -152,8 +152,8 @@ export class StreamLane {
 
   private copy(layer: number, expert: number): CopiedExpert {
     const { host } = this.parts;
-    const inFile = host.isInPlace(layer, expert);
-    return { key: this.key(layer, expert), source: host.expert(layer, expert), inFile };
+    const pieces = host.piecesOf(layer, expert);
+    return { key: this.key(layer, expert), source: host.expert(layer, expert), pieces };
   }
 
   private fillOne(layer: number, share: Share): Filled {
