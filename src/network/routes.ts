@@ -19,8 +19,8 @@ interface Called {
 }
 
 /**
- * What a layer's experts read, with the logits of its router behind that, so that one copy brings both to the host; the
- * router chooses there.
+ * What a layer's experts read, with the logits of its router behind that, so that in decoding one copy brings both to the host;
+ * the router chooses there.
  */
 export class RouteBuffers {
   /** What experts read [chunk, width], more rows for logits behind those of a call: on the accelerator, and on the host. */
@@ -35,8 +35,8 @@ export class RouteBuffers {
   private readonly experts: Int32Array;
   private readonly weights: Float32Array;
   private readonly guessed: Float32Array;
-  /** The logits are on the host; missing where that is not told apart from the rest. */
-  private readonly chosen?: Event;
+  /** Recorded once the logits are on the host; missing where that is not told apart from the rest. */
+  private readonly arrived?: Event;
 
   constructor(
     private readonly accelerator: Device,
@@ -61,7 +61,7 @@ export class RouteBuffers {
       accelerator.allocate(this.context, 'router logits');
     }
     this.values = floats(this.hostInput);
-    this.chosen = accelerator.event();
+    this.arrived = accelerator.event();
     this.experts = new Int32Array(most((moe) => moe.router.chosen) * chunk);
     this.weights = new Float32Array(this.experts.length);
     this.guessed = new Float32Array(most((moe) => moe.router.chosen));
@@ -86,12 +86,12 @@ export class RouteBuffers {
   read(moe: MoeSpec, tokens: number, guess?: MoeSpec): void {
     const rows = tokens * this.width;
     const logits = tokens * moe.experts.count + (guess?.experts.count ?? 0);
-    if (tokens <= KEPT_ROWS || !this.chosen) {
+    if (tokens <= KEPT_ROWS || !this.arrived) {
       this.copy(0, rows + logits);
       return;
     }
     this.copy(rows, logits);
-    this.chosen.record(this.accelerator.compute);
+    this.arrived.record(this.accelerator.compute);
     this.copy(0, rows);
   }
 
@@ -102,8 +102,8 @@ export class RouteBuffers {
 
   /** Returns once the logits of `tokens` tokens are on the host, and all is computed that was queued before. */
   wait(tokens: number): void {
-    if (tokens <= KEPT_ROWS || !this.chosen) this.accelerator.compute.synchronize();
-    else this.chosen.synchronize();
+    if (tokens <= KEPT_ROWS || !this.arrived) this.accelerator.compute.synchronize();
+    else this.arrived.synchronize();
   }
 
   /**
