@@ -23,6 +23,8 @@ export interface Rows {
 /** Computes experts one by one on a device. */
 export class ExpertCompute {
   private readonly graphs: ExpertGraphs;
+  /** Experts of layers of which graphs may be kept: to look for those of one takes as long as there are graphs. */
+  private readonly kept = new Set<string>();
 
   constructor(
     readonly device: Device,
@@ -61,13 +63,15 @@ export class ExpertCompute {
   /** Queues a share of an expert that stays where it is. */
   run(layer: number, { expert, range }: Share, placed: PlacedExpert, activation: ActivationName, rows: Rows): void {
     const key = `${layer}.${expert} ${range ? `${range.from}-${range.to}` : 'all'}`;
+    if (rows.tokens <= KEPT_ROWS) this.kept.add(`${layer}.${expert} `);
     if (rows.tokens === 1) this.forOne(key, placed, activation, expert, range);
     else this.forRows(key, placed, activation, rows, expert, range);
   }
 
   /** Drops what was kept for an expert that lies elsewhere from now on; only once the device has computed it. */
   forget(layer: number, expert: number): void {
-    this.graphs.forget(`${layer}.${expert} `);
+    const name = `${layer}.${expert} `;
+    if (this.kept.delete(name)) this.graphs.forget(name);
   }
 
   /** Frees the graphs of `forRows`; only once the device has computed them. */
@@ -77,6 +81,7 @@ export class ExpertCompute {
 
   /** All graphs of the device were freed. */
   dropGraphs(): void {
+    this.kept.clear();
     this.graphs.drop();
   }
 }
