@@ -6,9 +6,9 @@ import type { ExpertsSpec } from './spec.js';
 const LOOK_EVERY = 64;
 /** Share of an exchange's copies that others wait for, where they run beside everything else. */
 const DISTURBANCE = 0.25;
-/** Exchanges are timed for so many milliseconds, and at least so many times there and back: the code is compiled meanwhile. */
+/** Exchanges are timed for so many milliseconds, and so many times there and back: the code is compiled meanwhile. */
 const MEASURING_MS = 50;
-const LEAST_PAIRS = 2;
+const PAIRS = { least: 2, most: 32 };
 
 /** Milliseconds: what a hit saves, and what an exchange takes. */
 export interface ExchangeCosts {
@@ -48,7 +48,8 @@ function measure(experts: Experts, layers: number): ExchangeTimes | undefined {
     const back = { layer, evicted: admitted, admitted: evicted };
     const begin = performance.now();
     const times: ExchangeTimes[] = [];
-    while (times.length < 2 * LEAST_PAIRS || performance.now() - begin < MEASURING_MS) {
+    for (let pair = 0; pair < PAIRS.most; pair++) {
+      if (pair >= PAIRS.least && performance.now() - begin >= MEASURING_MS) break;
       times.push(timed(experts, there), timed(experts, back));
     }
     const later = times.slice(times.length >> 1);
