@@ -123,12 +123,16 @@ class Meter {
 
   /** Experts of a call in which each has so many tokens: for one token as many as that chooses. */
   private severalOf(groups: readonly Group[], tokens: number): number {
-    const most = ({ layer, ids }: Group) => {
-      const { chosen } = this.layers[layer]!;
-      const inCall = Math.floor((this.chunk * chosen) / tokens);
-      return Math.min(ids.length, tokens > 1 ? Math.min(TOGETHER * chosen, Math.max(chosen, inCall)) : chosen);
+    const most = (group: Group) => {
+      const { chosen } = this.layers[group.layer]!;
+      return Math.min(tokens > 1 ? TOGETHER * chosen : chosen, this.mostOf(group, tokens));
     };
     return Math.min(...groups.map(most));
+  }
+
+  /** Experts of a layer of which each can have so many tokens in a call. */
+  private mostOf({ layer, ids }: Group, tokens: number): number {
+    return Math.min(ids.length, Math.floor((this.chunk * this.layers[layer]!.chosen) / tokens));
   }
 
   /** One expert's milliseconds in a lane for growing numbers of tokens, until one call exceeds the limit; and its calls'. */
@@ -207,7 +211,8 @@ class Meter {
   contentionOfSeveral(groups: readonly Group[], cpu: LaneSamples, copyMs: number): Costs['contention'] | undefined {
     const sample = cpu.samples.find(({ tokens }) => tokens === CONTENDING);
     if (!sample) return undefined;
-    const all = Math.min(...groups.map(({ ids }) => ids.length), 2 * this.severalOf(groups, CONTENDING));
+    const most = groups.map((group) => this.mostOf(group, CONTENDING));
+    const all = Math.min(...most, 2 * this.severalOf(groups, CONTENDING));
     const call = cpu.callOfSeveral ?? cpu.call;
     const onCpu = Math.floor((all * copyMs - LONGER * call) / (LONGER * sample.ms + copyMs));
     if (onCpu < 1) return undefined;
