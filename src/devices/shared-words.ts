@@ -2,6 +2,14 @@ import type { Graph } from '../native/ggml/graph.js';
 import { type Extents, type Tensor, TensorContext, Type } from '../native/ggml/tensor.js';
 import { type Device, floats, type HostMemory, HostTensors, integers } from './device.js';
 
+/** Lists of words begin at multiples of so many: Vulkan binds buffers at such places only. */
+export const APART = 64;
+
+/** Words from the beginning of a list of so many to that of the next. */
+export function aligned(count: number): number {
+  return Math.ceil(count / APART) * APART;
+}
+
 /** Numbers of the lists that are fetched at once, which lie behind the words. */
 const LISTS = [0, 1];
 

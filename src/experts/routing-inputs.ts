@@ -1,11 +1,8 @@
 import type { Device, HostMemory } from '../devices/device.js';
-import { SharedWords } from '../devices/shared-words.js';
+import { aligned, SharedWords } from '../devices/shared-words.js';
 import type { Graph } from '../native/ggml/graph.js';
 import { type Tensor, Type } from '../native/ggml/tensor.js';
 import type { Assignments } from './assignments.js';
-
-/** Both lists begin at multiples of so many words: Vulkan binds buffers at such places only. */
-const ALIGNED = 64;
 
 /** Token numbers and weights of a call's assignments, on a device. */
 export class RoutingInputs {
@@ -20,7 +17,7 @@ export class RoutingInputs {
    * @param places weights that a call of one token may need: one an expert and one a streaming slot
    */
   constructor(device: Device, capacity: number, places: number, hostMemory: HostMemory) {
-    this.width = Math.ceil(Math.max(capacity, places) / ALIGNED) * ALIGNED;
+    this.width = aligned(Math.max(capacity, places));
     this.words = new SharedWords(device, 2 * this.width, 'routing weights', hostMemory);
     this.rows = this.words.tensor(Type.I32, 0, this.width);
     this.weights = this.words.tensor(Type.F32, this.width, this.width);

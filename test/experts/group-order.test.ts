@@ -1,16 +1,9 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { aligned } from '../../src/devices/shared-words.js';
 import { Assignments } from '../../src/experts/assignments.js';
 import { batchesOf, halving } from '../../src/experts/lanes/batches.js';
-import {
-  aligned,
-  GroupOrder,
-  inParts,
-  MOST_FILLED,
-  roundsOf,
-  STEP,
-  WORDS,
-} from '../../src/experts/lanes/group-order.js';
+import { GroupOrder, inParts, MOST_FILLED, roundsOf, STEP, WORDS } from '../../src/experts/lanes/group-order.js';
 import { PARTS } from '../../src/experts/lanes/groups.js';
 
 const EXPERTS = 40;

@@ -1,3 +1,4 @@
+import { aligned } from '../../devices/shared-words.js';
 import { type Assigned, partOfEach } from '../assignments.js';
 import type { GroupFew, GroupRows, Round } from '../group.js';
 
@@ -11,15 +12,9 @@ export interface Member {
 const LISTS = 5;
 /** Words of 32 bits that are sent for each of a group's assignments: the lists, and the weights behind them. */
 export const WORDS = LISTS + 1;
-/** They begin at multiples of so many numbers: Vulkan binds buffers at such places only. */
-export const APART = 64;
 
 /** A round of additions reads so many rows of no weight at most for each further assignment: about what a round takes. */
 const IDLE_ROWS = 512;
-
-export function aligned(count: number): number {
-  return Math.ceil(count / APART) * APART;
-}
 
 /**
  * Assignments that lie beside each other in one row of a product by number: CUDA's kernels find the rows of each expert fast

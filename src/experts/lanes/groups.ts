@@ -1,7 +1,7 @@
 import type { ByNumber } from '../../devices/accelerators.js';
 import type { Device, HostMemory } from '../../devices/device.js';
 import { KEPT_ROWS } from '../../devices/kept-graphs.js';
-import { SharedWords } from '../../devices/shared-words.js';
+import { APART, aligned, SharedWords } from '../../devices/shared-words.js';
 import { Graph } from '../../native/ggml/graph.js';
 import { type Tensor, Type } from '../../native/ggml/tensor.js';
 import { type ActivationName, matrixEntries } from '../activations.js';
@@ -11,7 +11,7 @@ import { buildGroupForFew, buildGroupForOne, buildGroupForRows, type GroupIo, gr
 import type { Slab } from '../resident-experts.js';
 import { type ExpertsSpec, type MatrixTypes, matrixShape } from '../spec.js';
 import { ExpertGraphs } from './graphs.js';
-import { APART, aligned, GroupOrder, inParts, type Member, MOST_FILLED, WORDS } from './group-order.js';
+import { GroupOrder, inParts, type Member, MOST_FILLED, WORDS } from './group-order.js';
 
 /** Where the weights of a group lie. */
 export interface GroupPlace {
