@@ -1,4 +1,5 @@
 import { type CopyRates, copyRates } from '../devices/link.js';
+import { firstExchange } from '../experts/exchange.js';
 import type { Caching } from '../experts/experts.js';
 import type { Costs, Policy } from '../experts/policy.js';
 import type { OnSpan } from '../experts/spans.js';
@@ -160,10 +161,9 @@ export class Workbench extends Session {
   /** Exchanges a layer's first resident and first missing expert, as rebalancing does. @returns false where it lacks either */
   exchangeExperts(layer: number): boolean {
     const { experts } = this.parts;
-    const [evicted] = experts.resident.of(layer);
-    const [admitted] = experts.resident.missing(layer);
-    if (evicted === undefined || admitted === undefined) return false;
-    this.calls.run(() => experts.exchanges.run({ layer, evicted, admitted }));
+    const exchange = firstExchange(layer, experts.resident);
+    if (!exchange) return false;
+    this.calls.run(() => experts.exchanges.run(exchange));
     return true;
   }
 

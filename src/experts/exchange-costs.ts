@@ -1,5 +1,6 @@
-import { type Exchange, savedMs } from './exchange.js';
+import { type Exchange, firstExchange, savedMs } from './exchange.js';
 import type { Experts } from './experts.js';
+import { median } from './repeat.js';
 import type { ExpertsSpec } from './spec.js';
 
 /** Calls between two looks at what a hit saves. */
@@ -41,11 +42,9 @@ export function exchangeCosts(experts: Experts, layers: readonly ExpertsSpec[]):
 
 function measure(experts: Experts, layers: number): ExchangeTimes | undefined {
   for (let layer = 0; layer < layers; layer++) {
-    const [evicted] = experts.resident.of(layer);
-    const [admitted] = experts.resident.missing(layer);
-    if (evicted === undefined || admitted === undefined) continue;
-    const there = { layer, evicted, admitted };
-    const back = { layer, evicted: admitted, admitted: evicted };
+    const there = firstExchange(layer, experts.resident);
+    if (!there) continue;
+    const back = { layer, evicted: there.admitted, admitted: there.evicted };
     const begin = performance.now();
     const times: ExchangeTimes[] = [];
     for (let pair = 0; pair < PAIRS.most; pair++) {
@@ -65,8 +64,4 @@ function timed(experts: Experts, exchange: Exchange): ExchangeTimes {
   const queued = performance.now() - begin;
   experts.wait();
   return { queued, done: performance.now() - begin };
-}
-
-function median(values: number[]): number {
-  return values.sort((a, b) => a - b)[values.length >> 1]!;
 }

@@ -1,6 +1,7 @@
 import { makespan } from './costs.js';
 import type { Forecast } from './forecast.js';
 import type { Costs, Demand, Policy } from './policy.js';
+import type { ResidentExperts } from './resident-experts.js';
 import type { ExpertsSpec } from './spec.js';
 
 /** A resident expert that leaves the accelerator for a missing one of its layer. */
@@ -8,6 +9,13 @@ export interface Exchange {
   layer: number;
   evicted: number;
   admitted: number;
+}
+
+/** An exchange of a layer's first experts, for measurements; undefined where it has none that are resident, or missing. */
+export function firstExchange(layer: number, resident: Pick<ResidentExperts, 'of' | 'missing'>): Exchange | undefined {
+  const [evicted] = resident.of(layer);
+  const [admitted] = resident.missing(layer);
+  return evicted === undefined || admitted === undefined ? undefined : { layer, evicted, admitted };
 }
 
 /** Is told what is chosen, and exchanges experts for it. */

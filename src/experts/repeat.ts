@@ -51,6 +51,11 @@ export function mean(times: readonly number[]): number {
   return times.reduce((sum, ms) => sum + Math.min(ms, most), 0) / times.length;
 }
 
+/** The middle one, of an even number the later; sorts them. */
+export function median(times: number[]): number {
+  return times.sort((a, b) => a - b)[times.length >> 1]!;
+}
+
 /** How many times as long the runs took as the fastest of them. @param times ascending */
 export function delay(times: readonly number[]): number {
   const [fastest] = times;

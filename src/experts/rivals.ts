@@ -1,4 +1,5 @@
 import type { Policy } from './policy.js';
+import { median } from './repeat.js';
 
 /** Passes in a row by one policy while it is compared; the first counts for nothing: what the one before queued is not over. */
 const TURN = 4;
@@ -61,7 +62,6 @@ export class Rivals {
 
   private compare(): void {
     if (this.passes % (2 * TURN) !== 0) return;
-    const median = (times: number[]) => times.sort((a, b) => a - b)[times.length >> 1]!;
     const { chosen } = this;
     const other = chosen === 0 ? 1 : 0;
     const faster = median(this.times[chosen]) / median(this.times[other]);
