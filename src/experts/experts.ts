@@ -23,7 +23,7 @@ import { rowsTogether } from './spec.js';
 import { Statistics } from './statistics.js';
 import type { TraceWriter } from './trace.js';
 
-/** Lanes that run beside each other are timed at every n-th call only, since that takes a synchronisation: of each layer in turn, unless there are a multiple of n. */
+/** Lanes beside each other are timed at every n-th call only, by a synchronisation: layers in turn, but for n or 2n of them. */
 const TIMED_CALLS = 7;
 
 export interface ExpertsParts extends LanesParts {

@@ -86,13 +86,19 @@ export class RouteBuffers {
   read(moe: MoeSpec, tokens: number, guess?: MoeSpec): void {
     const rows = tokens * this.width;
     const logits = tokens * moe.experts.count + (guess?.experts.count ?? 0);
-    if (tokens <= KEPT_ROWS || !this.arrived) {
+    const arrived = this.arrivedOf(tokens);
+    if (!arrived) {
       this.copy(0, rows + logits);
       return;
     }
     this.copy(rows, logits);
-    this.arrived.record(this.accelerator.compute);
+    arrived.record(this.accelerator.compute);
     this.copy(0, rows);
+  }
+
+  /** Told of the logits of so many tokens; undefined where they come with the rest. */
+  private arrivedOf(tokens: number): Event | undefined {
+    return tokens > KEPT_ROWS ? this.arrived : undefined;
   }
 
   private copy(from: number, count: number): void {
@@ -102,8 +108,7 @@ export class RouteBuffers {
 
   /** Returns once the logits of `tokens` tokens are on the host, and all is computed that was queued before. */
   wait(tokens: number): void {
-    if (tokens <= KEPT_ROWS || !this.arrived) this.accelerator.compute.synchronize();
-    else this.arrived.synchronize();
+    (this.arrivedOf(tokens) ?? this.accelerator.compute).synchronize();
   }
 
   /**

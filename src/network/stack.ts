@@ -151,8 +151,8 @@ export class Stack {
     const { accelerator, routes } = this.parts;
     const { moe } = this.layers[l]!;
     const { graph, scored } = this.queued!;
-    if (moe && !accelerator.unified) routes.wait(shape.tokens);
-    else if (moe || !shape.kept) accelerator.compute.synchronize();
+    if (moe) routes.wait(shape.tokens);
+    else if (!shape.kept) accelerator.compute.synchronize();
     for (const [scores, kept] of scored) this.onChosen!(l, readScores(scores), kept);
     if (!shape.kept) graph.free();
     if (!moe) return undefined;

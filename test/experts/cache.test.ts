@@ -155,15 +155,15 @@ describe('the slots for streaming', () => {
     expect(serve(cache, 1)).toBe('copied'); // as decided, though it is there
     expect(serve(cache, 2, { range: { from: 0, to: 64 } })).toBe('copied');
     expect(cache.has(2)).toBe(false);
-    expect(cache.need(3)).toBe(3); // the others were used since
-    expect(cache.need(3)).toBeUndefined();
+    expect(cache.needAll([3])[0]).toBe(3); // the others were used since
+    expect(cache.needAll([3])[0]).toBeUndefined();
     expect(serve(cache, 3, { cached: true })).toBe('prefetched');
     expect(serve(cache, 3, { cached: true })).toBe('cached');
   });
 
   it('count as wasted what was copied ahead and displaced before it was needed', () => {
     const cache = new StreamCache(3);
-    expect(cache.need(1)).toBe(0);
+    expect(cache.needAll([1])[0]).toBe(0);
     for (const key of [10, 11, 12]) serve(cache, key);
     expect(cache.has(1)).toBe(false);
     for (const key of [10, 11, 12]) expect(serve(cache, key, { cached: true })).toBe('cached');

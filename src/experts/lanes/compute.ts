@@ -62,15 +62,16 @@ export class ExpertCompute {
 
   /** Queues a share of an expert that stays where it is. */
   run(layer: number, { expert, range }: Share, placed: PlacedExpert, activation: ActivationName, rows: Rows): void {
-    const key = `${layer}.${expert} ${range ? `${range.from}-${range.to}` : 'all'}`;
-    if (rows.tokens <= KEPT_ROWS) this.kept.add(`${layer}.${expert} `);
+    const name = nameOf(layer, expert);
+    const key = `${name}${range ? `${range.from}-${range.to}` : 'all'}`;
+    if (rows.tokens <= KEPT_ROWS) this.kept.add(name);
     if (rows.tokens === 1) this.forOne(key, placed, activation, expert, range);
     else this.forRows(key, placed, activation, rows, expert, range);
   }
 
   /** Drops what was kept for an expert that lies elsewhere from now on; only once the device has computed it. */
   forget(layer: number, expert: number): void {
-    const name = `${layer}.${expert} `;
+    const name = nameOf(layer, expert);
     if (this.kept.delete(name)) this.graphs.forget(name);
   }
 
@@ -84,4 +85,9 @@ export class ExpertCompute {
     this.kept.clear();
     this.graphs.drop();
   }
+}
+
+/** What the names of an expert's graphs begin with. */
+function nameOf(layer: number, expert: number): string {
+  return `${layer}.${expert} `;
 }

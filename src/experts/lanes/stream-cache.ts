@@ -100,12 +100,10 @@ export class StreamCache {
     return slot;
   }
 
-  /** A slot to which an expert that the next layer needs is to be copied; undefined where it is there. */
-  need(key: number): number | undefined {
-    return this.needAll([key])[0];
-  }
-
-  /** The same for different experts, which get slots in their own order. */
+  /**
+   * Slots to which different experts that the next layer needs are to be copied, in their own order; undefined for those that
+   * are there.
+   */
   needAll(keys: readonly number[]): (number | undefined)[] {
     const found = keys.map((key) => this.slots.find(key));
     const taken = this.takeAll(keys.filter((_, i) => found[i] === undefined));
