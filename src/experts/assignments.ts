@@ -35,6 +35,8 @@ export class Assignments {
   readonly weights: Float32Array;
   private readonly starts: Int32Array;
   private readonly counts: Int32Array;
+  /** Where the next assignment of each expert goes. */
+  private readonly nexts: Int32Array;
   /** Of the arrays, what the call has. */
   end = 0;
 
@@ -48,6 +50,7 @@ export class Assignments {
     this.weights = new Float32Array(capacity);
     this.starts = new Int32Array(experts);
     this.counts = new Int32Array(experts);
+    this.nexts = new Int32Array(experts);
   }
 
   /** Places for a call's assignments. */
@@ -82,12 +85,15 @@ export class Assignments {
     this.counts.fill(0);
     for (let i = 0; i < total; i++) if (ids[i]! >= 0) this.counts[ids[i]!]!++;
     this.place(tokens);
-    this.counts.fill(0);
-    for (let i = 0; i < total; i++) {
-      if (ids[i]! < 0) continue;
-      const at = this.starts[ids[i]!]! + this.counts[ids[i]!]!++;
-      this.rows[at] = Math.floor(i / chosen);
-      this.weights[at] = routes.weights[i]!;
+    const { rows, weights, nexts } = this;
+    nexts.set(this.starts);
+    for (let token = 0, i = 0; token < tokens; token++) {
+      for (const end = i + chosen; i < end; i++) {
+        if (ids[i]! < 0) continue;
+        const at = nexts[ids[i]!]!++;
+        rows[at] = token;
+        weights[at] = routes.weights[i]!;
+      }
     }
     const demand: Demand[] = [];
     for (let e = 0; e < this.experts; e++) {

@@ -7,6 +7,7 @@ import type { Checkpoint } from '../weights/checkpoint.js';
 import { eachMatrix, MATRICES, mapMatrices, matrixEntries } from './activations.js';
 import type { Exchange } from './exchange.js';
 import { type PlacedExpert, vectorSize } from './expert.js';
+import { type SourcePart, sourceParts } from './source-parts.js';
 import { expertBytes as bytesOf, type ExpertsSpec, type MatrixTypes, matrixShape } from './spec.js';
 import { findExpert, type StoredExpert } from './stored.js';
 import { releaseExpert, writeBiases, writeExpert } from './writing.js';
@@ -35,8 +36,8 @@ export class HostExperts {
   keepsAll = false;
   /** Where pieces of the mapped files begin that are pinned, and where they end; undefined where none has to be. */
   private pieces?: { from: Float64Array; to: Float64Array };
-  /** By expert, see `piecesOf`. */
-  private inPieces: (readonly number[] | undefined)[][];
+  /** By expert, of those that are in place. */
+  private parts: (readonly SourcePart[] | undefined)[][];
   /** Memory for one expert, which exchanges take turns with. */
   private spare?: PlacedExpert;
 
@@ -54,7 +55,7 @@ export class HostExperts {
     this.mapped = new MappedTensors(checkpoint);
     this.experts = layers.map(() => []);
     this.places = layers.map(() => []);
-    this.inPieces = layers.map(() => []);
+    this.parts = layers.map(() => []);
     this.copies = layers.map(() => new Set());
     this.copied = layers.map((_, layer) => !this.allInPlace(layer));
     this.biases = layers.map((spec, layer) =>
@@ -103,17 +104,18 @@ export class HostExperts {
   pinned(pieces: readonly Range[]): void {
     const of = (addresses: readonly Pointer[]) => Float64Array.from(addresses, Number); // exact: below 2^53
     this.pieces = { from: of(pieces.map(({ from }) => from)), to: of(pieces.map(({ to }) => to)) };
-    this.inPieces = this.layers.map(() => []);
+    this.parts = this.layers.map(() => []);
   }
 
-  /**
-   * In which piece of memory each matrix of an expert lies, in their order: copies reach from one to another of the same piece
-   * only. Undefined where the expert is in memory of its own, −1 where a matrix is not pinned though others are.
-   */
-  piecesOf(layer: number, expert: number): readonly number[] | undefined {
-    if (!this.isInPlace(layer, expert)) return undefined;
-    const known = this.inPieces[layer]!;
-    known[expert] ??= matrixEntries(this.expert(layer, expert)).map(([, { tensor }]) => this.pieceOf(tensor));
+  /** What is copied of an expert; one in memory of its own is not copied together with others. */
+  partsOf(layer: number, expert: number): readonly SourcePart[] {
+    const source = this.expert(layer, expert);
+    if (!this.isInPlace(layer, expert)) return sourceParts(source);
+    const known = this.parts[layer]!;
+    known[expert] ??= sourceParts(
+      source,
+      matrixEntries(source).map(([, { tensor }]) => this.pieceOf(tensor)),
+    );
     return known[expert];
   }
 

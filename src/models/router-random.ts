@@ -83,7 +83,7 @@ class Choices {
     for (let i = 0; i < drawn.length; i++) {
       let draws = 0;
       do drawn[i] = draws++ < MOST_DRAWS ? this.one() : this.oneBeside(drawn.subarray(0, i));
-      while (drawn.indexOf(drawn[i]!) < i);
+      while (isRepeated(drawn, i));
     }
   }
 
@@ -98,12 +98,12 @@ class Choices {
   }
 
   private one(): number {
-    const { locality = 0 } = this.routing;
+    const { zipf = 0, locality = 0 } = this.routing;
     const { last, remembered, bounds, random } = this;
     if (locality > 0 && remembered > 0 && random() < Math.min(locality, MOST_REPEATED)) {
       return last[this.any(Math.min(remembered, last.length))]!;
     }
-    return firstAbove(bounds, random() * bounds.at(-1)!);
+    return zipf === 0 ? this.any(bounds.length) : firstAbove(bounds, random() * bounds.at(-1)!);
   }
 
   /** One of the others, by the same distribution. */
@@ -127,6 +127,12 @@ class Choices {
     const { zipf = 0 } = this.routing;
     return cumulative(this.ranks.map((rank) => rank ** -zipf));
   }
+}
+
+/** Whether one of those before is the same. */
+function isRepeated(drawn: Int32Array, i: number): boolean {
+  for (let j = 0; j < i; j++) if (drawn[j] === drawn[i]) return true;
+  return false;
 }
 
 function cumulative(shares: readonly number[]): Float64Array {

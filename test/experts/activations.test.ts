@@ -13,6 +13,7 @@ import {
 import { biasLayout, buildExpert, type PlacedExpert, type RowRange } from '../../src/experts/expert.js';
 import { nativeComputes } from '../../src/experts/lanes/native.js';
 import { StreamSlots } from '../../src/experts/lanes/slots.js';
+import { sourceParts } from '../../src/experts/source-parts.js';
 import { type ExpertsSpec, expertBytes, matrixShape, uniformTypes } from '../../src/experts/spec.js';
 import { api } from '../../src/native/ggml/api.js';
 import { TensorContext, Type } from '../../src/native/ggml/tensor.js';
@@ -160,7 +161,7 @@ describe.each(kinds)('an expert: $name', ({ activation, biased }) => {
     expectClose(sum(PARTS.map((range) => run(cpu, activation, expert, range))), whole);
     const slots = new StreamSlots(host, [spec], [uniformTypes(spec, type)], { count: 2, strided: true });
     const streamed = (range?: RowRange) => {
-      const filled = slots.fill(0, [{ key: 0, source: expert, range }]);
+      const filled = slots.fill(0, [{ key: 0, source: expert, parts: sourceParts(expert), range }]);
       let result: Float32Array = new Float32Array();
       slots.compute(filled, () => {
         result = run(host, activation, filled[0]!.placed);

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MATRICES, type MatrixName } from '../../src/experts/activations.js';
 import type { PlacedExpert } from '../../src/experts/expert.js';
-import { FARTHEST, RUN_BYTES, runsOf, type SourcePart, type WholeCopy } from '../../src/experts/lanes/runs.js';
+import { FARTHEST, RUN_BYTES, runsOf, type WholeCopy } from '../../src/experts/lanes/runs.js';
+import { type SourcePart, sourceParts } from '../../src/experts/source-parts.js';
 
 type Name = MatrixName | 'biases';
 const EXPERTS = 24;
@@ -92,7 +93,7 @@ function wholeCopies({ layout, ends, biased, experts, slots, sorted }: Drawn): W
   const to = ordered(slots);
   return ordered(experts).map((expert, i) => {
     const pieces = piecesOf(layout, pieceOf(ends, expert));
-    return { slot: to[i]!, source: sourceOf(layout, expert, biased), pieces };
+    return { slot: to[i]!, parts: sourceParts(sourceOf(layout, expert, biased), pieces) };
   });
 }
 
@@ -132,7 +133,7 @@ describe('runs of copies', () => {
     fc.assert(
       fc.property(copies, (drawn) => {
         const whole = wholeCopies(drawn);
-        const pieceAt = new Map(whole.map(({ slot, pieces }) => [slot, pieces![0]]));
+        const pieceAt = new Map(whole.map(({ slot, parts }) => [slot, parts[0]!.piece]));
         for (const { slot, count } of runsOf(whole)) {
           for (let i = 1; i < count; i++) expect(pieceAt.get(slot + i)).toBe(pieceAt.get(slot));
         }
@@ -149,7 +150,7 @@ describe('runs of copies', () => {
     const lengths = (experts: number[], slots: number[], copied: number[] = [], unpinned: number[] = []) => {
       const whole = experts.map((expert, i): WholeCopy => {
         const pieces = copied.includes(expert) ? undefined : [0, 0, unpinned.includes(expert) ? -1 : 0];
-        return { slot: slots[i]!, source: sourceOf(layout, expert, false), pieces };
+        return { slot: slots[i]!, parts: sourceParts(sourceOf(layout, expert, false), pieces) };
       });
       return runsOf(whole).map(({ count }) => count);
     };
@@ -164,7 +165,7 @@ describe('runs of copies', () => {
   it('are no longer than what is copied in so many bytes, and reach no further than a device takes', () => {
     const lengths = (experts: number[], bytes: number) => {
       const layout = byMatrix({ gate: bytes, up: bytes, down: bytes }, ['down', 'gate', 'up']);
-      const whole = experts.map((e, slot) => ({ slot, source: sourceOf(layout, e, false), pieces: [0, 0, 0] }));
+      const whole = experts.map((e, slot) => ({ slot, parts: sourceParts(sourceOf(layout, e, false), [0, 0, 0]) }));
       return runsOf(whole).map(({ count }) => count);
     };
     expect(lengths([0, 1, 2, 3, 4], RUN_BYTES / 4)).toEqual([4, 1]);
@@ -174,13 +175,13 @@ describe('runs of copies', () => {
 
   it('end where matrices lie further apart than before', () => {
     const layout = byTurns({ gate: 3, up: 3, down: 3 }, ['down', 'gate', 'up']);
-    const whole = [0, 1, 2].map((e) => ({ slot: e, source: sourceOf(layout, e, false), pieces: [0, 0, 0] }));
+    const whole = [0, 1, 2].map((e) => ({ slot: e, parts: sourceParts(sourceOf(layout, e, false), [0, 0, 0]) }));
     expect(runsOf(whole).map(({ count }) => count)).toEqual([2, 1]);
   });
 
   it('take biases along, of which those of a layer are one tensor', () => {
     const layout = byMatrix({ gate: 3, up: 3, down: 5, biases: 2 }, ['down', 'gate', 'up', 'biases']);
-    const whole = [0, 2, 4].map((e, slot) => ({ slot, source: sourceOf(layout, e, true), pieces: [0, 1, 2] }));
+    const whole = [0, 2, 4].map((e, slot) => ({ slot, parts: sourceParts(sourceOf(layout, e, true), [0, 1, 2]) }));
     const [run, ...others] = runsOf(whole);
     expect(others).toEqual([]);
     expect(run!.parts.map(({ name }, p) => [name, run!.distances[p]]).at(-1)).toEqual(['biases', 4]);

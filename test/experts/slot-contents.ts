@@ -2,6 +2,7 @@ import type { Device } from '../../src/devices/device.js';
 import { type ByMatrix, mapMatrices, matrixEntries } from '../../src/experts/activations.js';
 import { biasLayout, type PlacedExpert } from '../../src/experts/expert.js';
 import { type Filled, StreamSlots } from '../../src/experts/lanes/slots.js';
+import { sourceParts } from '../../src/experts/source-parts.js';
 import { type ExpertsSpec, type MatrixTypes, matrixShape } from '../../src/experts/spec.js';
 import { api } from '../../src/native/ggml/api.js';
 import { TensorContext, Type } from '../../src/native/ggml/tensor.js';
@@ -51,7 +52,8 @@ export class SlotContents {
 
   private copies(layer: number, experts: readonly number[]) {
     return experts.map((expert) => {
-      return { key: layer * EXPERTS + expert, source: this.sources[layer]![expert]!, pieces: [0, 0, 0] };
+      const source = this.sources[layer]![expert]!;
+      return { key: layer * EXPERTS + expert, source, parts: sourceParts(source, [0, 0, 0]) };
     });
   }
 

@@ -52,6 +52,7 @@ export class GroupOrder {
   private readonly places: Int32Array;
   /** How many tokens have a first, a second, … assignment. */
   private readonly sizes: Int32Array;
+  private readonly columns: Columns;
 
   /** @param numbers and `weights`: the same memory, which the device is sent */
   constructor(
@@ -63,6 +64,7 @@ export class GroupOrder {
     this.seen = new Int32Array(chunk);
     this.places = new Int32Array(chunk);
     this.sizes = new Int32Array(chosen);
+    this.columns = new Columns(chosen);
   }
 
   /** Writes the members' assignments: lists, and weights behind them, from {@link WORDS} times `from` on. */
@@ -74,7 +76,7 @@ export class GroupOrder {
     const list = (i: number) => ids + i * size;
     const at = { ids, tokens: list(1), order: list(2), targets: list(4), weights: list(LISTS) };
     const shape = { rows, abreast };
-    this.layOut(at, shape, members, of);
+    this.layOut(at, shape, members, of, tokens);
     this.weights.fill(0, at.weights, at.weights + count);
     const rounds = this.rounds(at, shape, members, of, tokens);
     return { ...at, count, abreast, rounds };
@@ -94,7 +96,7 @@ export class GroupOrder {
     const ids = WORDS * from;
     const at = { ids, tokens: ids + size, order: ids + 2 * size, weights: ids + 3 * size };
     const shape = { rows, abreast };
-    this.layOut(at, shape, members, of);
+    this.layOut(at, shape, members, of, n);
     this.seen.fill(0, 0, n);
     this.numbers.fill(0, at.order, at.order + n * columns);
     this.weights.fill(0, at.weights, at.weights + n * columns);
@@ -117,82 +119,105 @@ export class GroupOrder {
    */
   private rounds(
     { order, targets, weights: from }: Pick<GroupRows, 'order' | 'targets' | 'weights'>,
-    shape: Rows,
+    { rows, abreast }: Rows,
     members: readonly Member[],
     of: Assigned,
     tokens: number,
   ): Round[] {
-    const { numbers, weights, seen, places } = this;
-    const rounds = roundsOf(this.count(members, of, tokens));
-    const columns: { order: number; targets: number; found: { tokens: number } | undefined }[] = [];
-    let [ordered, targeted] = [order, targets];
-    for (const round of rounds) {
-      const found = { tokens: 0 };
-      for (let d = 0; d < round.depth; d++) {
-        columns.push({ order: ordered, targets: targeted, found: d === 0 ? found : undefined });
-        ordered += round.tokens;
-      }
-      targeted += round.tokens;
-    }
-    numbers.fill(shape.rows * shape.abreast - 1, order, ordered);
+    const { numbers, weights, seen, places, columns } = this;
+    const rounds = roundsOf(this.sizes);
+    const ordered = columns.begin(rounds, order, targets);
+    numbers.fill(rows * abreast - 1, order, ordered);
     seen.fill(0, 0, tokens);
-    let i = 0;
+    let [row, column] = [0, 0];
     for (const { expert } of members) {
       const end = of.start(expert) + of.count(expert);
-      for (let a = of.start(expert); a < end; a++, i++) {
+      for (let a = of.start(expert); a < end; a++) {
         const token = of.rows[a]!;
-        const column = columns[seen[token]!++]!;
-        if (column.found) {
-          places[token] = column.found.tokens++;
-          numbers[column.targets + places[token]!] = token;
+        const place = row * abreast + column;
+        const nth = seen[token]!++;
+        const target = columns.targets[nth]!;
+        if (target >= 0) {
+          places[token] = columns.found[nth]!++;
+          numbers[target + places[token]!] = token;
         }
-        const place = placeOf(i, shape);
-        numbers[column.order + places[token]!] = place;
+        numbers[columns.orders[nth]! + places[token]!] = place;
         weights[from + place] = of.weights[a]!;
+        if (++row < rows) continue;
+        row = 0;
+        column++;
       }
     }
     return rounds;
   }
 
-  /** Counts tokens that have a first, a second, … assignment in the group. */
-  private count(members: readonly Member[], of: Assigned, tokens: number): Int32Array {
-    const { seen, sizes } = this;
-    sizes.fill(0);
-    seen.fill(0, 0, tokens);
-    for (const { expert } of members) {
-      const end = of.start(expert) + of.count(expert);
-      for (let a = of.start(expert); a < end; a++) sizes[seen[of.rows[a]!]!++]!++;
-    }
-    return sizes;
-  }
-
   /**
-   * Writes whose assignments lie where; the last are a token of an expert once more, of no use, at the end of rows that have
-   * not this expert.
+   * Writes whose assignments lie where, and counts tokens that have a first, a second, … one; the last are a token of an expert
+   * once more, of no use, at the end of rows that have not this expert.
    */
   private layOut(
     { ids, tokens }: Pick<GroupRows, 'ids' | 'tokens'>,
     shape: Rows,
     members: readonly Member[],
     of: Assigned,
+    n: number,
   ): void {
-    const { numbers } = this;
-    let i = 0;
+    const { numbers, seen, sizes } = this;
+    const { rows, abreast } = shape;
+    sizes.fill(0);
+    seen.fill(0, 0, n);
+    let [row, column] = [0, 0];
     for (const { expert, slot } of members) {
       const end = of.start(expert) + of.count(expert);
-      for (let a = of.start(expert); a < end; a++, i++) {
-        const place = placeOf(i, shape);
+      for (let a = of.start(expert); a < end; a++) {
+        const token = of.rows[a]!;
+        const place = row * abreast + column;
         numbers[ids + place] = slot;
-        numbers[tokens + place] = of.rows[a]!;
+        numbers[tokens + place] = token;
+        sizes[seen[token]!++]!++;
+        if (++row < rows) continue;
+        row = 0;
+        column++;
       }
     }
-    for (; i < shape.rows * shape.abreast; i++) {
+    for (let i = column * rows + row; i < rows * abreast; i++) {
       const place = placeOf(i, shape);
-      const used = numbers.subarray(ids + place - (place % shape.abreast), ids + place);
+      const used = numbers.subarray(ids + place - (place % abreast), ids + place);
       const { expert, slot } = members.find((member) => !used.includes(member.slot))!;
       numbers[ids + place] = slot;
       numbers[tokens + place] = of.rows[of.start(expert)]!;
     }
+  }
+}
+
+/** Where the n-th assignment of each token is named, by n: in the rounds' lists, which lie one behind the other. */
+class Columns {
+  readonly orders: Int32Array;
+  /** Where its round names its tokens, if n is the first of the round; else −1. */
+  readonly targets: Int32Array;
+  /** Tokens of a round that were named so far, by its first n. */
+  readonly found: Int32Array;
+
+  /** @param most assignments of a token */
+  constructor(most: number) {
+    this.orders = new Int32Array(most);
+    this.targets = new Int32Array(most);
+    this.found = new Int32Array(most);
+  }
+
+  /** @param order where the first list of assignments begins, and `target` the first of tokens @returns where the last of assignments ends */
+  begin(rounds: readonly Round[], order: number, target: number): number {
+    let [n, ordered, targeted] = [0, order, target];
+    this.found.fill(0);
+    for (const { tokens, depth } of rounds) {
+      for (let d = 0; d < depth; d++, n++) {
+        this.orders[n] = ordered;
+        this.targets[n] = d === 0 ? targeted : -1;
+        ordered += tokens;
+      }
+      targeted += tokens;
+    }
+    return ordered;
   }
 }
 

@@ -1,5 +1,4 @@
-import { MATRICES, type MatrixName } from '../activations.js';
-import { biasesAt, type PlacedExpert } from '../expert.js';
+import type { SourcePart } from '../source-parts.js';
 
 /** A copy of several parts has so many bytes at most: it takes long beside what queueing it takes. */
 export const RUN_BYTES = 16 * 2 ** 20;
@@ -9,19 +8,7 @@ export const FARTHEST = 2 ** 30;
 /** An expert to be copied whole. */
 export interface WholeCopy {
   slot: number;
-  source: PlacedExpert;
-  /** In which piece of memory each of its matrices lies, −1 for a piece of its own; missing where all do. */
-  pieces?: readonly number[];
-}
-
-/** A matrix of an expert, or its biases, in the host's memory. */
-export interface SourcePart {
-  name: MatrixName | 'biases';
-  /** Exact: below 2^53. */
-  address: number;
-  bytes: number;
-  /** A copy reaches from one part to another of the same piece only: what lies between may not be pinned, and then it fails. */
-  piece: number;
+  parts: readonly SourcePart[];
 }
 
 /** Experts that are copied at once: each part of one lies as far behind that of the one before, and they go to neighbouring slots. */
@@ -38,33 +25,17 @@ export interface Run {
 export function runsOf(copies: readonly WholeCopy[]): Run[] {
   const runs: Run[] = [];
   let before: readonly SourcePart[] | undefined;
-  for (const { slot, source, pieces } of copies) {
-    const parts = partsOf(source, pieces);
+  for (const { slot, parts } of copies) {
     const run = runs.at(-1);
-    const follows = before && pieces && run && run.slot + run.count === slot;
+    const follows = before && run && run.slot + run.count === slot;
     const distances = follows ? distancesOf(before!, parts) : undefined;
     if (run && distances && joins(run, distances)) {
       run.count++;
       run.distances = distances;
     } else runs.push({ slot, count: 1, parts, distances: parts.map(({ bytes }) => bytes) });
-    before = pieces && parts;
+    before = parts;
   }
   return runs;
-}
-
-function partsOf(source: PlacedExpert, pieces: readonly number[] = []): SourcePart[] {
-  const parts: SourcePart[] = [];
-  for (const name of MATRICES) {
-    const tensor = source[name]?.tensor;
-    if (!tensor) continue;
-    const piece = pieces[parts.length] ?? -1;
-    parts.push({ name, address: Number(tensor.address), bytes: tensor.bytes, piece });
-  }
-  if (source.biases) {
-    const { address, bytes } = biasesAt(source.biases);
-    parts.push({ name: 'biases', address: Number(address), bytes, piece: 0 }); // a layer's are one tensor
-  }
-  return parts;
 }
 
 function joins({ count, parts, distances }: Run, next: readonly number[]): boolean {

@@ -2,6 +2,7 @@ import type { Device } from '../../devices/device.js';
 import type { Event } from '../../native/ggml/backend.js';
 import type { PlacedExpert, RowRange } from '../expert.js';
 import type { Slab } from '../resident-experts.js';
+import type { SourcePart } from '../source-parts.js';
 import type { ExpertsSpec, MatrixTypes } from '../spec.js';
 import { runsOf, type WholeCopy } from './runs.js';
 import { SlotCopies } from './slot-copies.js';
@@ -14,7 +15,7 @@ export interface CopiedExpert {
   key: number;
   source: PlacedExpert;
   /** See HostExperts. */
-  pieces?: readonly number[];
+  parts: readonly SourcePart[];
 }
 
 /** An expert to be computed. */
@@ -107,9 +108,9 @@ export class StreamSlots {
     const served = this.cache.serveAll(experts);
     const whole: WholeCopy[] = [];
     const filled = served.map(({ slot, found }, i): Filled => {
-      const { source, pieces, range } = experts[i]!;
+      const { source, parts, range } = experts[i]!;
       if (range) return { slot, found, placed: this.copyPart(layer, slot, source, range) };
-      if (found === 'copied') whole.push({ slot, source, pieces });
+      if (found === 'copied') whole.push({ slot, parts });
       return { slot, found, placed: this.memory.at(layer, slot) };
     });
     this.copyWhole(layer, whole);
@@ -158,8 +159,8 @@ export class StreamSlots {
 
   /** @param slots of those that are copied */
   private fillAhead(layer: number, experts: readonly CopiedExpert[], slots: readonly (number | undefined)[]): number {
-    const whole = experts.flatMap(({ source, pieces }, i): WholeCopy[] => {
-      return slots[i] === undefined ? [] : [{ slot: slots[i], source, pieces }];
+    const whole = experts.flatMap(({ parts }, i): WholeCopy[] => {
+      return slots[i] === undefined ? [] : [{ slot: slots[i], parts }];
     });
     this.copyWhole(layer, whole);
     this.copied(whole);

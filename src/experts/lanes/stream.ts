@@ -8,7 +8,7 @@ import { batchesOf, halving } from './batches.js';
 import type { ExpertCompute } from './compute.js';
 import type { Member } from './group-order.js';
 import type { ExpertGroups, GroupPlace } from './groups.js';
-import type { CopiedExpert, Filled, StreamSlots } from './slots.js';
+import type { CopiedExpert, Filled, StreamedExpert, StreamSlots } from './slots.js';
 import { type Found, STREAM_SLOTS } from './stream-cache.js';
 
 /** Place of what lies in slots among the groups of a call of one token: resident experts have the first. */
@@ -146,14 +146,16 @@ export class StreamLane {
   }
 
   private fill(layer: number, batch: readonly Share[]): Filled[] {
-    const experts = batch.map(({ expert, range, cached }) => ({ ...this.copy(layer, expert), range, cached }));
+    const experts = batch.map(({ expert, range, cached }): StreamedExpert => {
+      const { key, source, parts } = this.copy(layer, expert);
+      return { key, source, parts, range, cached };
+    });
     return this.parts.slots.fill(layer, experts);
   }
 
   private copy(layer: number, expert: number): CopiedExpert {
     const { host } = this.parts;
-    const pieces = host.piecesOf(layer, expert);
-    return { key: this.key(layer, expert), source: host.expert(layer, expert), pieces };
+    return { key: this.key(layer, expert), source: host.expert(layer, expert), parts: host.partsOf(layer, expert) };
   }
 
   private fillOne(layer: number, share: Share): Filled {
