@@ -53,6 +53,8 @@ export class GroupOrder {
   /** How many tokens have a first, a second, … assignment. */
   private readonly sizes: Int32Array;
   private readonly columns: Columns;
+  /** Assignments of a group one behind the other: those that lie beside each other are apart. */
+  private readonly gathered: { slots: Int32Array; tokens: Int32Array; weights: Float32Array };
 
   /** @param numbers and `weights`: the same memory, which the device is sent */
   constructor(
@@ -65,20 +67,22 @@ export class GroupOrder {
     this.places = new Int32Array(chunk);
     this.sizes = new Int32Array(chosen);
     this.columns = new Columns(chosen);
+    const most = chunk * chosen;
+    this.gathered = { slots: new Int32Array(most), tokens: new Int32Array(most), weights: new Float32Array(most) };
   }
 
   /** Writes the members' assignments: lists, and weights behind them, from {@link WORDS} times `from` on. */
   write(from: number, members: readonly Member[], of: Assigned, tokens: number): GroupRows {
-    const { rows, abreast } = rowsOf(members, of);
-    const count = rows * abreast;
+    const shape = rowsOf(members, of);
+    const { abreast } = shape;
+    const count = shape.rows * abreast;
     const size = aligned(count);
     const ids = WORDS * from;
     const list = (i: number) => ids + i * size;
     const at = { ids, tokens: list(1), order: list(2), targets: list(4), weights: list(LISTS) };
-    const shape = { rows, abreast };
-    this.layOut(at, shape, members, of, tokens);
-    this.weights.fill(0, at.weights, at.weights + count);
-    const rounds = this.rounds(at, shape, members, of, tokens);
+    this.gather(members, of);
+    this.layOut(at, shape, members, tokens);
+    const rounds = this.rounds(at, shape, tokens);
     return { ...at, count, abreast, rounds };
   }
 
@@ -87,30 +91,67 @@ export class GroupOrder {
    * {@link WORDS} times `from` on.
    */
   writeFew(from: number, members: readonly Member[], of: Assigned, n: number): GroupFew & { size: number } {
+    const { numbers, weights, seen, gathered } = this;
     const { abreast, total } = abreastOf(members, of);
     const step = total <= STEP ? abreast : Math.max(STEP, abreast);
     const count = Math.ceil(total / step) * step;
-    const rows = count / abreast;
     const columns = Math.min(this.sizes.length, members.length);
     const size = aligned(Math.max(count, n * columns));
     const ids = WORDS * from;
     const at = { ids, tokens: ids + size, order: ids + 2 * size, weights: ids + 3 * size };
-    const shape = { rows, abreast };
-    this.layOut(at, shape, members, of, n);
-    this.seen.fill(0, 0, n);
-    this.numbers.fill(0, at.order, at.order + n * columns);
-    this.weights.fill(0, at.weights, at.weights + n * columns);
-    let i = 0;
-    for (const { expert } of members) {
-      const end = of.start(expert) + of.count(expert);
-      for (let a = of.start(expert); a < end; a++, i++) {
-        const token = of.rows[a]!;
-        const target = token * columns + this.seen[token]!++;
-        this.numbers[at.order + target] = placeOf(i, shape);
-        this.weights[at.weights + target] = of.weights[a]!;
-      }
+    const shape = { rows: count / abreast, abreast, total };
+    this.gather(members, of);
+    this.layOut(at, shape, members, n);
+    seen.fill(0, 0, n);
+    numbers.fill(0, at.order, at.order + n * columns);
+    weights.fill(0, at.weights, at.weights + n * columns);
+    for (let i = 0; i < total; i++) {
+      const token = gathered.tokens[i]!;
+      const target = token * columns + seen[token]!++;
+      numbers[at.order + target] = placeOf(i, shape);
+      weights[at.weights + target] = gathered.weights[i]!;
     }
     return { ...at, count, abreast, columns, n, size };
+  }
+
+  /** Puts the members' assignments one behind the other. */
+  private gather(members: readonly Member[], of: Assigned): void {
+    const { slots, tokens, weights } = this.gathered;
+    let end = 0;
+    for (const { expert, slot } of members) {
+      const [start, count] = [of.start(expert), of.count(expert)];
+      slots.fill(slot, end, end + count);
+      tokens.set(of.rows.subarray(start, start + count), end);
+      weights.set(of.weights.subarray(start, start + count), end);
+      end += count;
+    }
+  }
+
+  /**
+   * Writes whose assignments lie where, and counts tokens that have a first, a second, … one; the last are a token of an expert
+   * once more, of no use, at the end of rows that have not this expert.
+   */
+  private layOut(at: Pick<GroupRows, 'ids' | 'tokens'>, shape: Rows, members: readonly Member[], n: number): void {
+    const { numbers, seen, sizes, gathered } = this;
+    const { rows, abreast, total } = shape;
+    sizes.fill(0);
+    seen.fill(0, 0, n);
+    let place = 0;
+    for (let row = 0; row < rows; row++) {
+      const next = place + abreast;
+      for (let i = row; i < total; i += rows, place++) {
+        const token = gathered.tokens[i]!;
+        numbers[at.ids + place] = gathered.slots[i]!;
+        numbers[at.tokens + place] = token;
+        sizes[seen[token]!++]!++;
+      }
+      for (const filled = next - abreast; place < next; place++) {
+        const used = numbers.subarray(at.ids + filled, at.ids + place);
+        const { slot } = members.find((member) => !used.includes(member.slot))!;
+        numbers[at.ids + place] = slot;
+        numbers[at.tokens + place] = gathered.tokens[gathered.slots.indexOf(slot)]!;
+      }
+    }
   }
 
   /**
@@ -118,23 +159,25 @@ export class GroupOrder {
    * where there is none.
    */
   private rounds(
-    { order, targets, weights: from }: Pick<GroupRows, 'order' | 'targets' | 'weights'>,
-    { rows, abreast }: Rows,
-    members: readonly Member[],
-    of: Assigned,
-    tokens: number,
+    {
+      tokens,
+      order,
+      targets,
+      weights: from,
+    }: Omit<GroupRange, 'count'> & Pick<GroupRows, 'tokens' | 'order' | 'targets'>,
+    { rows, abreast, total }: Rows,
+    n: number,
   ): Round[] {
-    const { numbers, weights, seen, places, columns } = this;
+    const { numbers, weights, seen, places, columns, gathered } = this;
     const rounds = roundsOf(this.sizes);
     const ordered = columns.begin(rounds, order, targets);
     numbers.fill(rows * abreast - 1, order, ordered);
-    seen.fill(0, 0, tokens);
-    let [row, column] = [0, 0];
-    for (const { expert } of members) {
-      const end = of.start(expert) + of.count(expert);
-      for (let a = of.start(expert); a < end; a++) {
-        const token = of.rows[a]!;
-        const place = row * abreast + column;
+    weights.fill(0, from, from + rows * abreast);
+    seen.fill(0, 0, n);
+    for (let row = 0; row < rows; row++) {
+      let place = row * abreast;
+      for (let i = row; i < total; i += rows, place++) {
+        const token = numbers[tokens + place]!;
         const nth = seen[token]!++;
         const target = columns.targets[nth]!;
         if (target >= 0) {
@@ -142,51 +185,10 @@ export class GroupOrder {
           numbers[target + places[token]!] = token;
         }
         numbers[columns.orders[nth]! + places[token]!] = place;
-        weights[from + place] = of.weights[a]!;
-        if (++row < rows) continue;
-        row = 0;
-        column++;
+        weights[from + place] = gathered.weights[i]!;
       }
     }
     return rounds;
-  }
-
-  /**
-   * Writes whose assignments lie where, and counts tokens that have a first, a second, … one; the last are a token of an expert
-   * once more, of no use, at the end of rows that have not this expert.
-   */
-  private layOut(
-    { ids, tokens }: Pick<GroupRows, 'ids' | 'tokens'>,
-    shape: Rows,
-    members: readonly Member[],
-    of: Assigned,
-    n: number,
-  ): void {
-    const { numbers, seen, sizes } = this;
-    const { rows, abreast } = shape;
-    sizes.fill(0);
-    seen.fill(0, 0, n);
-    let [row, column] = [0, 0];
-    for (const { expert, slot } of members) {
-      const end = of.start(expert) + of.count(expert);
-      for (let a = of.start(expert); a < end; a++) {
-        const token = of.rows[a]!;
-        const place = row * abreast + column;
-        numbers[ids + place] = slot;
-        numbers[tokens + place] = token;
-        sizes[seen[token]!++]!++;
-        if (++row < rows) continue;
-        row = 0;
-        column++;
-      }
-    }
-    for (let i = column * rows + row; i < rows * abreast; i++) {
-      const place = placeOf(i, shape);
-      const used = numbers.subarray(ids + place - (place % abreast), ids + place);
-      const { expert, slot } = members.find((member) => !used.includes(member.slot))!;
-      numbers[ids + place] = slot;
-      numbers[tokens + place] = of.rows[of.start(expert)]!;
-    }
   }
 }
 
@@ -221,14 +223,15 @@ class Columns {
   }
 }
 
-/** How many rows of assignments, and how many lie beside each other in each. */
+/** How many rows of assignments, how many lie beside each other in each, and how many there are. */
 interface Rows {
   rows: number;
   abreast: number;
+  total: number;
 }
 
 /** Experts one behind the other go down the rows, so that those beside each other differ. */
-function placeOf(i: number, { rows, abreast }: Rows): number {
+function placeOf(i: number, { rows, abreast }: Pick<Rows, 'rows' | 'abreast'>): number {
   return (i % rows) * abreast + Math.floor(i / rows);
 }
 
@@ -242,7 +245,7 @@ function abreastOf(members: readonly Member[], of: Assigned): { abreast: number;
 /** The last assignment has no weight. */
 function rowsOf(members: readonly Member[], of: Assigned): Rows {
   const { abreast, total } = abreastOf(members, of);
-  return { rows: Math.ceil((total + 1) / abreast), abreast };
+  return { rows: Math.ceil((total + 1) / abreast), abreast, total };
 }
 
 /**
