@@ -159,12 +159,7 @@ export class GroupOrder {
    * where there is none.
    */
   private rounds(
-    {
-      tokens,
-      order,
-      targets,
-      weights: from,
-    }: Omit<GroupRange, 'count'> & Pick<GroupRows, 'tokens' | 'order' | 'targets'>,
+    { tokens, order, targets, weights: from }: Pick<GroupRows, 'tokens' | 'order' | 'targets' | 'weights'>,
     { rows, abreast, total }: Rows,
     n: number,
   ): Round[] {
