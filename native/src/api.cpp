@@ -157,8 +157,8 @@ bool makes_sense(const fk_routing &rule, int experts) {
   return (rule.group_best == 1 || rule.group_best == 2) && int64_t(rule.kept) * (experts / rule.groups) >= rule.chosen;
 }
 
-// Tokens of a chunk; fewer than two chunks are not worth waking anybody.
-constexpr int kRoutedTogether = 128;
+// Tokens of a chunk, so few that all threads have some of a short prompt; below so many tokens waking them is not worth it.
+constexpr int kRoutedTogether = 32, kRoutedAlone = 256;
 
 } // namespace
 
@@ -167,7 +167,7 @@ FK_API int fk_route(fk_pool *pool, const fk_routing *routing, const float *bias,
   if (!routing || !logits || !ids || !weights || tokens < 0 || !makes_sense(*routing, experts)) return FK_INVALID;
   const Routing call = {*routing, bias, correction, scales, logits, experts, ids, weights};
   const auto route = kernel().common->route;
-  if (!pool || tokens < 2 * kRoutedTogether) {
+  if (!pool || tokens < kRoutedAlone) {
     route(call, 0, tokens);
     return FK_OK;
   }

@@ -102,8 +102,13 @@ export interface Round {
   depth: number;
 }
 
+/** How many words a group's graph reads, from its first on. */
+export function wordsOf(group: GroupRows | GroupFew): number {
+  return group.weights - group.ids + ('rounds' in group ? group.count : group.n * group.columns);
+}
+
 /**
- * Assignments of a group in a call of few tokens, so that as few numbers as can be say how its graph looks: `count` of them,
+ * Assignments of a group that are added at once, so that as few numbers as can be say how its graph looks: `count` of them,
  * `abreast` in each row, all of different experts; the last may be of no use.
  */
 export interface GroupFew extends Omit<GroupRange, 'weights'> {
@@ -166,10 +171,10 @@ function buildAssigned(
 }
 
 /** output[first n] += Σ weights · expert(input[first n]). */
-export function buildGroupForFew(g: Graph, slab: Slab, activation: ActivationName, io: GroupIo, few: GroupFew): void {
+function buildGroupForFew(g: Graph, slab: Slab, activation: ActivationName, io: GroupIo, few: GroupFew): void {
   const { order, weights, n, columns } = few;
   const all = n * columns;
-  io.fetch(g, few.ids, weights + all - few.ids);
+  io.fetch(g, few.ids, wordsOf(few));
   const results = buildAssigned(g, slab, activation, io, few);
   const each = g.output(g.getRows(results, g.slice(io.numbers, order, all)));
   const byToken = g.reshape(each, each.ne[0], columns, n);
@@ -177,16 +182,22 @@ export function buildGroupForFew(g: Graph, slab: Slab, activation: ActivationNam
   g.compute(g.addTo(g.rows(io.output, 0, n), sum));
 }
 
-/** output[tokens] += Σ weights · expert(input[tokens]). */
-export function buildGroupForRows(
+/** output[tokens] += Σ weights · expert(input[tokens]), of a call of several tokens. */
+export function buildGroupForSeveral(
   g: Graph,
   slab: Slab,
   activation: ActivationName,
   io: GroupIo,
-  rows: GroupRows,
+  group: GroupRows | GroupFew,
 ): void {
+  if ('rounds' in group) buildGroupForRows(g, slab, activation, io, group);
+  else buildGroupForFew(g, slab, activation, io, group);
+}
+
+/** output[tokens] += Σ weights · expert(input[tokens]). */
+function buildGroupForRows(g: Graph, slab: Slab, activation: ActivationName, io: GroupIo, rows: GroupRows): void {
   const { weights, order, targets, count, rounds } = rows;
-  io.fetch(g, rows.ids, weights + count - rows.ids);
+  io.fetch(g, rows.ids, wordsOf(rows));
   const results = buildAssigned(g, slab, activation, io, rows);
   const weighted = g.multiply(results, g.reshape(g.slice(io.weights, weights, count), 1, count));
   let output = io.output;

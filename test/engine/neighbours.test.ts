@@ -80,7 +80,7 @@ it.each(CASES)('experts that travel together give what they give alone: $name', 
   expect(alone.copies).toBe(parts * alone.experts);
   expect(together.experts).toBe(alone.experts);
   expect(together.copies).toBeLessThan(0.7 * parts * together.experts);
-  expect(nmse(together.logits, alone.logits)).toBeLessThan(1e-6);
+  expect(nmse(together.logits, alone.logits)).toBeLessThan(1e-3); // sums in another order, then rounded to blocks
 });
 
 it('copies reach from one expert to another where all between them is pinned', () => {

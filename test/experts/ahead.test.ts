@@ -12,14 +12,23 @@ it('names each missing expert once, the most popular first, where each can expec
       const popularity = Array.from({ length: layer.count }, () => numbers.next().value as number);
       const isMissing = Array.from({ length: layer.count }, () => (numbers.next().value as number) > 4);
       const found = surelyNeeded(layer, tokens, popularity, (e) => isMissing[e]!);
-      const expects = (tokens * layer.chosen) / layer.count >= 4;
-      const missing = isMissing.flatMap((is, e) => (is ? [e] : []));
-      expect([...found].sort((a, b) => a - b)).toEqual(expects ? missing : []);
+      const all = popularity.reduce((sum, n) => sum + n + 1, 0);
+      const needed = popularity.flatMap((n, e) => {
+        return isMissing[e] && tokens * layer.chosen * (n + 1) >= 4 * all ? [e] : [];
+      });
+      expect([...found].sort((a, b) => a - b)).toEqual(needed);
       for (let i = 1; i < found.length; i++) {
         expect(popularity[found[i]!]!).toBeLessThanOrEqual(popularity[found[i - 1]!]!);
       }
     }),
   );
+});
+
+it('leaves out experts that hardly any token chose so far', () => {
+  const popularity = [400, 0, 300, 0, 200, 100, 0, 0];
+  expect(surelyNeeded({ count: 8, chosen: 2 }, 512, popularity, () => true)).toEqual([0, 2, 4, 5]);
+  expect(surelyNeeded({ count: 8, chosen: 2 }, 8, popularity, () => true)).toEqual([0, 2]);
+  expect(surelyNeeded({ count: 8, chosen: 2 }, 512, new Uint32Array(8), () => true)).toHaveLength(8);
 });
 
 it('copies nothing ahead of a decoded token', () => {

@@ -2,8 +2,17 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { aligned } from '../../src/devices/shared-words.js';
 import { Assignments } from '../../src/experts/assignments.js';
+import type { GroupFew, GroupRows } from '../../src/experts/group.js';
 import { batchesOf, halving } from '../../src/experts/lanes/batches.js';
-import { GroupOrder, inParts, MOST_FILLED, roundsOf, STEP, WORDS } from '../../src/experts/lanes/group-order.js';
+import {
+  GroupOrder,
+  inParts,
+  type Member,
+  MOST_FILLED,
+  roundsOf,
+  STEP,
+  WORDS,
+} from '../../src/experts/lanes/group-order.js';
 import { PARTS } from '../../src/experts/lanes/groups.js';
 
 const EXPERTS = 40;
@@ -43,7 +52,7 @@ it('orders a group so that no row has an expert twice, and adds every assignment
       const size = from + aligned(chosen.length * CHOSEN) + 2 * aligned(1);
       const { numbers, weights } = memoryOf(size);
       const order = new GroupOrder(numbers, weights, chosen.length, CHOSEN);
-      const rows = order.write(from, members, assignments, chosen.length);
+      const rows = order.write(from, members, assignments, chosen.length, -1) as GroupRows;
       const { ids, tokens, count, abreast, rounds } = rows;
       const total = members.reduce((sum, { expert }) => sum + assignments.count(expert), 0);
       expect(count % abreast).toBe(0);
@@ -110,6 +119,35 @@ it('divides a group so that no part has more rows than allowed, and each assignm
   );
 });
 
+/** What is added at once: each assignment with its weight, and nothing else. */
+function expectAddedAtOnce(
+  { numbers, weights }: ReturnType<typeof memoryOf>,
+  { ids, tokens, order, weights: at, count, abreast, n, columns }: GroupFew,
+  members: readonly Member[],
+  { assignments, weightOf }: ReturnType<typeof grouped>,
+): void {
+  const total = members.reduce((sum, { expert }) => sum + assignments.count(expert), 0);
+  expect(count % abreast).toBe(0);
+  expect(count).toBeGreaterThanOrEqual(total);
+  for (let row = 0; row < count; row += abreast) {
+    expect(new Set(numbers.subarray(ids + row, ids + row + abreast)).size).toBe(abreast);
+  }
+  const added = new Map<string, number>();
+  for (let i = 0; i < n * columns; i++) {
+    const place = numbers[order + i]!;
+    expect(place).toBeLessThan(count);
+    if (weights[at + i] === 0) continue;
+    const token = Math.floor(i / columns);
+    expect(numbers[tokens + place]).toBe(token);
+    added.set(`${token} ${EXPERTS - numbers[ids + place]!}`, weights[at + i]!);
+  }
+  expect(added.size).toBe(total);
+  for (const [key, weight] of added) {
+    const [token, expert] = key.split(' ').map(Number) as [number, number];
+    expect(weight).toBe(weightOf(token, expert));
+  }
+}
+
 it('orders a group of few tokens so that its size and how many lie beside each other say how its graph looks', () => {
   const few = fc.array(fc.uniqueArray(fc.nat(EXPERTS - 1), { minLength: CHOSEN, maxLength: CHOSEN }), {
     minLength: 2,
@@ -117,39 +155,44 @@ it('orders a group of few tokens so that its size and how many lie beside each o
   });
   fc.assert(
     fc.property(few, fc.integer({ min: 1, max: EXPERTS }), fc.nat(3), (chosen, taken, before) => {
-      const { assignments, demand, weightOf } = grouped(chosen);
-      const members = demand.slice(0, taken).map(({ expert }) => ({ expert, slot: EXPERTS - expert }));
+      const group = grouped(chosen);
+      const members = group.demand.slice(0, taken).map(({ expert }) => ({ expert, slot: EXPERTS - expert }));
       const from = before * aligned(1);
       const size = from + aligned(members.length * chosen.length + MOST_FILLED);
-      const { numbers, weights } = memoryOf(size);
-      numbers.fill(-1);
-      const order = new GroupOrder(numbers, weights, chosen.length, CHOSEN);
-      const n = chosen.length;
-      const found = order.writeFew(from, members, assignments, n);
-      const { ids, tokens, order: again, weights: at, count, abreast, columns } = found;
-      const total = members.reduce((sum, { expert }) => sum + assignments.count(expert), 0);
-      expect(count % abreast).toBe(0);
+      const memory = memoryOf(size);
+      memory.numbers.fill(-1);
+      const order = new GroupOrder(memory.numbers, memory.weights, chosen.length, CHOSEN);
+      const found = order.writeFew(from, members, group.assignments, chosen.length);
+      const { count, abreast, columns } = found;
+      const total = members.reduce((sum, { expert }) => sum + group.assignments.count(expert), 0);
       expect(count - total).toBeLessThan(Math.max(STEP, abreast));
       if (total > STEP) expect(count % STEP).toBe(0);
       expect(from + found.size).toBeLessThanOrEqual(size);
       expect(columns).toBe(Math.min(CHOSEN, members.length));
-      for (let row = 0; row < count; row += abreast) {
-        expect(new Set(numbers.subarray(ids + row, ids + row + abreast)).size).toBe(abreast);
-      }
-      const added = new Map<string, number>();
-      for (let i = 0; i < n * columns; i++) {
-        const place = numbers[again + i]!;
-        expect(place).toBeLessThan(count);
-        if (weights[at + i] === 0) continue;
-        const token = Math.floor(i / columns);
-        expect(numbers[tokens + place]).toBe(token);
-        added.set(`${token} ${EXPERTS - numbers[ids + place]!}`, weights[at + i]!);
-      }
-      expect(added.size).toBe(total);
-      for (const [key, weight] of added) {
-        const [token, expert] = key.split(' ').map(Number) as [number, number];
-        expect(weight).toBe(weightOf(token, expert));
-      }
+      expectAddedAtOnce(memory, found, members, group);
+    }),
+  );
+});
+
+it('adds a group of a short prompt at once where few rows of no weight are read for that, and there is room', () => {
+  fc.assert(
+    fc.property(routes, fc.integer({ min: 1, max: EXPERTS }), fc.nat(600), (chosen, taken, idle) => {
+      const group = grouped(chosen);
+      const members = group.demand.slice(0, taken).map(({ expert }) => ({ expert, slot: EXPERTS - expert }));
+      const total = members.reduce((sum, { expert }) => sum + group.assignments.count(expert), 0);
+      const perToken = chosen.map(
+        (experts) => experts.filter((e) => members.some(({ expert }) => expert === e)).length,
+      );
+      const rows = chosen.length * Math.max(...perToken);
+      const memory = memoryOf(aligned(total + idle + MOST_FILLED));
+      memory.numbers.fill(-1);
+      const order = new GroupOrder(memory.numbers, memory.weights, chosen.length, CHOSEN);
+      const found = order.write(0, members, group.assignments, chosen.length, idle);
+      expect('rounds' in found).toBe(rows - total > idle);
+      expect(found.size).toBeLessThanOrEqual(aligned(total + found.idle + MOST_FILLED));
+      if ('rounds' in found) return;
+      expect(found.idle).toBe(Math.max(0, rows - total));
+      expectAddedAtOnce(memory, found, members, group);
     }),
   );
 });
@@ -194,8 +237,9 @@ it('divides shares into batches that keep their bounds, each share once', () => 
       fc.integer({ min: 1, max: 2000 }),
       fc.integer({ min: 2, max: 40 }),
       fc.constantFrom(undefined, (expert: number) => -expert),
-      (shares, rows, free, place) => {
-        const batches = batchesOf(shares, rows, halving(free), place);
+      fc.constantFrom(0, 400),
+      (shares, most, free, place, few) => {
+        const batches = batchesOf(shares, { most, few }, halving(free), place);
         expect(new Set(batches.flat())).toEqual(new Set(shares));
         expect(batches.flat()).toHaveLength(shares.length);
         for (const batch of batches) {
@@ -203,12 +247,18 @@ it('divides shares into batches that keep their bounds, each share once', () => 
           const total = tokens.reduce((sum, n) => sum + n, 0);
           expect(batch.length).toBeLessThanOrEqual(Math.max(1, Math.floor(free / 2)));
           if (batch.length === 1) continue;
-          expect(total).toBeLessThanOrEqual(rows);
-          expect(2 * Math.max(...tokens)).toBeLessThanOrEqual(total);
+          expect(total).toBeLessThanOrEqual(most);
+          if (total > few) expect(2 * Math.max(...tokens)).toBeLessThanOrEqual(total);
         }
       },
     ),
   );
+});
+
+it('leaves few tokens together, whoever has most of them', () => {
+  const shares = [300, 20, 10].map((tokens, expert) => ({ expert, tokens, lane: 'streamed' as const }));
+  expect(batchesOf(shares, { most: 1000, few: 330 })).toEqual([shares]);
+  expect(batchesOf(shares, { most: 1000, few: 329 })).toHaveLength(2);
 });
 
 it('has neighbours meet in a batch, and those with fewest tokens in the last', () => {
@@ -220,7 +270,7 @@ it('has neighbours meet in a batch, and those with fewest tokens in the last', (
   const shares = fc.uniqueArray(share, { minLength: 12, maxLength: 60, selector: ({ expert }) => expert });
   fc.assert(
     fc.property(shares, (all) => {
-      const batches = batchesOf(all, 1e6, halving(100), (expert) => -expert);
+      const batches = batchesOf(all, { most: 1e6, few: 0 }, halving(100), (expert) => -expert);
       const order = batches.flat().map(({ expert }) => expert);
       const descending = (some: readonly number[]) => some.every((expert, i) => i === 0 || expert < some[i - 1]!);
       expect(descending(order.slice(0, -4))).toBe(true);

@@ -1,12 +1,12 @@
 import type { ExpertsSpec } from '../spec.js';
 
-/** Tokens that an expert must be able to expect: then all but one in e⁴ get any, if routing is even. */
+/** Tokens that an expert must be able to expect: then it gets none in one of e⁴ calls. */
 const EXPECTED_TOKENS = 4;
 
 /**
  * Experts that a layer will need whatever its router says, since the call has so many tokens; those that had most so far
  * first. They can be copied while the layer attends, when nothing else is.
- * @param popularity tokens that each of the layer's experts had
+ * @param popularity tokens that each of the layer's experts had; each counts as if it had had one more
  */
 export function surelyNeeded(
   { count, chosen }: Pick<ExpertsSpec, 'count' | 'chosen'>,
@@ -14,9 +14,10 @@ export function surelyNeeded(
   popularity: ArrayLike<number> | undefined,
   missing: (expert: number) => boolean,
 ): number[] {
-  if (tokens * chosen < EXPECTED_TOKENS * count) return [];
-  const experts = Array.from({ length: count }, (_, e) => e).filter(missing);
-  return popularity ? experts.sort((a, b) => popularity[b]! - popularity[a]!) : experts;
+  const had = Array.from({ length: count }, (_, e) => 1 + (popularity?.[e] ?? 0));
+  const least = EXPECTED_TOKENS * had.reduce((sum, n) => sum + n, 0);
+  const experts = [...had.keys()].filter((e) => had[e]! * tokens * chosen >= least && missing(e));
+  return experts.sort((a, b) => had[b]! - had[a]!);
 }
 
 /**

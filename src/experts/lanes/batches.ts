@@ -1,15 +1,23 @@
 import type { Share } from '../policy.js';
 
+/** How many tokens batches have. */
+export interface BatchTokens {
+  /** At most those of all experts together; one expert alone may have more. */
+  most: number;
+  /** Batches of no more stay together whatever they are made of. */
+  few: number;
+}
+
 /**
  * Divides shares into those that are computed together. An expert with more tokens than all others of its batch is
- * computed alone: of what lies in one row of a product by number no two are of one expert.
- * @param rows most tokens of all experts of a batch; one expert alone may have more
+ * computed alone: of what lies in one row of a product by number no two are of one expert, and products whose rows have one
+ * each take long to find whose they are.
  * @param size most experts of the next batch, of so many that are left
  * @param place orders experts: neighbours by it meet in a batch. Without it those with most tokens come first
  */
 export function batchesOf(
   shares: readonly Share[],
-  rows: number,
+  { most, few }: BatchTokens,
   size: (left: number) => number = () => Infinity,
   place?: (expert: number) => number,
 ): Share[][] {
@@ -17,13 +25,13 @@ export function batchesOf(
   let room = { rows: 0, experts: 0 };
   ordered(shares, place).forEach((share, i) => {
     if (room.experts < 1 || room.rows < share.tokens) {
-      room = { rows, experts: Math.max(1, size(shares.length - i)) };
+      room = { rows: most, experts: Math.max(1, size(shares.length - i)) };
       batches.push([]);
     }
     batches.at(-1)!.push(share);
     room = { rows: room.rows - share.tokens, experts: room.experts - 1 };
   });
-  return batches.flatMap(withoutLargest);
+  return batches.flatMap((batch) => withoutLargest(batch, few));
 }
 
 /** Those with fewest tokens come last in any case: what is copied last is waited for by what computes it. */
@@ -35,11 +43,12 @@ function ordered(shares: readonly Share[], place?: (expert: number) => number): 
   return [...byPlace(sorted.slice(0, last)), ...byPlace(sorted.slice(last))];
 }
 
-function withoutLargest(batch: Share[]): Share[][] {
+function withoutLargest(batch: Share[], few: number): Share[][] {
   const largest = batch.reduce((a, b) => (b.tokens > a.tokens ? b : a));
   const others = batch.filter((share) => share !== largest);
   const total = others.reduce((sum, { tokens }) => sum + tokens, 0);
-  return others.length === 0 || largest.tokens <= total ? [batch] : [[largest], ...withoutLargest(others)];
+  const together = others.length === 0 || largest.tokens <= total || largest.tokens + total <= few;
+  return together ? [batch] : [[largest], ...withoutLargest(others, few)];
 }
 
 /**

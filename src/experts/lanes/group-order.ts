@@ -17,6 +17,12 @@ export const WORDS = LISTS + 1;
 const IDLE_ROWS = 512;
 
 /**
+ * Calls of so many tokens at most may add a group's results at once, for all tokens, as many of each as CUDA adds at once:
+ * that spares six operations or more, and reads so many rows of no weight at most for it.
+ */
+export const AT_ONCE = { tokens: 512, depth: 8, idle: 5 * IDLE_ROWS };
+
+/**
  * Assignments that lie beside each other in one row of a product by number: CUDA's kernels find the rows of each expert fast
  * for these numbers only (ggml-cuda/mmid.cu), and the more they are the fewer rows there are.
  */
@@ -45,6 +51,9 @@ export function roundsOf(sizes: ArrayLike<number>): Round[] {
   return rounds;
 }
 
+/** A group, and for how many assignments there is less room. */
+export type Written = (GroupRows | GroupFew) & { size: number; idle: number };
+
 /** The order in which a group's assignments are computed and added. */
 export class GroupOrder {
   /** Of each token, assignments that were counted so far, and where it lies in its round. */
@@ -71,8 +80,22 @@ export class GroupOrder {
     this.gathered = { slots: new Int32Array(most), tokens: new Int32Array(most), weights: new Float32Array(most) };
   }
 
-  /** Writes the members' assignments: lists, and weights behind them, from {@link WORDS} times `from` on. */
-  write(from: number, members: readonly Member[], of: Assigned, tokens: number): GroupRows {
+  /**
+   * Writes the members' assignments in a call of `n` tokens: lists, and weights behind them, from {@link WORDS} times `from` on.
+   * They are added at once where few rows of no weight are read for that, else in rounds.
+   * @param idle for so many such rows there is room
+   * @returns what was written, in room for `size` assignments, of which `idle` are such rows
+   */
+  write(from: number, members: readonly Member[], of: Assigned, n: number, idle = AT_ONCE.idle): Written {
+    const total = this.gather(members, of, n);
+    const columns = this.sizes.includes(0) ? this.sizes.indexOf(0) : this.sizes.length;
+    const more = Math.max(0, n * columns - total);
+    const atOnce = n <= AT_ONCE.tokens && columns <= AT_ONCE.depth && more <= Math.min(idle, AT_ONCE.idle);
+    if (!atOnce) return { ...this.writeRounds(from, members, of, n), idle: 0 };
+    return { ...this.writeAtOnce(from, members, of, { n, columns, step: 1 }), idle: more };
+  }
+
+  private writeRounds(from: number, members: readonly Member[], of: Assigned, n: number): GroupRows & { size: number } {
     const shape = rowsOf(members, of);
     const { abreast } = shape;
     const count = shape.rows * abreast;
@@ -80,28 +103,37 @@ export class GroupOrder {
     const ids = WORDS * from;
     const list = (i: number) => ids + i * size;
     const at = { ids, tokens: list(1), order: list(2), targets: list(4), weights: list(LISTS) };
-    this.gather(members, of);
-    this.layOut(at, shape, members, tokens);
-    const rounds = this.rounds(at, shape, tokens);
-    return { ...at, count, abreast, rounds };
+    this.layOut(at, shape, members);
+    const rounds = this.rounds(at, shape, n);
+    return { ...at, count, abreast, rounds, size };
+  }
+
+  /** Writes the members' assignments in a call of few tokens. */
+  writeFew(from: number, members: readonly Member[], of: Assigned, n: number): GroupFew & { size: number } {
+    const total = this.gather(members, of, n);
+    const columns = Math.min(this.sizes.length, members.length);
+    return this.writeAtOnce(from, members, of, { n, columns, step: total <= STEP ? 1 : STEP });
   }
 
   /**
-   * Writes the members' assignments in a call of few tokens: three lists `size` apart, and weights behind them, from
-   * {@link WORDS} times `from` on.
+   * Three lists `size` apart, and weights behind them.
+   * @param columns as many assignments as a token has at most, or more; they are filled up to a multiple of `step`
    */
-  writeFew(from: number, members: readonly Member[], of: Assigned, n: number): GroupFew & { size: number } {
+  private writeAtOnce(
+    from: number,
+    members: readonly Member[],
+    of: Assigned,
+    { n, columns, step }: { n: number; columns: number; step: number },
+  ): GroupFew & { size: number } {
     const { numbers, weights, seen, gathered } = this;
     const { abreast, total } = abreastOf(members, of);
-    const step = total <= STEP ? abreast : Math.max(STEP, abreast);
-    const count = Math.ceil(total / step) * step;
-    const columns = Math.min(this.sizes.length, members.length);
+    const multiple = Math.max(step, abreast);
+    const count = Math.ceil(total / multiple) * multiple;
     const size = aligned(Math.max(count, n * columns));
     const ids = WORDS * from;
     const at = { ids, tokens: ids + size, order: ids + 2 * size, weights: ids + 3 * size };
     const shape = { rows: count / abreast, abreast, total };
-    this.gather(members, of);
-    this.layOut(at, shape, members, n);
+    this.layOut(at, shape, members);
     seen.fill(0, 0, n);
     numbers.fill(0, at.order, at.order + n * columns);
     weights.fill(0, at.weights, at.weights + n * columns);
@@ -114,36 +146,34 @@ export class GroupOrder {
     return { ...at, count, abreast, columns, n, size };
   }
 
-  /** Puts the members' assignments one behind the other. */
-  private gather(members: readonly Member[], of: Assigned): void {
+  /** Puts the members' assignments one behind the other, and counts tokens that have a first, a second, … one. @returns how many there are */
+  private gather(members: readonly Member[], of: Assigned, n: number): number {
+    const { sizes, seen } = this;
     const { slots, tokens, weights } = this.gathered;
-    let end = 0;
+    let total = 0;
     for (const { expert, slot } of members) {
       const [start, count] = [of.start(expert), of.count(expert)];
-      slots.fill(slot, end, end + count);
-      tokens.set(of.rows.subarray(start, start + count), end);
-      weights.set(of.weights.subarray(start, start + count), end);
-      end += count;
+      slots.fill(slot, total, total + count);
+      tokens.set(of.rows.subarray(start, start + count), total);
+      weights.set(of.weights.subarray(start, start + count), total);
+      total += count;
     }
-  }
-
-  /**
-   * Writes whose assignments lie where, and counts tokens that have a first, a second, … one; the last are a token of an expert
-   * once more, of no use, at the end of rows that have not this expert.
-   */
-  private layOut(at: Pick<GroupRows, 'ids' | 'tokens'>, shape: Rows, members: readonly Member[], n: number): void {
-    const { numbers, seen, sizes, gathered } = this;
-    const { rows, abreast, total } = shape;
     sizes.fill(0);
     seen.fill(0, 0, n);
+    for (let i = 0; i < total; i++) sizes[seen[tokens[i]!]!++]!++;
+    return total;
+  }
+
+  /** Writes whose assignments lie where; the last are a token of an expert once more, of no use, at the end of rows that have not this expert. */
+  private layOut(at: Pick<GroupRows, 'ids' | 'tokens'>, shape: Rows, members: readonly Member[]): void {
+    const { numbers, gathered } = this;
+    const { rows, abreast, total } = shape;
     let place = 0;
     for (let row = 0; row < rows; row++) {
       const next = place + abreast;
       for (let i = row; i < total; i += rows, place++) {
-        const token = gathered.tokens[i]!;
         numbers[at.ids + place] = gathered.slots[i]!;
-        numbers[at.tokens + place] = token;
-        sizes[seen[token]!++]!++;
+        numbers[at.tokens + place] = gathered.tokens[i]!;
       }
       for (const filled = next - abreast; place < next; place++) {
         const used = numbers.subarray(at.ids + filled, at.ids + place);

@@ -7,11 +7,12 @@ import { type Tensor, Type } from '../../native/ggml/tensor.js';
 import { type ActivationName, matrixEntries } from '../activations.js';
 import type { Assigned, Assignments } from '../assignments.js';
 import type { PlacedExpert } from '../expert.js';
-import { buildGroupForFew, buildGroupForOne, buildGroupForRows, type GroupIo, groupCapacity } from '../group.js';
+import { buildGroupForOne, buildGroupForSeveral, type GroupIo, groupCapacity, wordsOf } from '../group.js';
 import type { Slab } from '../resident-experts.js';
 import { type ExpertsSpec, type MatrixTypes, matrixShape } from '../spec.js';
+import type { BatchTokens } from './batches.js';
 import { ExpertGraphs } from './graphs.js';
-import { GroupOrder, inParts, type Member, MOST_FILLED, WORDS } from './group-order.js';
+import { AT_ONCE, GroupOrder, inParts, type Member, MOST_FILLED, WORDS } from './group-order.js';
 
 /** Where the weights of a group lie. */
 export interface GroupPlace {
@@ -25,6 +26,10 @@ export interface GroupPlace {
 
 /** Groups of a call of one token. */
 const PLACES = 2;
+/** So many assignments are found in products whose rows have one each faster than another graph is queued. */
+const FEW = 512;
+/** Of a call's groups that are added at once, so many rows of no weight. */
+const IDLE = 16 * AT_ONCE.idle;
 /** A group has less than so many times as many parts as its rows would fill. */
 export const PARTS = 5;
 
@@ -61,18 +66,22 @@ export function mostRows(
  * slab and how many assignments there are.
  */
 export class ExpertGroups {
-  /** Most assignments of a group. */
-  readonly most: number;
+  /** Of a group. */
+  readonly tokens: BatchTokens;
   private readonly io: GroupIo;
   private readonly words: SharedWords;
   /** Most experts of a token. */
   private readonly chosen: number;
+  /** Most tokens of a call. */
+  private readonly chunk: number;
   private readonly order: GroupOrder;
   private readonly graphs: ExpertGraphs;
   /** Assignments that can be sent for a call. */
   private readonly room: number;
   /** Assignments that were sent for this call. */
   private sent = 0;
+  /** Rows of no weight for which there is room beside them. */
+  private idle = IDLE;
   private readonly exact: boolean;
   private readonly rows: number;
   private readonly computable = new Map<string, boolean>();
@@ -83,14 +92,16 @@ export class ExpertGroups {
   ) {
     this.exact = exact;
     this.rows = rows;
+    this.chunk = chunk;
     this.graphs = new ExpertGraphs(device);
     this.chosen = Math.max(...layers.map((l) => l.chosen));
     const perRow = Math.max(...layers.map(({ hidden, width }) => 4 * (2 * hidden + 3 * width)));
-    this.most = Math.min(chunk * this.chosen, Math.max(chunk, Math.floor(graphBytes / perRow)));
+    const most = Math.min(chunk * this.chosen, Math.max(chunk, Math.floor(graphBytes / perRow)));
+    this.tokens = { most, few: Math.min(FEW, rows - 1) };
     const groups = Math.max(PLACES, ...layers.map((l) => l.count));
     const assigned = chunk * this.chosen;
     const divided = groups + Math.ceil((PARTS * (assigned + groups)) / rows);
-    this.room = assigned + divided * 2 * APART; // rows are filled up, and lists lie apart
+    this.room = assigned + IDLE + divided * 2 * APART; // rows are filled up, and lists lie apart
     const count = WORDS * this.room;
     const words = new SharedWords(device, count, 'routing weights', hostMemory);
     this.words = words;
@@ -102,12 +113,25 @@ export class ExpertGroups {
   /** Makes room on the device for the largest graph. @param experts of the first layer, for their shapes */
   reserve(expert: PlacedExpert, activation: ActivationName): void {
     const { chosen } = this;
-    const count = this.most + APART;
+    const count = this.tokens.most + APART;
     const rounds = [{ tokens: Math.ceil((2 * count) / chosen), depth: chosen }];
     const rows = { ids: 0, weights: 0, tokens: 0, order: 0, targets: 0, count, abreast: 1, rounds };
     const tensors = matrixEntries(expert).map(([name, { tensor }]) => [name, tensor]);
     const one: Slab = { ...Object.fromEntries(tensors), biases: expert.biases?.tensor };
-    this.device.reserve(groupCapacity(chosen), (g) => buildGroupForRows(g, one, activation, this.io, rows));
+    const n = Math.min(this.chunk, AT_ONCE.tokens);
+    const columns = Math.min(chosen, AT_ONCE.depth);
+    const few = {
+      ids: 0,
+      weights: 0,
+      tokens: 0,
+      order: 0,
+      count: Math.min(count, n * columns),
+      abreast: 1,
+      n,
+      columns,
+    };
+    for (const group of [rows, few])
+      this.device.reserve(groupCapacity(chosen), (g) => buildGroupForSeveral(g, one, activation, this.io, group));
   }
 
   /** Whether the device has the operations that such a slab takes, as exact as its type. */
@@ -132,6 +156,7 @@ export class ExpertGroups {
   begin(): void {
     this.graphs.release();
     this.sent = 0;
+    this.idle = IDLE;
   }
 
   /** Queues output += Σ weights · expert(input) over the group's members, at most `most` assignments. */
@@ -164,10 +189,10 @@ export class ExpertGroups {
     const from = this.sent;
     const few = this.order.writeFew(from, members, of, n);
     this.sent += few.size;
-    this.words.send(few.ids, few.weights + few.columns * n);
+    this.words.send(few.ids, few.ids + wordsOf(few));
     const name = `${key} ${from} ${n} ${few.columns} ${few.count} ${few.abreast}`;
     this.graphs.runForRows(name, groupCapacity(few.columns), (g) =>
-      buildGroupForFew(g, slab, activation, this.io, few),
+      buildGroupForSeveral(g, slab, activation, this.io, few),
     );
   }
 
@@ -182,12 +207,11 @@ export class ExpertGroups {
     of: Assigned,
     tokens: number,
   ): void {
-    const from = this.sent;
-    const rows = this.order.write(from, members, of, tokens);
-    const size = aligned(rows.count);
-    this.sent += size;
-    this.words.send(rows.ids, rows.weights + rows.count);
-    this.graphs.run(groupCapacity(this.chosen), (g) => buildGroupForRows(g, slab, activation, this.io, rows));
+    const group = this.order.write(this.sent, members, of, tokens, this.idle);
+    this.sent += group.size;
+    this.idle -= group.idle;
+    this.words.send(group.ids, group.ids + wordsOf(group));
+    this.graphs.run(groupCapacity(this.chosen), (g) => buildGroupForSeveral(g, slab, activation, this.io, group));
   }
 
   /** All graphs of the device were freed. */

@@ -46,7 +46,7 @@ export class ResidentLane {
     const { groups, assignments } = this.parts;
     this.await(layer);
     const place = this.placeOf(layer);
-    const batches = tokens === 1 && shares.length <= groups!.most ? [shares] : batchesOf(shares, groups!.most);
+    const batches = tokens === 1 && shares.length <= groups!.tokens.most ? [shares] : batchesOf(shares, groups!.tokens);
     for (const batch of batches) {
       if (tokens > 1 && batch.length === 1) {
         this.runOne(layer, batch[0]!, tokens);

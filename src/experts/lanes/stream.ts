@@ -99,7 +99,7 @@ export class StreamLane {
   private startForOne(layer: number, shares: readonly Share[]): () => void {
     const { slots, groups } = this.parts;
     const there = shares.filter((share) => this.isGrouped(layer, share, 1));
-    const batches = batchesOf(there, groups.most).map((batch) => ({ batch, filled: this.fill(layer, batch) }));
+    const batches = batchesOf(there, groups.tokens).map((batch) => ({ batch, filled: this.fill(layer, batch) }));
     const alone = shares.flatMap((share, order) =>
       there.includes(share) ? [] : [{ share, order, filled: slots.free > 0 ? this.fillOne(layer, share) : undefined }],
     );
@@ -118,8 +118,8 @@ export class StreamLane {
     const there = together.filter(({ cached }) => cached);
     const copied = together.filter(({ cached }) => !cached);
     const compute = (batch: readonly Share[], filled: readonly Filled[]) => this.compute(layer, batch, filled, tokens);
-    for (const batch of batchesOf(there, groups.most)) compute(batch, this.fill(layer, batch));
-    const batches = batchesOf(copied, groups.most, halving(slots.free), (e) => host.placeOf(layer, e));
+    for (const batch of batchesOf(there, groups.tokens)) compute(batch, this.fill(layer, batch));
+    const batches = batchesOf(copied, groups.tokens, halving(slots.free), (e) => host.placeOf(layer, e));
     let filled = batches[0] && this.fill(layer, batches[0]);
     return () => {
       batches.forEach((batch, i) => {
