@@ -118,10 +118,16 @@ export class StreamLane {
     const there = together.filter(({ cached }) => cached);
     const copied = together.filter(({ cached }) => !cached);
     const compute = (batch: readonly Share[], filled: readonly Filled[]) => this.compute(layer, batch, filled, tokens);
-    for (const batch of batchesOf(there, groups.tokens)) compute(batch, this.fill(layer, batch));
+    const arrived = batchesOf(there, groups.tokens).map((batch) => ({ batch, filled: this.fill(layer, batch) }));
+    const computeArrived = () => {
+      for (const { batch, filled } of arrived) compute(batch, filled);
+    };
+    const fits = copied.length <= slots.free;
+    if (!fits) computeArrived(); // copies wait for their slots
     const batches = batchesOf(copied, groups.tokens, halving(slots.free), (e) => host.placeOf(layer, e));
     let filled = batches[0] && this.fill(layer, batches[0]);
     return () => {
+      if (fits) computeArrived(); // they may still travel while resident experts are computed
       batches.forEach((batch, i) => {
         const following = batches[i + 1];
         const next = following && this.fill(layer, following);
