@@ -121,7 +121,7 @@ async function main() {
       kernel('portable', []),
       ...[{ file: 'portable', flags: [] }, ...wide].map(quantizer),
       kernel('amx_bf16', ['-DFK_AMX_EMULATED'], 'amx_emulated'),
-      ...['api', 'layer_call', 'pool', 'cpu', 'kernels', 'bus_error'].map((f) => plain(join(source, `${f}.cpp`))),
+      ...['api', 'layer_call', 'order', 'pool', 'cpu', 'kernels', 'bus_error'].map((f) => plain(join(source, `${f}.cpp`))),
       ...(sanitizer ? [plain(join(root, 'test', 'driver.cpp'))] : []),
     ]);
     // Linked beside and moved, so that a running process keeps the library it has.

@@ -17,7 +17,7 @@
 extern "C" {
 #endif
 
-#define FK_API_VERSION 5
+#define FK_API_VERSION 6
 
 typedef enum fk_status {
   FK_OK = 0,
@@ -165,6 +165,29 @@ typedef struct fk_routing {
  * tokens are many. */
 int fk_route(fk_pool *pool, const fk_routing *routing, const float *bias, const float *correction, const float *scales,
              const float *logits, int tokens, int experts, int32_t *ids, float *weights);
+
+/* The order in which experts that are computed together on an accelerator take their assignments. On the calling thread.
+ * What is written must have room; src/experts/order-loops.ts has the same in JavaScript, and says what it is for. */
+
+/* counts [experts]: how often each of ids [n] occurs, of which -1 stands for none. */
+int fk_order_count(const int32_t *ids, int n, int experts, int32_t *counts);
+/* Tokens and weights of ids [tokens, chosen], each behind those of its expert that came before: nexts [experts] says where. */
+int fk_order_sort(const int32_t *ids, const float *weights, int tokens, int chosen, int32_t *nexts, int32_t *rows,
+                  float *sorted);
+/* A group's assignments one behind the other. members [count, 3]: slot, where in rows and weights its assignments begin, how
+ * many they are; n tokens; sizes [depth]: how many tokens have a first, a second, ... of them. seen [n] is scratch. */
+int fk_order_gather(const int32_t *members, int count, const int32_t *rows, const float *weights, int n, int32_t *slots,
+                    int32_t *tokens, float *gathered, int32_t *seen, int32_t *sizes, int depth);
+/* The same down the columns of [rows, abreast], the last places filled up with slots that their rows have not. */
+int fk_order_lay_out(int32_t *ids, int32_t *tokens, int rows, int abreast, int total, const int32_t *slots,
+                     const int32_t *gathered);
+/* For each round where its tokens lie, and where their assignments do; and the weights as they lie. */
+int fk_order_rounds(int32_t *numbers, float *weights, const int32_t *tokens, int rows, int abreast, int total, int n,
+                    const float *gathered, const int32_t *orders, const int32_t *targets, int32_t *found, int32_t *seen,
+                    int32_t *places);
+/* order and weights [n, columns]: where each token's assignments lie, and their weights, 0 where it has no more. */
+int fk_order_at_once(int32_t *order, float *weights, int rows, int abreast, int total, int columns, int n,
+                     const int32_t *tokens, const float *gathered, int32_t *seen);
 
 /* A matrix's rows, before they are first written, on the NUMA nodes 0 to nodes - 1 whose threads compute them: the first
  * part of as many as there are nodes on the first. A hint: pages that cannot be had so are ordinary. */

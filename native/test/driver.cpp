@@ -178,6 +178,46 @@ void check_route(fk_pool *pool, const char *kernel) {
   std::exit(1);
 }
 
+// Buffers end where the data ends. Each assignment's token and weight must be where the orders say, once.
+void check_order() {
+  const int experts = uniform(2, 40), chosen = uniform(1, std::min(experts, 8)), n = uniform(1, 300);
+  std::vector<int32_t> ids, counts(experts), nexts(experts), rows(size_t(n) * chosen);
+  std::vector<float> weights, sorted(rows.size());
+  for (int t = 0; t < n; t++)
+    for (int k = 0, e = uniform(0, experts - 1); k < chosen; k++, e = (e + 1) % experts) {
+      ids.push_back(uniform(0, 9) ? e : -1);
+      weights.push_back(1 + float(ids.size()));
+    }
+  int status = fk_order_count(ids.data(), int(ids.size()), experts, counts.data());
+  for (int e = 1; e < experts; e++) nexts[e] = nexts[e - 1] + counts[e - 1];
+  std::vector<int32_t> members;
+  for (int e = 0; e < experts; e += uniform(1, 2)) if (counts[e]) members.insert(members.end(), {2 * e, nexts[e], counts[e]});
+  status |= fk_order_sort(ids.data(), weights.data(), n, chosen, nexts.data(), rows.data(), sorted.data());
+  int total = 0;
+  for (size_t m = 2; m < members.size(); m += 3) total += members[m];
+  std::vector<int32_t> slots(total), tokens(total), seen(n), places(n), sizes(chosen), orders(chosen), targets(chosen), found(chosen);
+  std::vector<float> gathered(total);
+  status |= fk_order_gather(members.data(), int(members.size() / 3), rows.data(), sorted.data(), n, slots.data(),
+                            tokens.data(), gathered.data(), seen.data(), sizes.data(), chosen);
+  std::vector<int32_t> laid_ids(total), laid_tokens(total), order(size_t(n) * chosen), numbers(2 * size_t(n) * chosen, -1);
+  std::vector<float> laid(total), weighed(order.size());
+  status |= fk_order_lay_out(laid_ids.data(), laid_tokens.data(), total, 1, total, slots.data(), tokens.data());
+  for (int k = 0; k < chosen; k++) orders[k] = k * n, targets[k] = (chosen + k) * n; // a round each
+  status |= fk_order_rounds(numbers.data(), laid.data(), laid_tokens.data(), total, 1, total, n, gathered.data(),
+                            orders.data(), targets.data(), found.data(), seen.data(), places.data());
+  status |= fk_order_at_once(order.data(), weighed.data(), total, 1, total, chosen, n, tokens.data(), gathered.data(), seen.data());
+  double sum = 0, in_rounds = 0, at_once = 0;
+  for (float w : gathered) sum += w;
+  for (int k = 0; k < chosen; k++) for (int i = 0; i < found[k]; i++) {
+    const int place = numbers[orders[k] + i];
+    in_rounds += laid_tokens[place] == numbers[targets[k] + i] ? laid[place] : NAN;
+  }
+  for (size_t i = 0; i < order.size(); i++) if (weighed[i]) at_once += tokens[order[i]] == int(i) / chosen ? weighed[i] : NAN;
+  if (status == FK_OK && sum == in_rounds && sum == at_once) return;
+  std::printf("order of %d tokens, %d of %d experts: status %d, %g, %g, %g\n", n, chosen, experts, status, sum, in_rounds, at_once);
+  std::exit(1);
+}
+
 void check_kernels(int cases) {
   std::string names = std::string(fk_kernels_available()) + ",amx-emulated,";
   fk_pool *pool = fk_pool_create(3, nullptr, nullptr);
@@ -191,6 +231,7 @@ void check_kernels(int cases) {
       Case test(type, i % 2 ? type : other, other);
       for (int precision : {FK_AUTO, FK_FULL_F32}) test.run(pool, precision, name.c_str());
       check_route(pool, name.c_str());
+      check_order();
     }
   }
   fk_select_kernel(nullptr);

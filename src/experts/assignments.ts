@@ -1,4 +1,6 @@
 import { KEPT_ROWS } from '../devices/kept-graphs.js';
+import type { OrderLoops } from '../native/order-loops.js';
+import { plainLoops } from './order-loops.js';
 import type { Demand } from './policy.js';
 
 /** A router's answer for one call: for each token its experts and their weights, [tokens, chosen] each. */
@@ -44,6 +46,7 @@ export class Assignments {
   constructor(
     private readonly experts: number,
     most: number,
+    private readonly loops: OrderLoops = plainLoops,
   ) {
     const capacity = Assignments.capacity(experts, most);
     this.rows = new Int32Array(capacity);
@@ -80,21 +83,14 @@ export class Assignments {
     resident: (expert: number) => boolean,
     cached: (expert: number) => boolean = () => false,
   ): Demand[] {
-    const { experts: ids, tokens, chosen } = routes;
-    const total = tokens * chosen;
-    this.counts.fill(0);
-    for (let i = 0; i < total; i++) if (ids[i]! >= 0) this.counts[ids[i]!]!++;
+    const { tokens, chosen } = routes;
+    const { counts, nexts } = this;
+    const loops = tokens > KEPT_ROWS ? this.loops : plainLoops; // a native call takes longer than those of few
+    const ids = routes.experts.subarray(0, tokens * chosen);
+    loops.count(ids, counts);
     this.place(tokens);
-    const { rows, weights, nexts } = this;
     nexts.set(this.starts);
-    for (let token = 0, i = 0; token < tokens; token++) {
-      for (const end = i + chosen; i < end; i++) {
-        if (ids[i]! < 0) continue;
-        const at = nexts[ids[i]!]!++;
-        rows[at] = token;
-        weights[at] = routes.weights[i]!;
-      }
-    }
+    loops.sort(ids, routes.weights, chosen, nexts, this);
     const demand: Demand[] = [];
     for (let e = 0; e < this.experts; e++) {
       const count = this.count(e);

@@ -5,6 +5,7 @@ import { Experts } from '../experts/experts.js';
 import { HostExperts } from '../experts/host-experts.js';
 import { nativeComputes } from '../experts/lanes/native.js';
 import { StreamSlots } from '../experts/lanes/slots.js';
+import { plainLoops } from '../experts/order-loops.js';
 import { mostThatFit, type Placement, placement } from '../experts/placement.js';
 import { POLICIES, policyNamed } from '../experts/policies/index.js';
 import type { Policy } from '../experts/policy.js';
@@ -156,7 +157,8 @@ function build(
   const states = new StateMemory(accelerator, declarations.states, sequences);
   const { embedding, tables } = blueprint;
   const pool = nativePool(machine, expertLayers, expertTypes, cpuKernels);
-  const choices = new Choices(pool?.pool ?? (cpuKernels === 'ggml' ? undefined : loadExpertKernels())); // none without a library
+  const kernels = cpuKernels === 'ggml' ? null : loadExpertKernels();
+  const choices = new Choices(pool?.pool ?? kernels);
   const sized = { chunk, calls, context, sequences, rows, hostMemory, cacheStep, choices };
   const network = new Network({ cpu, accelerator, spec, declarations, embedding, tables, mapped, ...sized });
   const host = new HostExperts(checkpoint, cpu, expertLayers, expertTypes, hostMemory.type, pool?.place);
@@ -176,6 +178,7 @@ function build(
     cached: sizes.cached,
     prefetch,
     pool,
+    orderLoops: kernels?.orderLoops ?? plainLoops,
     policy,
     hostMemory,
     graphBytes: groupBytes(sizes.budget - sizes.needed - sizes.cache),

@@ -4,12 +4,13 @@ import koffi from 'koffi';
 import { FiddlerError } from '../errors.js';
 import { bind, type Calls } from './calls.js';
 import { EXPERT_BYTES, EXPERT_TYPES, type ExpertRoutes, type ExpertType } from './expert-arguments.js';
+import { nativeLoops, ORDER_DECLARATIONS, type OrderLoops } from './order-loops.js';
 import { hold } from './resources.js';
 import type { RoutingRule } from './routing-arguments.js';
 
 /** Where `native/build.mjs` leaves the library: the same place seen from src/native and from dist/native. */
 const LIBRARY = fileURLToPath(new URL('../../native/build/libfiddler-experts.so', import.meta.url));
-const API_VERSION = 5;
+const API_VERSION = 6;
 
 /** Memory for native code: an address, or a typed array that lives until the call is complete. */
 export type NativeMemory = bigint | ArrayBufferView;
@@ -35,6 +36,7 @@ const DECLARATIONS = {
   measureRead: 'double fk_measure_read(void* pool, const void* address, size_t bytes)',
   measurePeak: 'double fk_measure_peak(void* pool, int type)',
   poisonScratch: 'void fk_poison_scratch(void* pool, int byte)',
+  ...ORDER_DECLARATIONS,
 } as const;
 
 type Api = Calls<keyof typeof DECLARATIONS>;
@@ -163,7 +165,11 @@ function route(api: Api, pool: bigint | null, ...[rule, encoded, logits, tokens,
 
 /** The native library of CPU expert kernels. */
 export class ExpertKernels {
-  constructor(private readonly api: Api) {}
+  readonly orderLoops: OrderLoops;
+
+  constructor(private readonly api: Api) {
+    this.orderLoops = nativeLoops(api, check);
+  }
 
   /** The kernel in use: `amx-bf16`, `avx512-bf16`, `avx512-vnni`, `avx512`, `avx2` or `portable`. */
   get name(): string {

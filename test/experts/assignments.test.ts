@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KEPT_ROWS } from '../../src/devices/kept-graphs.js';
 import { Assignments, type Routes } from '../../src/experts/assignments.js';
+import { ORDER_LOOPS } from '../support/order-loops.js';
 
 const EXPERTS = 16;
 
@@ -32,8 +33,8 @@ function expected({ tokens, chosen, experts, weights }: Routes): [number, number
 
 const ids = fc.uniqueArray(fc.nat(EXPERTS - 1));
 
-describe('assignments', () => {
-  const assignments = new Assignments(EXPERTS, 40 * 6); // reused, as by the engine
+describe.each(ORDER_LOOPS)('assignments, %s', (_, loops) => {
+  const assignments = new Assignments(EXPERTS, 40 * 6, loops); // reused, as by the engine
   const behind = (e: number) => assignments.start(e) + assignments.count(e);
 
   it('are the routes sorted by expert, each with its weight', () => {

@@ -14,6 +14,7 @@ import {
   WORDS,
 } from '../../src/experts/lanes/group-order.js';
 import { PARTS } from '../../src/experts/lanes/groups.js';
+import { ORDER_LOOPS } from '../support/order-loops.js';
 
 const EXPERTS = 40;
 const CHOSEN = 6;
@@ -43,81 +44,87 @@ function grouped(chosen: readonly number[][]) {
   };
 }
 
-it('orders a group so that no row has an expert twice, and adds every assignment once', () => {
-  fc.assert(
-    fc.property(routes, fc.integer({ min: 1, max: EXPERTS }), fc.nat(3), (chosen, taken, before) => {
-      const { assignments, demand, weightOf } = grouped(chosen);
-      const members = demand.slice(0, taken).map(({ expert }) => ({ expert, slot: EXPERTS - expert }));
-      const from = before * aligned(1);
-      const size = from + aligned(chosen.length * CHOSEN) + 2 * aligned(1);
-      const { numbers, weights } = memoryOf(size);
-      const order = new GroupOrder(numbers, weights, chosen.length, CHOSEN);
-      const rows = order.write(from, members, assignments, chosen.length, -1) as GroupRows;
-      const { ids, tokens, count, abreast, rounds } = rows;
-      const total = members.reduce((sum, { expert }) => sum + assignments.count(expert), 0);
-      expect(count % abreast).toBe(0);
-      expect(count - total).toBeLessThanOrEqual(abreast);
-      for (let row = 0; row < count; row += abreast) {
-        const inRow = numbers.subarray(ids + row, ids + row + abreast);
-        expect(new Set(inRow).size).toBe(abreast);
-      }
-      const added = new Set<string>();
-      let [ordered, targeted] = [rows.order, rows.targets];
-      for (const { tokens: size, depth } of rounds) {
-        const written = numbers.subarray(targeted, targeted + size);
-        expect(new Set(written).size).toBe(size);
-        for (let i = 0; i < size * depth; i++) {
-          const place = numbers[ordered + i]!;
-          const weight = weights[rows.weights + place]!;
-          if (weight === 0) continue;
-          const token = written[i % size]!;
-          const expert = EXPERTS - numbers[ids + place]!;
-          expect(numbers[tokens + place]).toBe(token);
-          expect(weight).toBe(weightOf(token, expert));
-          expect(added.has(`${token} ${expert}`)).toBe(false);
-          added.add(`${token} ${expert}`);
+it.each(ORDER_LOOPS)(
+  'orders a group so that no row has an expert twice, and adds every assignment once, %s',
+  (_, loops) => {
+    fc.assert(
+      fc.property(routes, fc.integer({ min: 1, max: EXPERTS }), fc.nat(3), (chosen, taken, before) => {
+        const { assignments, demand, weightOf } = grouped(chosen);
+        const members = demand.slice(0, taken).map(({ expert }) => ({ expert, slot: EXPERTS - expert }));
+        const from = before * aligned(1);
+        const size = from + aligned(chosen.length * CHOSEN) + 2 * aligned(1);
+        const { numbers, weights } = memoryOf(size);
+        const order = new GroupOrder(numbers, weights, chosen.length, CHOSEN, loops);
+        const rows = order.write(from, members, assignments, chosen.length, -1) as GroupRows;
+        const { ids, tokens, count, abreast, rounds } = rows;
+        const total = members.reduce((sum, { expert }) => sum + assignments.count(expert), 0);
+        expect(count % abreast).toBe(0);
+        expect(count - total).toBeLessThanOrEqual(abreast);
+        for (let row = 0; row < count; row += abreast) {
+          const inRow = numbers.subarray(ids + row, ids + row + abreast);
+          expect(new Set(inRow).size).toBe(abreast);
         }
-        ordered += size * depth;
-        targeted += size;
-      }
-      expect(added.size).toBe(total);
-      expect(ordered).toBeLessThanOrEqual(rows.targets); // each list ends where the next begins
-      expect(targeted).toBeLessThanOrEqual(rows.weights);
-      expect(rows.weights + count).toBeLessThanOrEqual(WORDS * (from + aligned(count)));
-    }),
-  );
-});
+        const added = new Set<string>();
+        let [ordered, targeted] = [rows.order, rows.targets];
+        for (const { tokens: size, depth } of rounds) {
+          const written = numbers.subarray(targeted, targeted + size);
+          expect(new Set(written).size).toBe(size);
+          for (let i = 0; i < size * depth; i++) {
+            const place = numbers[ordered + i]!;
+            const weight = weights[rows.weights + place]!;
+            if (weight === 0) continue;
+            const token = written[i % size]!;
+            const expert = EXPERTS - numbers[ids + place]!;
+            expect(numbers[tokens + place]).toBe(token);
+            expect(weight).toBe(weightOf(token, expert));
+            expect(added.has(`${token} ${expert}`)).toBe(false);
+            added.add(`${token} ${expert}`);
+          }
+          ordered += size * depth;
+          targeted += size;
+        }
+        expect(added.size).toBe(total);
+        expect(ordered).toBeLessThanOrEqual(rows.targets); // each list ends where the next begins
+        expect(targeted).toBeLessThanOrEqual(rows.weights);
+        expect(rows.weights + count).toBeLessThanOrEqual(WORDS * (from + aligned(count)));
+      }),
+    );
+  },
+);
 
-it('divides a group so that no part has more rows than allowed, and each assignment is in one part', () => {
-  const most = fc.integer({ min: 8, max: 40 });
-  const many = fc.array(fc.uniqueArray(fc.nat(CHOSEN + 3), { minLength: CHOSEN, maxLength: CHOSEN }), {
-    minLength: 30,
-    maxLength: 150,
-  });
-  fc.assert(
-    fc.property(fc.oneof(routes, many), fc.integer({ min: 1, max: EXPERTS }), most, (chosen, taken, most) => {
-      const { assignments, demand } = grouped(chosen);
-      const members = demand.slice(0, taken).map(({ expert }) => ({ expert, slot: EXPERTS - expert }));
-      const size = aligned(chosen.length * CHOSEN) + 2 * aligned(1);
-      const { numbers, weights } = memoryOf(size);
-      const order = new GroupOrder(numbers, weights, chosen.length, CHOSEN);
-      const rowsOf = ({ count, abreast }: { count: number; abreast: number }) => count / abreast;
-      const whole = rowsOf(order.write(0, members, assignments, chosen.length));
-      const parts = inParts(members, assignments, most);
-      const places: number[] = [];
-      for (const { members: some, of } of parts) {
-        expect(rowsOf(order.write(0, some, of, chosen.length))).toBeLessThanOrEqual(most);
-        for (const { expert } of some) for (let i = 0; i < of.count(expert); i++) places.push(of.start(expert) + i);
-      }
-      const all = members.flatMap(({ expert }) =>
-        Array.from({ length: assignments.count(expert) }, (_, i) => assignments.start(expert) + i),
-      );
-      expect(places.sort((a, b) => a - b)).toEqual(all.sort((a, b) => a - b));
-      if (whole <= most) expect(parts).toHaveLength(1);
-      else expect(parts.length).toBeLessThan((PARTS * whole) / most);
-    }),
-  );
-});
+it.each(ORDER_LOOPS)(
+  'divides a group so that no part has more rows than allowed, and each assignment is in one part, %s',
+  (_, loops) => {
+    const most = fc.integer({ min: 8, max: 40 });
+    const many = fc.array(fc.uniqueArray(fc.nat(CHOSEN + 3), { minLength: CHOSEN, maxLength: CHOSEN }), {
+      minLength: 30,
+      maxLength: 150,
+    });
+    fc.assert(
+      fc.property(fc.oneof(routes, many), fc.integer({ min: 1, max: EXPERTS }), most, (chosen, taken, most) => {
+        const { assignments, demand } = grouped(chosen);
+        const members = demand.slice(0, taken).map(({ expert }) => ({ expert, slot: EXPERTS - expert }));
+        const size = aligned(chosen.length * CHOSEN) + 2 * aligned(1);
+        const { numbers, weights } = memoryOf(size);
+        const order = new GroupOrder(numbers, weights, chosen.length, CHOSEN, loops);
+        const rowsOf = ({ count, abreast }: { count: number; abreast: number }) => count / abreast;
+        const whole = rowsOf(order.write(0, members, assignments, chosen.length));
+        const parts = inParts(members, assignments, most);
+        const places: number[] = [];
+        for (const { members: some, of } of parts) {
+          expect(rowsOf(order.write(0, some, of, chosen.length))).toBeLessThanOrEqual(most);
+          for (const { expert } of some) for (let i = 0; i < of.count(expert); i++) places.push(of.start(expert) + i);
+        }
+        const all = members.flatMap(({ expert }) =>
+          Array.from({ length: assignments.count(expert) }, (_, i) => assignments.start(expert) + i),
+        );
+        expect(places.sort((a, b) => a - b)).toEqual(all.sort((a, b) => a - b));
+        if (whole <= most) expect(parts).toHaveLength(1);
+        else expect(parts.length).toBeLessThan((PARTS * whole) / most);
+      }),
+    );
+  },
+);
 
 /** What is added at once: each assignment with its weight, and nothing else. */
 function expectAddedAtOnce(
@@ -174,28 +181,31 @@ it('orders a group of few tokens so that its size and how many lie beside each o
   );
 });
 
-it('adds a group of a short prompt at once where few rows of no weight are read for that, and there is room', () => {
-  fc.assert(
-    fc.property(routes, fc.integer({ min: 1, max: EXPERTS }), fc.nat(600), (chosen, taken, idle) => {
-      const group = grouped(chosen);
-      const members = group.demand.slice(0, taken).map(({ expert }) => ({ expert, slot: EXPERTS - expert }));
-      const total = members.reduce((sum, { expert }) => sum + group.assignments.count(expert), 0);
-      const perToken = chosen.map(
-        (experts) => experts.filter((e) => members.some(({ expert }) => expert === e)).length,
-      );
-      const rows = chosen.length * Math.max(...perToken);
-      const memory = memoryOf(aligned(total + idle + MOST_FILLED));
-      memory.numbers.fill(-1);
-      const order = new GroupOrder(memory.numbers, memory.weights, chosen.length, CHOSEN);
-      const found = order.write(0, members, group.assignments, chosen.length, idle);
-      expect('rounds' in found).toBe(rows - total > idle);
-      expect(found.size).toBeLessThanOrEqual(aligned(total + found.idle + MOST_FILLED));
-      if ('rounds' in found) return;
-      expect(found.idle).toBe(Math.max(0, rows - total));
-      expectAddedAtOnce(memory, found, members, group);
-    }),
-  );
-});
+it.each(ORDER_LOOPS)(
+  'adds a group of a short prompt at once where few rows of no weight are read for that, and there is room, %s',
+  (_, loops) => {
+    fc.assert(
+      fc.property(routes, fc.integer({ min: 1, max: EXPERTS }), fc.nat(600), (chosen, taken, idle) => {
+        const group = grouped(chosen);
+        const members = group.demand.slice(0, taken).map(({ expert }) => ({ expert, slot: EXPERTS - expert }));
+        const total = members.reduce((sum, { expert }) => sum + group.assignments.count(expert), 0);
+        const perToken = chosen.map(
+          (experts) => experts.filter((e) => members.some(({ expert }) => expert === e)).length,
+        );
+        const rows = chosen.length * Math.max(...perToken);
+        const memory = memoryOf(aligned(total + idle + MOST_FILLED));
+        memory.numbers.fill(-1);
+        const order = new GroupOrder(memory.numbers, memory.weights, chosen.length, CHOSEN, loops);
+        const found = order.write(0, members, group.assignments, chosen.length, idle);
+        expect('rounds' in found).toBe(rows - total > idle);
+        expect(found.size).toBeLessThanOrEqual(aligned(total + found.idle + MOST_FILLED));
+        if ('rounds' in found) return;
+        expect(found.idle).toBe(Math.max(0, rows - total));
+        expectAddedAtOnce(memory, found, members, group);
+      }),
+    );
+  },
+);
 
 it('adds in few rounds that read no more idle rows than others', () => {
   const sizes = fc

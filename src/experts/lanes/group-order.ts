@@ -1,6 +1,8 @@
 import { aligned } from '../../devices/shared-words.js';
+import type { Gathered, NamedAt, OrderLoops, Rows } from '../../native/order-loops.js';
 import { type Assigned, partOfEach } from '../assignments.js';
 import type { GroupFew, GroupRows, Round } from '../group.js';
+import { plainLoops } from '../order-loops.js';
 
 /** An expert of a group, and its number in the slab. */
 export interface Member {
@@ -56,14 +58,14 @@ export type Written = (GroupRows | GroupFew) & { size: number; idle: number };
 
 /** The order in which a group's assignments are computed and added. */
 export class GroupOrder {
-  /** Of each token, assignments that were counted so far, and where it lies in its round. */
+  /** Scratch for each token: assignments that were counted so far, and where it lies in its round. */
   private readonly seen: Int32Array;
   private readonly places: Int32Array;
   /** How many tokens have a first, a second, … assignment. */
   private readonly sizes: Int32Array;
-  private readonly columns: Columns;
-  /** Assignments of a group one behind the other: those that lie beside each other are apart. */
-  private readonly gathered: { slots: Int32Array; tokens: Int32Array; weights: Float32Array };
+  private readonly named: NamedAt;
+  /** Of a group: those that lie beside each other are apart. */
+  private readonly gathered: Gathered;
 
   /** @param numbers and `weights`: the same memory, which the device is sent */
   constructor(
@@ -71,12 +73,14 @@ export class GroupOrder {
     private readonly weights: Float32Array,
     chunk: number,
     chosen: number,
+    private readonly loops: OrderLoops = plainLoops,
   ) {
+    const most = chunk * chosen;
     this.seen = new Int32Array(chunk);
     this.places = new Int32Array(chunk);
     this.sizes = new Int32Array(chosen);
-    this.columns = new Columns(chosen);
-    const most = chunk * chosen;
+    const perDepth = () => new Int32Array(chosen);
+    this.named = { orders: perDepth(), targets: perDepth(), found: perDepth() };
     this.gathered = { slots: new Int32Array(most), tokens: new Int32Array(most), weights: new Float32Array(most) };
   }
 
@@ -84,18 +88,18 @@ export class GroupOrder {
    * Writes the members' assignments in a call of `n` tokens: lists, and weights behind them, from {@link WORDS} times `from` on.
    * They are added at once where few rows of no weight are read for that, else in rounds.
    * @param idle for so many such rows there is room
-   * @returns what was written, in room for `size` assignments, of which `idle` are such rows
    */
   write(from: number, members: readonly Member[], of: Assigned, n: number, idle = AT_ONCE.idle): Written {
-    const total = this.gather(members, of, n);
+    const total = this.gather(members, of, n, this.loops);
     const columns = this.sizes.includes(0) ? this.sizes.indexOf(0) : this.sizes.length;
     const more = Math.max(0, n * columns - total);
     const atOnce = n <= AT_ONCE.tokens && columns <= AT_ONCE.depth && more <= Math.min(idle, AT_ONCE.idle);
     if (!atOnce) return { ...this.writeRounds(from, members, of, n), idle: 0 };
-    return { ...this.writeAtOnce(from, members, of, { n, columns, step: 1 }), idle: more };
+    return { ...this.writeAtOnce(from, members, of, { n, columns, step: 1 }, this.loops), idle: more };
   }
 
   private writeRounds(from: number, members: readonly Member[], of: Assigned, n: number): GroupRows & { size: number } {
+    const { numbers, weights, sizes, named, gathered, loops } = this;
     const shape = rowsOf(members, of);
     const { abreast } = shape;
     const count = shape.rows * abreast;
@@ -103,16 +107,22 @@ export class GroupOrder {
     const ids = WORDS * from;
     const list = (i: number) => ids + i * size;
     const at = { ids, tokens: list(1), order: list(2), targets: list(4), weights: list(LISTS) };
-    this.layOut(at, shape, members);
-    const rounds = this.rounds(at, shape, n);
+    const tokens = numbers.subarray(at.tokens, at.order);
+    loops.layOut(numbers.subarray(at.ids, at.tokens), tokens, shape, gathered);
+    const rounds = roundsOf(sizes);
+    const ordered = nameRounds(named, rounds, at.order, at.targets);
+    numbers.fill(count - 1, at.order, ordered); // of no weight
+    const weighed = weights.subarray(at.weights, at.weights + count).fill(0);
+    const scratch = { seen: this.seen.subarray(0, n), places: this.places };
+    loops.rounds(numbers, weighed, tokens, shape, gathered, named, scratch);
     return { ...at, count, abreast, rounds, size };
   }
 
-  /** Writes the members' assignments in a call of few tokens. */
+  /** Writes the members' assignments in a call of few tokens, for which native calls would take longer. */
   writeFew(from: number, members: readonly Member[], of: Assigned, n: number): GroupFew & { size: number } {
-    const total = this.gather(members, of, n);
+    const total = this.gather(members, of, n, plainLoops);
     const columns = Math.min(this.sizes.length, members.length);
-    return this.writeAtOnce(from, members, of, { n, columns, step: total <= STEP ? 1 : STEP });
+    return this.writeAtOnce(from, members, of, { n, columns, step: total <= STEP ? 1 : STEP }, plainLoops);
   }
 
   /**
@@ -124,8 +134,9 @@ export class GroupOrder {
     members: readonly Member[],
     of: Assigned,
     { n, columns, step }: { n: number; columns: number; step: number },
+    loops: OrderLoops,
   ): GroupFew & { size: number } {
-    const { numbers, weights, seen, gathered } = this;
+    const { numbers, weights, gathered } = this;
     const { abreast, total } = abreastOf(members, of);
     const multiple = Math.max(step, abreast);
     const count = Math.ceil(total / multiple) * multiple;
@@ -133,131 +144,47 @@ export class GroupOrder {
     const ids = WORDS * from;
     const at = { ids, tokens: ids + size, order: ids + 2 * size, weights: ids + 3 * size };
     const shape = { rows: count / abreast, abreast, total };
-    this.layOut(at, shape, members);
-    seen.fill(0, 0, n);
-    numbers.fill(0, at.order, at.order + n * columns);
-    weights.fill(0, at.weights, at.weights + n * columns);
-    for (let i = 0; i < total; i++) {
-      const token = gathered.tokens[i]!;
-      const target = token * columns + seen[token]!++;
-      numbers[at.order + target] = placeOf(i, shape);
-      weights[at.weights + target] = gathered.weights[i]!;
-    }
+    loops.layOut(numbers.subarray(at.ids, at.tokens), numbers.subarray(at.tokens, at.order), shape, gathered);
+    const order = numbers.subarray(at.order, at.order + n * columns);
+    const weighed = weights.subarray(at.weights, at.weights + n * columns);
+    loops.atOnce(order, weighed, columns, shape, gathered, this.seen.subarray(0, n));
     return { ...at, count, abreast, columns, n, size };
   }
 
-  /** Puts the members' assignments one behind the other, and counts tokens that have a first, a second, … one. @returns how many there are */
-  private gather(members: readonly Member[], of: Assigned, n: number): number {
-    const { sizes, seen } = this;
-    const { slots, tokens, weights } = this.gathered;
+  /** Puts the members' assignments one behind the other. @returns how many there are */
+  private gather(members: readonly Member[], of: Assigned, n: number, loops: OrderLoops): number {
+    const listed = new Int32Array(3 * members.length);
     let total = 0;
-    for (const { expert, slot } of members) {
-      const [start, count] = [of.start(expert), of.count(expert)];
-      slots.fill(slot, total, total + count);
-      tokens.set(of.rows.subarray(start, start + count), total);
-      weights.set(of.weights.subarray(start, start + count), total);
+    for (const [i, { expert, slot }] of members.entries()) {
+      const count = of.count(expert);
+      listed[3 * i] = slot;
+      listed[3 * i + 1] = of.start(expert);
+      listed[3 * i + 2] = count;
       total += count;
     }
-    sizes.fill(0);
-    seen.fill(0, 0, n);
-    for (let i = 0; i < total; i++) sizes[seen[tokens[i]!]!++]!++;
+    loops.gather(listed, of, this.gathered, this.seen.subarray(0, n), this.sizes);
     return total;
   }
-
-  /** Writes whose assignments lie where; the last are a token of an expert once more, of no use, at the end of rows that have not this expert. */
-  private layOut(at: Pick<GroupRows, 'ids' | 'tokens'>, shape: Rows, members: readonly Member[]): void {
-    const { numbers, gathered } = this;
-    const { rows, abreast, total } = shape;
-    let place = 0;
-    for (let row = 0; row < rows; row++) {
-      const next = place + abreast;
-      for (let i = row; i < total; i += rows, place++) {
-        numbers[at.ids + place] = gathered.slots[i]!;
-        numbers[at.tokens + place] = gathered.tokens[i]!;
-      }
-      for (const filled = next - abreast; place < next; place++) {
-        const used = numbers.subarray(at.ids + filled, at.ids + place);
-        const { slot } = members.find((member) => !used.includes(member.slot))!;
-        numbers[at.ids + place] = slot;
-        numbers[at.tokens + place] = gathered.tokens[gathered.slots.indexOf(slot)]!;
-      }
-    }
-  }
-
-  /**
-   * Writes the assignments' weights, and for each round where its tokens lie, and where their assignments do: that of no weight
-   * where there is none.
-   */
-  private rounds(
-    { tokens, order, targets, weights: from }: Pick<GroupRows, 'tokens' | 'order' | 'targets' | 'weights'>,
-    { rows, abreast, total }: Rows,
-    n: number,
-  ): Round[] {
-    const { numbers, weights, seen, places, columns, gathered } = this;
-    const rounds = roundsOf(this.sizes);
-    const ordered = columns.begin(rounds, order, targets);
-    numbers.fill(rows * abreast - 1, order, ordered);
-    weights.fill(0, from, from + rows * abreast);
-    seen.fill(0, 0, n);
-    for (let row = 0; row < rows; row++) {
-      let place = row * abreast;
-      for (let i = row; i < total; i += rows, place++) {
-        const token = numbers[tokens + place]!;
-        const nth = seen[token]!++;
-        const target = columns.targets[nth]!;
-        if (target >= 0) {
-          places[token] = columns.found[nth]!++;
-          numbers[target + places[token]!] = token;
-        }
-        numbers[columns.orders[nth]! + places[token]!] = place;
-        weights[from + place] = gathered.weights[i]!;
-      }
-    }
-    return rounds;
-  }
 }
 
-/** Where the n-th assignment of each token is named, by n: in the rounds' lists, which lie one behind the other. */
-class Columns {
-  readonly orders: Int32Array;
-  /** Where its round names its tokens, if n is the first of the round; else −1. */
-  readonly targets: Int32Array;
-  /** Tokens of a round that were named so far, by its first n. */
-  readonly found: Int32Array;
-
-  /** @param most assignments of a token */
-  constructor(most: number) {
-    this.orders = new Int32Array(most);
-    this.targets = new Int32Array(most);
-    this.found = new Int32Array(most);
-  }
-
-  /** @param order where the first list of assignments begins, and `target` the first of tokens @returns where the last of assignments ends */
-  begin(rounds: readonly Round[], order: number, target: number): number {
-    let [n, ordered, targeted] = [0, order, target];
-    this.found.fill(0);
-    for (const { tokens, depth } of rounds) {
-      for (let d = 0; d < depth; d++, n++) {
-        this.orders[n] = ordered;
-        this.targets[n] = d === 0 ? targeted : -1;
-        ordered += tokens;
-      }
-      targeted += tokens;
+/** @param order where the first list of assignments begins, and `target` the first of tokens @returns where the last of assignments ends */
+function nameRounds(
+  { orders, targets, found }: NamedAt,
+  rounds: readonly Round[],
+  order: number,
+  target: number,
+): number {
+  let [n, ordered, targeted] = [0, order, target];
+  found.fill(0);
+  for (const { tokens, depth } of rounds) {
+    for (let d = 0; d < depth; d++, n++) {
+      orders[n] = ordered;
+      targets[n] = d === 0 ? targeted : -1;
+      ordered += tokens;
     }
-    return ordered;
+    targeted += tokens;
   }
-}
-
-/** How many rows of assignments, how many lie beside each other in each, and how many there are. */
-interface Rows {
-  rows: number;
-  abreast: number;
-  total: number;
-}
-
-/** Experts one behind the other go down the rows, so that those beside each other differ. */
-function placeOf(i: number, { rows, abreast }: Pick<Rows, 'rows' | 'abreast'>): number {
-  return (i % rows) * abreast + Math.floor(i / rows);
+  return ordered;
 }
 
 /** Assignments of a group, and how many of them may lie beside each other: no two of one expert. */

@@ -4,6 +4,7 @@ import { KEPT_ROWS } from '../../devices/kept-graphs.js';
 import { APART, aligned, SharedWords } from '../../devices/shared-words.js';
 import { Graph } from '../../native/ggml/graph.js';
 import { type Tensor, Type } from '../../native/ggml/tensor.js';
+import type { OrderLoops } from '../../native/order-loops.js';
 import { type ActivationName, matrixEntries } from '../activations.js';
 import type { Assigned, Assignments } from '../assignments.js';
 import type { PlacedExpert } from '../expert.js';
@@ -41,6 +42,7 @@ export interface GroupsParts {
   output: Tensor;
   hostMemory: HostMemory;
   /** See LanesParts. */
+  orderLoops: OrderLoops;
   graphBytes: number;
   /** Products with matrices by number are exact in float32. */
   exact: boolean;
@@ -88,7 +90,7 @@ export class ExpertGroups {
 
   constructor(
     private readonly device: Device,
-    { layers, chunk, input, output, hostMemory, exact, rows, graphBytes }: GroupsParts,
+    { layers, chunk, input, output, hostMemory, orderLoops, exact, rows, graphBytes }: GroupsParts,
   ) {
     this.exact = exact;
     this.rows = rows;
@@ -107,7 +109,7 @@ export class ExpertGroups {
     this.words = words;
     const [numbers, weights] = [words.tensor(Type.I32, 0, count), words.tensor(Type.F32, 0, count)];
     this.io = { input, output, numbers, weights, fetch: (g, from, count) => words.fetch(g, from, count) };
-    this.order = new GroupOrder(words.integers, words.floats, chunk, this.chosen);
+    this.order = new GroupOrder(words.integers, words.floats, chunk, this.chosen, orderLoops);
   }
 
   /** Makes room on the device for the largest graph. @param experts of the first layer, for their shapes */

@@ -55,7 +55,7 @@ export class Lanes {
     const chosen = Math.max(...layers.map((l) => l.chosen));
     const count = Math.max(...layers.map((l) => l.count));
     const most = chunk * chosen;
-    this.assignments = new Assignments(count, most);
+    this.assignments = new Assignments(count, most, parts.orderLoops);
     this.streamedPlaces = count;
     this.coming = new Coming(accelerator);
     const inputsOf = (device: Device) =>
@@ -74,6 +74,7 @@ export class Lanes {
         input,
         output,
         hostMemory,
+        orderLoops: parts.orderLoops,
         exact,
         rows,
         graphBytes,

@@ -1,6 +1,7 @@
 import type { ByNumber } from '../../devices/accelerators.js';
 import type { Device, HostMemory } from '../../devices/device.js';
 import type { Tensor } from '../../native/ggml/tensor.js';
+import type { OrderLoops } from '../../native/order-loops.js';
 import type { HostExperts } from '../host-experts.js';
 import type { ExpertsSpec } from '../spec.js';
 import type { NativePool } from './native.js';
@@ -25,6 +26,8 @@ export interface LanesParts {
   cached: number;
   /** Native CPU kernels and their threads, where they compute these experts; else ggml's kernels do. */
   pool?: NativePool;
+  /** What orders assignments, in native code where that is there. */
+  orderLoops: OrderLoops;
   /** The host's memory that the accelerator copies from and to. */
   hostMemory: HostMemory;
   /** Intermediate values of experts that are computed together take about so much of the accelerator, unless one expert's take more. */
