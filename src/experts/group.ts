@@ -28,14 +28,24 @@ function matrices(g: Graph, tensor: Tensor): Tensor {
 /**
  * Experts of a slab, each row by one of them: x [hidden, k, n] or [hidden, 1, n], ids I32 [k, n], numbers in the slab → [hidden, k, n]
  * (ggml's order). As {@link buildExpert} computes each.
+ * @param weights factors of the results [1, k, n], where there are any: of inner values, which are fewer, unless a bias follows
  */
-function buildGroup(g: Graph, slab: Slab, activation: ActivationName, x: Tensor, ids: Tensor): Tensor {
+function buildGroup(
+  g: Graph,
+  slab: Slab,
+  activation: ActivationName,
+  x: Tensor,
+  ids: Tensor,
+  weights?: Tensor,
+): Tensor {
   const placed = mapMatrices(slab, (tensor) => matrices(g, tensor));
   const behind = vectors(g, slab, activation, ids);
   const multiply = (name: MatrixName, input: Tensor) => behind(name, g.matmulById(placed[name]!, input, ids));
   const inner = (name: InnerName) => [name, multiply(name, x)];
   const products = Object.fromEntries(innerMatrices(activation).map(inner)) as Record<InnerName, Tensor>;
-  return multiply('down', ACTIVATIONS[activation].build(g, products));
+  const values = ACTIVATIONS[activation].build(g, products);
+  if (!weights) return multiply('down', values);
+  return slab.biases ? g.multiply(multiply('down', values), weights) : multiply('down', g.multiply(values, weights));
 }
 
 /** What follows the product of a matrix: its bias, its factor, or nothing. */
@@ -155,19 +165,21 @@ export function buildGroupForOne(g: Graph, slab: Slab, activation: ActivationNam
   g.compute(g.addTo(g.rows(io.output, 0, 1), sum));
 }
 
-/** What each of a group's assignments gives [hidden, count]. */
+/** What each of a group's assignments gives [hidden, count]. @param weights where their weights lie, if they are to count */
 function buildAssigned(
   g: Graph,
   slab: Slab,
   activation: ActivationName,
-  { input, numbers }: GroupIo,
+  { input, numbers, weights: all }: GroupIo,
   { ids: first, tokens, count, abreast }: Pick<GroupFew, 'ids' | 'tokens' | 'count' | 'abreast'>,
+  weights?: number,
 ): Tensor {
   const hidden = input.ne[0];
   const rows = count / abreast;
   const x = g.reshape(g.getRows(input, g.slice(numbers, tokens, count)), hidden, abreast, rows);
   const ids = g.reshape(g.slice(numbers, first, count), abreast, rows);
-  return g.reshape(buildGroup(g, slab, activation, x, ids), hidden, count);
+  const factors = weights === undefined ? undefined : g.reshape(g.slice(all, weights, count), 1, abreast, rows);
+  return g.reshape(buildGroup(g, slab, activation, x, ids, factors), hidden, count);
 }
 
 /** output[first n] += Σ weights · expert(input[first n]). */
@@ -196,10 +208,9 @@ export function buildGroupForSeveral(
 
 /** output[tokens] += Σ weights · expert(input[tokens]). */
 function buildGroupForRows(g: Graph, slab: Slab, activation: ActivationName, io: GroupIo, rows: GroupRows): void {
-  const { weights, order, targets, count, rounds } = rows;
+  const { weights, order, targets, rounds } = rows;
   io.fetch(g, rows.ids, wordsOf(rows));
-  const results = buildAssigned(g, slab, activation, io, rows);
-  const weighted = g.multiply(results, g.reshape(g.slice(io.weights, weights, count), 1, count));
+  const weighted = buildAssigned(g, slab, activation, io, rows, weights);
   let output = io.output;
   let [ordered, targeted] = [order, targets];
   for (const { tokens: size, depth } of rounds) {

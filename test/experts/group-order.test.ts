@@ -108,7 +108,7 @@ it.each(ORDER_LOOPS)(
         const { numbers, weights } = memoryOf(size);
         const order = new GroupOrder(numbers, weights, chosen.length, CHOSEN, loops);
         const rowsOf = ({ count, abreast }: { count: number; abreast: number }) => count / abreast;
-        const whole = rowsOf(order.write(0, members, assignments, chosen.length));
+        const whole = rowsOf(order.write(0, members, assignments, chosen.length, -1));
         const parts = inParts(members, assignments, most);
         const places: number[] = [];
         for (const { members: some, of } of parts) {
