@@ -21,10 +21,8 @@ import { Rivals } from './rivals.js';
 import type { OnSpan } from './spans.js';
 import { rowsTogether } from './spec.js';
 import { Statistics } from './statistics.js';
+import { TimedCalls } from './timed-calls.js';
 import type { TraceWriter } from './trace.js';
-
-/** Lanes beside each other are timed at every n-th call only, by a synchronisation: layers in turn, but for n or 2n of them. */
-const TIMED_CALLS = 7;
 
 export interface ExpertsParts extends LanesParts {
   policy: Policy;
@@ -55,7 +53,8 @@ export class Experts {
   private readonly bytes: readonly number[];
   /** By policy. */
   private readonly rivals = new Map<Policy, Rivals>();
-  private calls = 0;
+  /** Calls of one token and of several of which lanes beside each other are timed. */
+  private readonly timing = { single: new TimedCalls(), several: new TimedCalls() };
   private last?: { routes: Routes; plan: readonly Share[] };
   /** What the layer before streamed, until copies for the next were queued. */
   private streamed?: { routes: Routes; shares: readonly Share[] };
@@ -180,6 +179,7 @@ export class Experts {
     this.statistics.forget();
     this.costs.forget();
     this.rivals.clear();
+    for (const calls of Object.values(this.timing)) calls.forget();
   }
 
   /** What compares a policy with its rival, where it has one. */
@@ -228,18 +228,12 @@ export class Experts {
     this.last = { routes, plan };
     const { layer, tokens } = routes;
     const division = byLane(plan);
-    const times = this.lanes.run(routes, division, this.timed(), passing?.meanwhile);
+    const timed = this.overlaps ? this.timing[tokens === 1 ? 'single' : 'several'].next(layer) : undefined;
+    const times = this.lanes.run(routes, division, timed, passing?.meanwhile);
     this.costs.planned(division, tokens);
     if (times.timed) this.costs.learn(division, this.width(layer), tokens, times.timed, passing?.backlog);
     if (passing) this.streamed = { routes, shares: division.streamed };
     this.count(layer, division, times);
-  }
-
-  /** What the call at hand is timed for, if it is. */
-  private timed(): 'cpu' | 'accelerator' | undefined {
-    const call = this.calls++;
-    if (!this.overlaps || call % TIMED_CALLS !== 0) return undefined;
-    return (call / TIMED_CALLS) % 2 === 0 ? 'cpu' : 'accelerator';
   }
 
   private count(layer: number, division: Division, times: CallTimes): void {
