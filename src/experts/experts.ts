@@ -103,6 +103,7 @@ export class Experts {
   private note(routes: Routes, demand: readonly Demand[]): void {
     const { layer, tokens } = routes;
     for (const each of demand) this.statistics.chosen(layer, each.expert, each.tokens);
+    this.lanes.stream?.used(layer, demand, tokens);
     this.follower?.used(layer, demand, tokens);
     this.trace?.routed(routes);
   }

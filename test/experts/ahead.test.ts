@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { copiedAhead, surelyNeeded } from '../../src/experts/lanes/ahead.js';
+import { copiedAhead, LongCalls, surelyNeeded } from '../../src/experts/lanes/ahead.js';
 
 const layers = fc
   .integer({ min: 1, max: 64 })
@@ -29,6 +29,24 @@ it('leaves out experts that hardly any token chose so far', () => {
   expect(surelyNeeded({ count: 8, chosen: 2 }, 512, popularity, () => true)).toEqual([0, 2, 4, 5]);
   expect(surelyNeeded({ count: 8, chosen: 2 }, 8, popularity, () => true)).toEqual([0, 2]);
   expect(surelyNeeded({ count: 8, chosen: 2 }, 512, new Uint32Array(8), () => true)).toHaveLength(8);
+});
+
+it('leaves out experts that most of the last long calls left out, and takes them again once they are used', () => {
+  const calls = new LongCalls([{ count: 4, chosen: 2 }]);
+  const most = () => [0, 1, 2, 3].filter((expert) => calls.mostUse(0, expert));
+  const used = (experts: number[], tokens = 8) => {
+    const list = experts.map((expert) => ({ expert }));
+    calls.used(0, list, tokens);
+  };
+  expect(most()).toEqual([0, 1, 2, 3]);
+  used([0, 1], 7); // too few tokens to say anything
+  expect(most()).toEqual([0, 1, 2, 3]);
+  used([0, 1]);
+  expect(most()).toEqual([0, 1]);
+  for (let i = 0; i < 3; i++) used([0, 1, 2]);
+  expect(most()).toEqual([0, 1, 2]);
+  for (let i = 0; i < 5; i++) used([3]);
+  expect(most()).toEqual([3]);
 });
 
 it('copies nothing ahead of a decoded token', () => {

@@ -3,7 +3,7 @@ import type { HostExperts } from '../host-experts.js';
 import type { Share } from '../policy.js';
 import type { ExpertsSpec } from '../spec.js';
 import type { Statistics } from '../statistics.js';
-import { copiedAhead, surelyNeeded } from './ahead.js';
+import { copiedAhead, LongCalls, surelyNeeded } from './ahead.js';
 import { batchesOf, halving } from './batches.js';
 import type { ExpertCompute } from './compute.js';
 import type { Member } from './group-order.js';
@@ -40,8 +40,10 @@ export class StreamLane {
   private linkFree = 0;
   /** Most experts of a layer. */
   private readonly most: number;
+  private readonly longCalls: LongCalls;
 
   constructor(private readonly parts: StreamParts) {
+    this.longCalls = new LongCalls(parts.layers);
     this.most = Math.max(...parts.layers.map((l) => l.count));
   }
 
@@ -72,6 +74,11 @@ export class StreamLane {
   forget(): void {
     this.parts.slots.forget();
     this.linkFree = 0;
+  }
+
+  /** A call of so many tokens used these experts of a layer. */
+  used(layer: number, experts: readonly { expert: number }[], tokens: number): void {
+    this.longCalls.used(layer, experts, tokens);
   }
 
   /** The whole expert lies in a slot, or is on its way there. */
@@ -235,14 +242,14 @@ export class StreamLane {
     this.linkFree = 0;
     const next = layers[layer + 1];
     if (!overlaps || !next) return;
-    const missing = (expert: number) => !isResident(layer + 1, expert);
-    const needed = surelyNeeded(next, tokens, statistics.popularity[layer + 1], missing);
+    const copied = (expert: number) => !isResident(layer + 1, expert) && this.longCalls.mostUse(layer + 1, expert);
+    const needed = surelyNeeded(next, tokens, statistics.popularity[layer + 1], copied);
     const whole = streamed.filter(({ range }) => !range).length;
     const wanted = copiedAhead(needed, whole, slots.size, (expert) => host.placeOf(layer + 1, expert));
     const copies = wanted.map((expert) => this.copy(layer + 1, expert));
-    const copied = slots.copyAhead(layer + 1, copies);
-    if (copied === 0) return;
-    statistics.add('streamed', 0, copied * host.expertBytes(layer + 1));
-    this.linkFree = performance.now() + copied * copy;
+    const count = slots.copyAhead(layer + 1, copies);
+    if (count === 0) return;
+    statistics.add('streamed', 0, count * host.expertBytes(layer + 1));
+    this.linkFree = performance.now() + count * copy;
   }
 }
