@@ -12,6 +12,8 @@ export type ByMatrix<T> = { [name in MatrixName]?: T } & { up: T; down: T };
 interface Activation {
   /** The matrices beside down, in the order of {@link MATRICES}. */
   readonly inner: readonly InnerName[];
+  /** Gate and up may be parts of one matrix, so that what they give is parts of one product: `build` is one operation that takes these. */
+  readonly joins?: true;
   /** The inner values [width, n] from what each of these matrices gives for the input [width, n]. */
   readonly build: (g: Graph, inner: Record<InnerName, Tensor>) => Tensor;
 }
@@ -25,11 +27,12 @@ export const SILU_LIMIT = 10;
 /** How an expert's inner values come from its input: which matrices that takes, and what is made of their products. */
 export const ACTIVATIONS = {
   /** SwiGLU (arXiv 2002.05202): silu(gate) · up. */
-  silu: { inner: ['gate', 'up'], build: (g, { gate, up }) => g.swiglu(gate, up) },
+  silu: { inner: ['gate', 'up'], joins: true, build: (g, { gate, up }) => g.swiglu(gate, up) },
   /** GeGLU (arXiv 2002.05202) with GELU's tanh approximation: gelu(gate) · up. */
   'gelu-tanh': { inner: ['gate', 'up'], build: (g, { gate, up }) => g.geglu(gate, up) },
   'swiglu-clamped': {
     inner: ['gate', 'up'],
+    joins: true,
     build: (g, { gate, up }) => g.clampedSwiglu(gate, up, CLAMPED_SWIGLU.alpha, CLAMPED_SWIGLU.limit),
   },
   /** silu(min(gate, limit)) · clamp(up, ±limit). */
@@ -52,6 +55,11 @@ export type ActivationName = keyof typeof ACTIVATIONS;
 /** The inner matrices that experts of this activation have. */
 export function innerMatrices(activation: ActivationName): readonly InnerName[] {
   return ACTIVATIONS[activation].inner;
+}
+
+/** Whether gate and up of this activation may be parts of one matrix. */
+export function joinsInner(activation: ActivationName): boolean {
+  return (ACTIVATIONS[activation] as Activation).joins === true;
 }
 
 /** Something for each matrix that experts of this activation have. */

@@ -41,14 +41,23 @@ function buildGroup(
   const placed = mapMatrices(slab, (tensor) => matrices(g, tensor));
   const behind = vectors(g, slab, activation, ids);
   const multiply = (name: MatrixName, input: Tensor) => behind(name, g.matmulById(placed[name]!, input, ids));
-  const inner = (name: InnerName) => [name, multiply(name, x)];
-  const products = Object.fromEntries(innerMatrices(activation).map(inner)) as Record<InnerName, Tensor>;
+  const each = (name: InnerName) => [name, multiply(name, x)];
+  const products = slab.inner
+    ? halves(g, behind('gate', g.matmulById(matrices(g, slab.inner), x, ids)))
+    : (Object.fromEntries(innerMatrices(activation).map(each)) as Record<InnerName, Tensor>);
   const values = ACTIVATIONS[activation].build(g, products);
   if (!weights) return multiply('down', values);
   return slab.biases ? g.multiply(multiply('down', values), weights) : multiply('down', g.multiply(values, weights));
 }
 
-/** What follows the product of a matrix: its bias, its factor, or nothing. */
+/** What gate and up give, from the product of both as one matrix [2 width, k, n]. */
+function halves(g: Graph, product: Tensor): Record<InnerName, Tensor> {
+  const [both, k, n] = product.ne;
+  const half = (from: number) => g.view(product, [both / 2, k, n, 1], from * product.strides[0]);
+  return { gate: half(0), up: half(both / 2) } as Record<InnerName, Tensor>;
+}
+
+/** What follows the product of a matrix, or of gate and up as one: its bias, its factor, or nothing. */
 function vectors(g: Graph, { biases, down }: Slab, activation: ActivationName, ids: Tensor) {
   if (!biases) return (_: MatrixName, product: Tensor) => product;
   const [size, count] = [biases.ne[0], biases.ne[1]];
@@ -64,8 +73,7 @@ function vectors(g: Graph, { biases, down }: Slab, activation: ActivationName, i
   const hidden = down.ne[1];
   const width = (size - hidden) / innerMatrices(activation).length;
   const before = biasLayout({ hidden, width, activation });
-  return (name: MatrixName, product: Tensor) =>
-    g.addById(product, rows(before[name]!, name === 'down' ? hidden : width), ids);
+  return (name: MatrixName, product: Tensor) => g.addById(product, rows(before[name]!, product.ne[0]), ids);
 }
 
 /** What a group's graph reads and writes. */

@@ -3,27 +3,46 @@ import type { Uploader } from '../devices/upload.js';
 import type { Backend } from '../native/ggml/backend.js';
 import { type Tensor, TensorContext, Type } from '../native/ggml/tensor.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
-import { type ByMatrix, MATRICES, mapMatrices, matrixEntries } from './activations.js';
+import { type ByMatrix, joinsInner, MATRICES, type MatrixName, mapMatrices, matrixEntries } from './activations.js';
 import { biasesAt, type PlacedExpert, vectorSize } from './expert.js';
 import type { Placement } from './placement.js';
 import { type ExpertsSpec, type MatrixTypes, matrixShape } from './spec.js';
 import { findExpert } from './stored.js';
 import { writeExpert } from './writing.js';
 
-/** Experts of one shape: three-dimensional tensors [count, out, in] (PyTorch's order), biases [count, size]. */
-export type Slab = ByMatrix<Tensor> & { biases?: Tensor };
+/**
+ * Experts of one shape: three-dimensional tensors [count, out, in] (PyTorch's order), biases [count, size]. Where gate and up
+ * of each lie behind each other, `inner` are both as one matrix: one product in place of two.
+ */
+export type Slab = ByMatrix<Tensor> & { biases?: Tensor; inner?: Tensor };
 
 /** Most tensors of a slab. */
-export const SLAB_TENSORS = MATRICES.length + 1;
+export const SLAB_TENSORS = MATRICES.length + 2;
 
-/** A slab for `count` experts. */
-export function slab(context: TensorContext, spec: ExpertsSpec, types: MatrixTypes, count: number): Slab {
+/** Whether gate and up can be one matrix. */
+export function innerJoins({ activation, scales }: ExpertsSpec, types: MatrixTypes): boolean {
+  return joinsInner(activation) && !scales && types.gate === types.up;
+}
+
+/** A slab for `count` experts. @param joined gate and up of each are one matrix */
+export function slab(
+  context: TensorContext,
+  spec: ExpertsSpec,
+  types: MatrixTypes,
+  count: number,
+  joined = false,
+): Slab {
+  const [rows, columns] = matrixShape(spec, 'up');
+  const inner = joined ? context.tensor(types.up, columns, 2 * rows, count) : undefined;
+  const half = (name: MatrixName) =>
+    context.part(inner!, [columns, rows, count, 1], name === 'gate' ? 0 : rows * inner!.strides[1]);
   const matrices = mapMatrices(types, (type, name) => {
+    if (inner && name !== 'down') return half(name);
     const [rows, columns] = matrixShape(spec, name);
     return context.tensor(type, columns, rows, count);
   });
   const size = vectorSize(spec);
-  return size > 0 ? { ...matrices, biases: context.tensor(Type.F32, size, count) } : matrices;
+  return { ...matrices, inner, ...(size > 0 && { biases: context.tensor(Type.F32, size, count) }) };
 }
 
 /** The expert at `index` of a slab. */
@@ -67,19 +86,25 @@ export class ResidentExperts {
   private readonly slots: Map<number, number>[];
   readonly count: number;
 
-  /** Allocates what `placement` names. @throws FiddlerError `memory` */
+  /**
+   * Allocates what `placement` names.
+   * @param strided see SlotMemory
+   * @throws FiddlerError `memory`
+   */
   constructor(
     accelerator: Device,
     private readonly layers: readonly ExpertsSpec[],
     private readonly placement: Placement,
     types: readonly MatrixTypes[],
+    strided: boolean,
   ) {
     this.context = new TensorContext(layers.length * SLAB_TENSORS);
     this.slots = placement.map((experts) => new Map(experts.map((expert, slot) => [expert, slot])));
     this.count = placement.reduce((sum, experts) => sum + experts.length, 0);
     this.slabs = layers.map((spec, layer) => {
       const count = placement[layer]!.length;
-      return count > 0 ? slab(this.context, spec, types[layer]!, count) : undefined;
+      const joined = strided && innerJoins(spec, types[layer]!);
+      return count > 0 ? slab(this.context, spec, types[layer]!, count, joined) : undefined;
     });
     try {
       if (this.count > 0) accelerator.allocate(this.context, 'experts').markWeights();

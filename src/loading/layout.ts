@@ -243,7 +243,16 @@ function placeExperts(
   }
   const count = offloads ? Math.min(asked, fitting) : 0;
   const room = () => Math.floor(machine.freeMemory() / bytes);
-  const placed = placeResident({ accelerator, layers, types, count, place, room, onWarning });
+  const placed = placeResident({
+    accelerator,
+    layers,
+    types,
+    byNumber: machine.kind.byNumber,
+    count,
+    place,
+    room,
+    onWarning,
+  });
   experts.place(placed.resident);
   return placed.placement;
 }

@@ -80,7 +80,7 @@ function partsIn(placed: PlacedExpert): Uint8Array[] {
     if (!tensor) return [];
     const one = tensor.bytes / tensor.ne[of]!;
     const bytes = new Uint8Array(one);
-    api().tensorGet(tensor.pointer, bytes, index * one, one);
+    api().tensorGet(tensor.pointer, bytes, index * tensor.strides[of]!, one);
     return [bytes];
   });
 }

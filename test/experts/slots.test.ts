@@ -65,6 +65,7 @@ describe.each(Object.entries(LAYERS))('slots for experts of %s', (name, layers) 
             expect(same(found, expected)).toBe(true);
             for (const { placed } of filled) {
               for (const [, { tensor }] of matrixEntries(placed)) {
+                if (tensor.address + BigInt(tensor.bytes) === placed.up.tensor.address) continue; // up lies behind gate
                 const behind = new Uint8Array(view(tensor.address + BigInt(tensor.bytes), PADDING));
                 expect(Math.max(...behind)).toBe(0);
               }

@@ -5,7 +5,7 @@ import { blockBytes, blockElements, rowBytes, Tensor, TensorContext, Type } from
 import { type Mapping, mapAnonymous } from '../../native/os/memory.js';
 import { MATRICES, type MatrixName, mapMatrices, matrixEntries } from '../activations.js';
 import { type PlacedExpert, vectorSize } from '../expert.js';
-import { inSlab, SLAB_TENSORS, type Slab, slab } from '../resident-experts.js';
+import { innerJoins, inSlab, SLAB_TENSORS, type Slab, slab } from '../resident-experts.js';
 import { type ExpertsSpec, type MatrixTypes, matrixShape } from '../spec.js';
 
 /** Matrices begin at multiples of this many bytes, which suits every device. */
@@ -47,6 +47,8 @@ export class SlotMemory {
   private readonly regions = new Map<PartName, Region>();
   /** By form: all slots as one slab, where they can be that. */
   private readonly slabs: (Slab | undefined)[];
+  /** Up lies behind gate, in whatever form. */
+  private readonly joined: boolean;
   /** Bytes behind a matrix that the device's kernels may read; what lies there must be numbers. */
   private padding = 0;
   private zeros?: Mapping;
@@ -61,12 +63,13 @@ export class SlotMemory {
   ) {
     this.formOf = layers.map((spec, l) => this.formNumber(spec, types[l]!));
     const [form, ...others] = this.forms;
+    this.joined = strided && this.forms.every(({ spec, types }) => innerJoins(spec, types));
     if (others.length > 0) {
       this.places = this.severalForms(count);
       this.slabs = this.forms.map((_, f) => (strided ? this.stridedSlab(f, count) : undefined));
     } else {
       const context = new TensorContext(SLAB_TENSORS);
-      const slots = slab(context, form!.spec, form!.types, count);
+      const slots = slab(context, form!.spec, form!.types, count, this.joined);
       const buffer = accelerator.allocate(context, 'streaming slots').markWeights();
       if (!accelerator.countsOnly) buffer.clear(); // kernels may read behind a row, where nothing was copied yet
       this.slabs = [slots];
@@ -87,8 +90,10 @@ export class SlotMemory {
     const made = this.forms.map((form) => Array.from({ length: count }, () => this.tensors(form)));
     const ofSlots = (name: PartName) => made.map((slots) => slots.flatMap((placed) => placed[name]?.tensor ?? []));
     for (const name of [...MATRICES, 'biases'] as const) {
+      if (this.joined && name === 'up') continue;
       const tensors = ofSlots(name);
-      if (tensors.flat().length > 0) this.allocate(name, tensors, count);
+      const behind = this.joined && name === 'gate' ? ofSlots('up') : undefined;
+      if (tensors.flat().length > 0) this.allocate(name, tensors, count, behind);
     }
     const types = this.forms.flatMap((form) => Object.values(form.types));
     this.padding = Math.max(...types.map((type) => this.paddingOf(type)));
@@ -102,8 +107,9 @@ export class SlotMemory {
     const context = new TensorContext(SLAB_TENSORS);
     const contiguous = slab(context, spec, types, count);
     const apart = (tensor: Tensor, name: PartName) => {
-      const { tensor: region, bytes, buffer, offsets } = this.regions.get(name)!;
-      buffer.place(tensor, region.address + BigInt(offsets[form]!));
+      const { region, offset } = this.regionOf(form, name);
+      const { bytes, buffer } = region;
+      buffer.place(tensor, region.tensor.address + BigInt(offset));
       const [element, row, matrix] = tensor.strides;
       const strides =
         name === 'biases'
@@ -112,7 +118,21 @@ export class SlotMemory {
       return new Tensor(tensor.pointer, tensor.type, tensor.ne, strides);
     };
     const { biases } = contiguous;
-    return { ...mapMatrices<Tensor, Tensor>(contiguous, apart), biases: biases && apart(biases, 'biases') };
+    const [rows, columns] = matrixShape(spec, 'up');
+    const inner = this.joined ? apart(context.tensor(types.up, columns, 2 * rows, count), 'gate') : undefined;
+    return { ...mapMatrices<Tensor, Tensor>(contiguous, apart), inner, biases: biases && apart(biases, 'biases') };
+  }
+
+  /** Where a part of experts of that form lies: in which region, and how many bytes behind where each slot's begins. */
+  private regionOf(form: number, name: PartName): { region: Region; offset: number } {
+    const behind = this.joined && name === 'up';
+    const region = this.regions.get(behind ? 'gate' : name)!;
+    return { region, offset: region.offsets[form]! + (behind ? this.innerBytes(form) : 0) };
+  }
+
+  /** Bytes of gate, or of up, of experts of that form. */
+  private innerBytes(form: number): number {
+    return this.places[form]![0]!.up.tensor.bytes;
   }
 
   /** Tensors of one slot for experts of that form, without memory. */
@@ -126,20 +146,27 @@ export class SlotMemory {
     return size > 0 ? { ...matrices, biases: { tensor: context.tensor(Type.F32, size) } } : matrices;
   }
 
-  /** One buffer for a part of all slots; tensors of every form lie over each other in it. @param tensors by form and slot */
-  private allocate(name: PartName, tensors: readonly Tensor[][], count: number): void {
+  /**
+   * One buffer for a part of all slots; tensors of every form lie over each other in it.
+   * @param tensors by form and slot, and others of the same sizes that lie `behind` them
+   */
+  private allocate(name: PartName, tensors: readonly Tensor[][], count: number, behind?: readonly Tensor[][]): void {
     const firsts = tensors.flatMap(([first]) => first ?? []);
-    const end = Math.max(...firsts.map((tensor) => tensor.bytes));
+    const times = behind ? 2 : 1;
+    const end = Math.max(...firsts.map((tensor) => times * tensor.bytes));
     const largest = end + Math.max(...firsts.map((tensor) => this.allocated(tensor) - tensor.bytes));
     const unit = firsts.reduce((sum, { type }) => leastCommonMultiple(sum, blockBytes(type)), ALIGNMENT);
     const bytes = Math.ceil(largest / unit) * unit;
-    const offsets = tensors.map(([first]) => (first ? aligned(end - first.bytes) : 0));
+    const offsets = tensors.map(([first]) => (first ? aligned(end - times * first.bytes) : 0));
     const context = new TensorContext(1);
     const tensor = context.tensor(Type.F32, bytes / 4, count);
     const buffer: Buffer = this.accelerator.allocate(context, 'streaming slots');
     for (const [form, slots] of tensors.entries()) {
       for (const [slot, each] of slots.entries()) {
-        buffer.place(each, tensor.address + BigInt(slot * bytes + offsets[form]!));
+        const address = tensor.address + BigInt(slot * bytes + offsets[form]!);
+        buffer.place(each, address);
+        const other = behind?.[form]?.[slot];
+        if (other) buffer.place(other, address + BigInt(each.bytes));
       }
     }
     this.regions.set(name, { tensor, bytes, buffer, offsets, zerosAt: [] });
@@ -165,8 +192,10 @@ export class SlotMemory {
   /** Where a part of that layer's experts lies in all slots. */
   spanOf(layer: number, name: PartName): Span {
     const form = this.formOf[layer]!;
-    const region = this.regions.get(name);
-    if (region) return { tensor: region.tensor, offset: region.offsets[form]!, stride: region.bytes };
+    if (this.regions.size > 0) {
+      const { region, offset } = this.regionOf(form, name);
+      return { tensor: region.tensor, offset, stride: region.bytes };
+    }
     const tensor = this.slabs[form]![name]!;
     return { tensor, offset: 0, stride: tensor.strides[name === 'biases' ? 1 : 2] };
   }
@@ -191,12 +220,15 @@ export class SlotMemory {
   /** Queues zeros behind the first `bytes` bytes of a matrix in a slot, where experts of another form may have left some. */
   clearBehind(on: Backend, layer: number, matrix: MatrixName, slot: number, bytes: number): void {
     if (!this.zeros) return;
-    const { tensor, bytes: place, offsets, zerosAt } = this.regions.get(matrix)!;
-    const end = offsets[this.formOf[layer]!]! + bytes;
-    if (zerosAt[slot] === end) return;
-    const behind = Math.min(this.padding, place - end);
+    const form = this.formOf[layer]!;
+    const { region, offset } = this.regionOf(form, matrix);
+    const { tensor, bytes: place, zerosAt } = region;
+    const end = offset + bytes;
+    const before = this.joined && matrix === 'gate'; // up lies behind it, which is copied next
+    if (!before && zerosAt[slot] === end) return;
+    const behind = Math.min(this.padding, before ? this.innerBytes(form) - bytes : place - end);
     if (behind > 0) on.write(tensor, this.zeros.address, slot * place + end, behind);
-    zerosAt[slot] = end;
+    if (!before) zerosAt[slot] = end;
   }
 }
 

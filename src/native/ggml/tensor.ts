@@ -161,4 +161,11 @@ export class TensorContext {
     this.tensors.push(made);
     return made;
   }
+
+  /** A part of a tensor of this context, which is allocated with it; `offset` in bytes. */
+  part(of: Tensor, ne: Extents, offset: number): Tensor {
+    const [, nb1, nb2, nb3] = of.strides;
+    const pointer = api().view4d(this.pointer, of.pointer, ...ne, nb1, nb2, nb3, offset);
+    return new Tensor(pointer, of.type, ne, of.strides);
+  }
 }
