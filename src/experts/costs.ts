@@ -38,7 +38,13 @@ export function costsOf({ cpu, accelerator, copy = 0, calls, several, overlap, c
 export function inCallOf(costs: Costs, tokens: number): Costs {
   const { several, copy, contention } = costs;
   if (tokens === 1 || !several) return costs;
-  return { ...costs, calls: several.calls, copy: several.copy ?? copy, contention: several.contention ?? contention };
+  return {
+    ...costs,
+    calls: several.calls,
+    copy: several.copy ?? copy,
+    contention: several.contention ?? contention,
+    handOver: tokens * (several.handOver ?? 0),
+  };
 }
 
 /** The same while the link is still busy with earlier copies for so many milliseconds. */
@@ -77,11 +83,11 @@ export function laneTimes(plan: readonly Share[], costs: Costs, width: number): 
 export function makespan(plan: readonly Share[], costs: Costs, width: number): number {
   const { cpu, copies, streamed, resident } = laneTimes(plan, costs, width);
   if (!costs.overlap) return cpu + copies + streamed + resident;
-  const { contention, calls, backlog = 0 } = costs;
+  const { contention, calls, backlog = 0, handOver = 0 } = costs;
   const computing = (streamed + resident) * (cpu > 0 ? (contention.computing ?? 1) : 1);
   const link = copies + (streamed > 0 ? backlog : 0);
   const both = cpu > 0 && link > 0;
   const arrived = link * (both ? contention.copy : 1) + (copies > 0 ? calls.streamed : 0);
   const accelerator = Math.max(arrived, computing);
-  return Math.max(cpu * (both ? contention.cpu : 1), accelerator);
+  return Math.max(cpu * (both ? contention.cpu : 1), accelerator) + (cpu > 0 ? handOver : 0);
 }

@@ -49,9 +49,20 @@ export function measureExperts(
     calls: callsOfSeveral({ resident, streamed, cpu }),
     copy: copyOf(1),
     contention: both ? meter.contentionOfSeveral(missing, cpu, copyOf(1) ?? copy) : undefined,
+    handOver: both
+      ? handOver(layers[missing[0]!.layer]!, experts.bytesOf(missing[0]!.layer) / (copyOf(1) ?? copy))
+      : undefined,
   };
   const accelerator = resident.samples;
   return { cpu: cpu.samples, accelerator, copy, calls, several, overlap, contention, spread: meter.spread };
+}
+
+/** So many hidden states of each token cross the link while nothing is computed: sums, and half of what is read, for which routers take as long. */
+const HANDED_OVER = 1.5;
+
+/** Milliseconds for a token. @param rate of the link, in bytes a millisecond */
+function handOver({ hidden }: ExpertsSpec, rate: number): number {
+  return rate > 0 ? (HANDED_OVER * 4 * hidden) / rate : 0;
 }
 
 interface LaneSamples {

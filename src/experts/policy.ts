@@ -48,6 +48,8 @@ export interface SeveralCosts {
   calls: Record<LaneName, number>;
   copy?: number;
   contention?: Costs['contention'];
+  /** Milliseconds for each token of the call by which it ends later where the CPU takes part: see Costs. */
+  handOver?: number;
 }
 
 /** What one expert costs on this machine, in milliseconds. */
@@ -64,6 +66,11 @@ export interface Costs {
   several?: SeveralCosts;
   /** For so long the link is still busy with earlier copies, those of cached experts among them; 0 by default. */
   backlog?: number;
+  /**
+   * Milliseconds by which a call ends later where the CPU takes part, whatever it computes: what experts read comes to it, and
+   * its sums are added behind all that the accelerator computes; 0 by default.
+   */
+  handOver?: number;
   /** Copies run while the CPU computes. */
   overlap: boolean;
   /**

@@ -16,7 +16,9 @@ const contention = z.object({ cpu: z.number().positive(), copy: z.number().posit
 export const ratesSchema = z.object({
   experts: z.object({
     calls: lanes,
-    several: z.object({ calls: lanes, copy: time.optional(), contention: contention.optional() }).optional(),
+    several: z
+      .object({ calls: lanes, copy: time.optional(), contention: contention.optional(), handOver: time.optional() })
+      .optional(),
     cpu: samples,
     accelerator: samples,
     copy: time.optional(),

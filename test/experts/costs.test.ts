@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { interpolate, type Sample } from '../../src/experts/costs.js';
+import { inCallOf, interpolate, makespan, type Sample } from '../../src/experts/costs.js';
+import { lanesPolicy } from '../../src/experts/policies/lanes.js';
+import type { Costs } from '../../src/experts/policy.js';
 
 /** Samples of growing numbers of tokens. */
 const samples: fc.Arbitrary<Sample[]> = fc
@@ -52,4 +54,25 @@ describe('interpolated costs', () => {
       }),
     );
   });
+});
+
+it('the CPU takes no part in a long call where handing its part over takes longer than it saves', () => {
+  const measured: Costs = {
+    calls: { resident: 0.1, streamed: 0.1, cpu: 0.1 },
+    cpu: () => 0.2,
+    accelerator: () => 0.01,
+    copy: 0.1,
+    overlap: true,
+    contention: { cpu: 1, copy: 1 },
+    several: { calls: { resident: 0.1, streamed: 0.1, cpu: 0.1 }, handOver: 0.0005 },
+  };
+  const demand = Array.from({ length: 12 }, (_, expert) => ({ expert, tokens: 20, resident: false, cached: false }));
+  const lanesOf = (tokens: number) => {
+    const shares = lanesPolicy.decide(demand, inCallOf(measured, tokens), 64);
+    return [...new Set(shares.map(({ lane }) => lane))].sort();
+  };
+  expect(lanesOf(100)).toEqual(['cpu', 'streamed']);
+  expect(lanesOf(2000)).toEqual(['streamed']);
+  const plan = [{ expert: 0, tokens: 20, lane: 'cpu' as const }];
+  expect(makespan(plan, inCallOf(measured, 2000), 64)).toBeCloseTo(0.3 + 1, 9);
 });
