@@ -116,14 +116,14 @@ export class Workbench extends Session {
     });
   }
 
-  /** The work of as many calls as a prompt of these tokens takes; where an encoder reads it, with that of the start token. */
-  prefill(tokens: readonly number[], past: number): Float32Array {
+  /** The work of as many calls as a prompt of these tokens takes; where an encoder reads it, with that of the start token. @param into room for the logits */
+  prefill(tokens: readonly number[], past: number, into?: Float32Array): Float32Array {
     const { network, experts, blueprint } = this.parts;
     const { encoder } = blueprint.spec;
-    if (!encoder) return this.step(tokens, past);
+    if (!encoder) return this.step(tokens, past, into);
     return this.calls.run(() => {
       encode(network, experts, tokens, 0, () => false);
-      return this.step([encoder.start], 0);
+      return this.step([encoder.start], 0, into);
     });
   }
 

@@ -53,7 +53,7 @@ export function roundsOf(sizes: ArrayLike<number>): Round[] {
   return rounds;
 }
 
-/** A group, and for how many assignments there is less room. */
+/** A group, in the room of `size` assignments, and of how many rows of no weight that is. */
 export type Written = (GroupRows | GroupFew) & { size: number; idle: number };
 
 /** The order in which a group's assignments are computed and added. */

@@ -9,7 +9,7 @@ import { type ActivationName, matrixEntries } from '../activations.js';
 import type { Assigned, Assignments } from '../assignments.js';
 import type { PlacedExpert } from '../expert.js';
 import { buildGroupForOne, buildGroupForSeveral, type GroupIo, groupCapacity, wordsOf } from '../group.js';
-import type { Slab } from '../resident-experts.js';
+import { innerJoins, type Slab } from '../resident-experts.js';
 import { type ExpertsSpec, type MatrixTypes, matrixShape } from '../spec.js';
 import type { BatchTokens } from './batches.js';
 import { ExpertGraphs } from './graphs.js';
@@ -56,9 +56,12 @@ export function mostRows(
   types: readonly MatrixTypes[],
   rows: ByNumber['rows'],
 ): number {
-  const each = layers.flatMap((spec, l) =>
-    matrixEntries(types[l]!).map(([name, type]) => rows(type, matrixShape(spec, name)[0])),
-  );
+  const each = layers.flatMap((spec, l) => {
+    const inner = innerJoins(spec, types[l]!) ? 2 : 1; // gate and up may be one matrix
+    return matrixEntries(types[l]!).map(([name, type]) => {
+      return rows(type, (name === 'down' ? 1 : inner) * matrixShape(spec, name)[0]);
+    });
+  });
   return Math.min(...each);
 }
 
