@@ -29,8 +29,8 @@ export interface GroupPlace {
 const PLACES = 2;
 /** So many assignments are found in products whose rows have one each faster than another graph is queued. */
 const FEW = 512;
-/** Of a call's groups that are added at once, so many rows of no weight. */
-const IDLE = 16 * AT_ONCE.idle;
+/** So many groups of a call may be added at once, whatever rows of no weight that takes. */
+const MOST_AT_ONCE = 16;
 /** A group has less than so many times as many parts as its rows would fill. */
 export const PARTS = 5;
 
@@ -85,8 +85,9 @@ export class ExpertGroups {
   private readonly room: number;
   /** Assignments that were sent for this call. */
   private sent = 0;
-  /** Rows of no weight for which there is room beside them. */
-  private idle = IDLE;
+  /** Rows of no weight for which there is room beside them, and left. */
+  private readonly idleRoom: number;
+  private idle = 0;
   private readonly exact: boolean;
   private readonly rows: number;
   private readonly computable = new Map<string, boolean>();
@@ -106,7 +107,9 @@ export class ExpertGroups {
     const groups = Math.max(PLACES, ...layers.map((l) => l.count));
     const assigned = chunk * this.chosen;
     const divided = groups + Math.ceil((PARTS * (assigned + groups)) / rows);
-    this.room = assigned + IDLE + divided * 2 * APART; // rows are filled up, and lists lie apart
+    const idle = Math.min(AT_ONCE.idle, Math.min(chunk, AT_ONCE.tokens) * Math.min(this.chosen, AT_ONCE.depth));
+    this.idleRoom = MOST_AT_ONCE * idle;
+    this.room = assigned + this.idleRoom + divided * 2 * APART; // rows are filled up, and lists lie apart
     const count = WORDS * this.room;
     const words = new SharedWords(device, count, 'routing weights', hostMemory);
     this.words = words;
@@ -161,7 +164,7 @@ export class ExpertGroups {
   begin(): void {
     this.graphs.release();
     this.sent = 0;
-    this.idle = IDLE;
+    this.idle = this.idleRoom;
   }
 
   /** Queues output += Σ weights · expert(input) over the group's members, at most `most` assignments. */
