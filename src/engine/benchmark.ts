@@ -71,26 +71,28 @@ export function contenderName({ policy, cache, prefetch }: Contender): string {
 
 /**
  * Compares policies on one loaded model: in turn, so that a machine that drifts does so for all alike, each behind each.
- * Each run has other tokens, so that none finds experts of its own made resident by the one before.
+ * Each run has other tokens, so that none finds experts of its own made resident by the one before; all contenders have the
+ * same prompts, since of random weights one prompt uses half as many experts again as another.
  */
 export function benchmark(session: Workbench, options: BenchmarkOptions): Measurement[] {
   const { contenders, workloads, repeats, patience, onRun } = options;
   const found: Measurement[] = [];
   const tokens = new MadeUpTokens(session.info.vocabulary);
   const logits = new Float32Array(session.info.vocabulary); // first written, pages are made
-  const timed = (workload: Workload) => timedRun(session, workload, tokens, logits);
+  const timed = (workload: Workload, ids: readonly number[]) => timedRun(session, workload, ids, logits);
   for (const workload of workloads) {
     // Only in decoding are guesses copied ahead.
     const compared = contenders.filter((c) => workload.kind === 'decode' || c.cache === undefined || !c.prefetch);
     const runs = new Map(compared.map((contender) => [contender, [] as Run[]]));
+    const idsOf = idsFor(workload, repeats, tokens);
     if (workload.kind === 'decode') fillContext(session, workload, tokens);
     for (let repeat = 0; repeat <= repeats; repeat++) {
       for (const [contender, done] of rotated([...runs], repeat)) {
         if (done.some((run) => run.seconds > patience)) continue;
         session.use(policyNamed(contender.policy), undefined, contender);
         // In decoding, the expert cache holds what many tokens left there.
-        if (session.caches && contender.cache !== false && workload.kind === 'decode') timed(workload);
-        const run = timed(workload);
+        if (session.caches && contender.cache !== false && workload.kind === 'decode') timed(workload, idsOf());
+        const run = timed(workload, idsOf(repeat, compared.indexOf(contender)));
         onRun?.(contender, workload, run.seconds);
         // The first run of a short workload builds graphs and warms caches.
         if (repeat > 0 || run.seconds > patience) done.push(run);
@@ -121,6 +123,16 @@ class MadeUpTokens {
   }
 }
 
+/** Gives the tokens of each run: in counted runs of prefill the same prompts for each contender, in another order. */
+function idsFor({ kind, tokens, sequences = 1 }: Workload, repeats: number, madeUp: MadeUpTokens) {
+  const next = () => madeUp.next(tokens * sequences);
+  const prompts = kind === 'prefill' ? Array.from({ length: repeats }, next) : [];
+  return (repeat = 0, contender = 0): number[] => {
+    if (repeat === 0 || prompts.length === 0) return next();
+    return prompts[(repeat - 1 + contender * (prompts.length - 1)) % prompts.length]!;
+  };
+}
+
 /** Of the tokens before those that are decoded, at most so many are computed, the last ones. */
 const MOST_BEFORE = 4096;
 
@@ -134,10 +146,9 @@ function fillContext(session: Workbench, { past, sequences = 1 }: Workload, made
 function timedRun(
   session: Workbench,
   { kind, tokens, past, sequences = 1 }: Workload,
-  madeUp: MadeUpTokens,
+  ids: readonly number[],
   logits: Float32Array,
 ): Run {
-  const ids = madeUp.next(tokens * sequences);
   session.resetStatistics();
   const begin = performance.now();
   if (kind === 'prefill') session.prefill(ids, past, logits);

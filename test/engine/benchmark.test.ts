@@ -58,6 +58,24 @@ describe('a comparison of policies', () => {
   });
 });
 
+it('gives all contenders the same prompts, each in another order, and none one twice', () => {
+  const session = loadSource(source, { ...host, expertsResident: 0.5 }, names.map(policyNamed));
+  const asked = new Map<string, string[]>();
+  const prefill = session.prefill.bind(session);
+  session.prefill = (tokens, ...rest) => {
+    const { policy } = session.info;
+    asked.set(policy, [...(asked.get(policy) ?? []), tokens.join()]);
+    return prefill(tokens, ...rest);
+  };
+  const workloads = [{ kind: 'prefill', tokens: 6, past: 0 } as const];
+  benchmark(session, { contenders: contendersOf(names, false), workloads, repeats: 4, patience: 1e3 });
+  session.close();
+  const counted = [...asked.values()].map(([, ...prompts]) => prompts); // the first is not counted
+  expect(counted).toHaveLength(names.length);
+  for (const prompts of counted) expect([...new Set(prompts)].sort()).toEqual([...counted[0]!].sort());
+  for (const [i, prompts] of counted.entries()) if (i > 0) expect(prompts).not.toEqual(counted[i - 1]);
+});
+
 describe('several sequences at once', () => {
   it('run each expert once for all of them in a call', () => {
     const session = loadSource(source, { ...host, sequences: 8, expertsResident: 0.25 }, [policyNamed('static')]);
