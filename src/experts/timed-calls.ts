@@ -1,7 +1,7 @@
 /** Layers are timed in turn, but for 7 of them, and each for one lane and then for the other. */
 const AT_FIRST = 7;
 /** Once so many calls were timed, what they taught is known: more seldom then. */
-const TAUGHT = 100;
+const TAUGHT = 50;
 const LATER = 29;
 
 /** Which calls are timed, by a synchronisation that makes the accelerator wait for the thread: every n-th. */

@@ -11,13 +11,13 @@ function timedOf(calls: TimedCalls, count: number, layers: number): (readonly [c
 it.each([1, 12, 16, 36, 48, 61])(
   'each of %i layers is timed for both lanes, also when calls are timed seldom',
   (layers) => {
-    const seldom = 700;
+    const seldom = 350;
     const seen = timedOf(new TimedCalls(), seldom + 2 * 29 * layers, layers);
     const later = seen.filter(([call]) => call >= seldom).map(([call, lane]) => `${call % layers} ${lane}`);
     expect(new Set(later).size).toBe(2 * layers);
     for (const lane of ['cpu', 'accelerator']) {
-      const share = seen.slice(0, 100).filter(([, timed]) => timed === lane).length;
-      expect(share).toBeGreaterThanOrEqual(45);
+      const share = seen.slice(0, 50).filter(([, timed]) => timed === lane).length;
+      expect(share).toBeGreaterThanOrEqual(20);
     }
   },
 );
