@@ -90,7 +90,8 @@ export class ExpertGroups {
   private idle = 0;
   private readonly exact: boolean;
   private readonly rows: number;
-  private readonly computable = new Map<string, boolean>();
+  /** Slabs by name, as the device computes them; undefined where it does not. */
+  private readonly computable = new Map<string, Slab | undefined>();
 
   constructor(
     private readonly device: Device,
@@ -143,13 +144,18 @@ export class ExpertGroups {
   }
 
   /** Whether the device has the operations that such a slab takes, as exact as its type. */
-  computes({ key, slab, activation }: GroupPlace): boolean {
-    const known = this.computable.get(key);
-    if (known !== undefined) return known;
+  computes(place: GroupPlace): boolean {
+    return this.slabOf(place) !== undefined;
+  }
+
+  /** Gate and up are one matrix where the device takes parts of its products. */
+  private slabOf({ key, slab, activation }: GroupPlace): Slab | undefined {
+    if (this.computable.has(key)) return this.computable.get(key);
     const lossy = !this.exact && matrixEntries(slab).some(([, { type }]) => type === Type.F32);
-    const answer = !lossy && this.supports(slab, activation);
-    this.computable.set(key, answer);
-    return answer;
+    const ways = lossy ? [] : [slab, { ...slab, inner: undefined }];
+    const found = ways.find((way) => this.supports(way, activation));
+    this.computable.set(key, found);
+    return found;
   }
 
   private supports(slab: Slab, activation: ActivationName): boolean {
@@ -169,12 +175,18 @@ export class ExpertGroups {
 
   /** Queues output += Σ weights · expert(input) over the group's members, at most `most` assignments. */
   run(place: GroupPlace, members: readonly Member[], assignments: Assignments, tokens: number): void {
-    if (tokens === 1) this.forOne(place, members, assignments);
-    else if (tokens <= KEPT_ROWS && this.fits(members, tokens)) this.forFew(place, members, assignments, tokens);
-    else this.forRows(place, members, assignments, tokens);
+    const slab = this.slabOf(place)!;
+    if (tokens === 1) this.forOne(place, slab, members, assignments);
+    else if (tokens <= KEPT_ROWS && this.fits(members, tokens)) this.forFew(place, slab, members, assignments, tokens);
+    else this.forRows(slab, place.activation, members, assignments, tokens);
   }
 
-  private forOne({ key, slab, activation, place }: GroupPlace, members: readonly Member[], of: Assignments): void {
+  private forOne(
+    { key, activation, place }: GroupPlace,
+    slab: Slab,
+    members: readonly Member[],
+    of: Assignments,
+  ): void {
     const count = members.length;
     const ids = 2 * place * aligned(this.chosen);
     const weights = ids + aligned(count);
@@ -193,7 +205,13 @@ export class ExpertGroups {
     return this.sent + aligned(members.length * tokens + MOST_FILLED) <= this.room;
   }
 
-  private forFew({ key, slab, activation }: GroupPlace, members: readonly Member[], of: Assignments, n: number): void {
+  private forFew(
+    { key, activation }: GroupPlace,
+    slab: Slab,
+    members: readonly Member[],
+    of: Assignments,
+    n: number,
+  ): void {
     const from = this.sent;
     const few = this.order.writeFew(from, members, of, n);
     this.sent += few.size;
@@ -204,7 +222,13 @@ export class ExpertGroups {
     );
   }
 
-  private forRows({ slab, activation }: GroupPlace, group: readonly Member[], all: Assignments, tokens: number): void {
+  private forRows(
+    slab: Slab,
+    activation: ActivationName,
+    group: readonly Member[],
+    all: Assignments,
+    tokens: number,
+  ): void {
     for (const { members, of } of inParts(group, all, this.rows)) this.forPart(slab, activation, members, of, tokens);
   }
 

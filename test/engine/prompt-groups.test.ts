@@ -1,7 +1,8 @@
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { prepareEnvironment } from '../../src/devices/environment.js';
 import { loadEngine } from '../../src/engine/load.js';
 import { AT_ONCE } from '../../src/experts/lanes/group-order.js';
+import { Backend } from '../../src/native/ggml/backend.js';
 import { nmse } from '../models/gguf-logits.js';
 
 prepareEnvironment({ dtype: 'f32' });
@@ -24,6 +25,17 @@ function prefill(model: string, most: number): Float32Array {
     session.close();
   }
 }
+
+it.each(['qwen3_moe', 'gpt_oss'])('gate and up as one matrix give what they give apart: %s', (model) => {
+  const joined = prefill(model, tokens);
+  let asked = 0;
+  const supports = vi.spyOn(Backend.prototype, 'supportsAll').mockImplementation(() => asked++ % 2 === 1); // of each slab first as one
+  const apart = prefill(model, tokens);
+  supports.mockRestore();
+  expect(asked).toBeGreaterThan(0);
+  expect(asked % 2).toBe(0);
+  expect(nmse(apart, joined)).toBeLessThan(1e-10);
+});
 
 it.each(['qwen3_moe', 'gpt_oss'])('groups of a prompt give the same, added at once or in rounds: %s', (model) => {
   const atOnce = prefill(model, tokens);
