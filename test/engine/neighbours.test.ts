@@ -15,7 +15,7 @@ import { writeBlocks } from '../support/synthetic-gguf.js';
 
 prepareEnvironment({ dtype: 'f32' });
 
-const TOKENS = Array.from({ length: 48 }, (_, i) => 5 + ((i * 37) % 200));
+const TOKENS = Array.from({ length: 48 }, (_, i) => 5 + ((i * 31) % 200));
 const SIZES = { layers: 4, hidden: 256, width: 256, experts: 24, vocabulary: 256 };
 const MODELS: Readonly<Record<string, { write: (file: string) => void; parts: number }>> = {
   'one form': { write: (file) => writeBlocks(file, SIZES), parts: 3 },
@@ -80,7 +80,7 @@ it.each(CASES)('experts that travel together give what they give alone: $name', 
   expect(alone.copies).toBe(parts * alone.experts);
   expect(together.experts).toBe(alone.experts);
   expect(together.copies).toBeLessThan(0.7 * parts * together.experts);
-  expect(nmse(together.logits, alone.logits)).toBeLessThan(1e-3); // sums in another order, then rounded to blocks
+  expect(nmse(together.logits, alone.logits)).toBeLessThan(1e-6);
 });
 
 it('copies reach from one expert to another where all between them is pinned', () => {
