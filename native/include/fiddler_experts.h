@@ -167,7 +167,8 @@ int fk_route(fk_pool *pool, const fk_routing *routing, const float *bias, const 
              const float *logits, int tokens, int experts, int32_t *ids, float *weights);
 
 /* The order in which experts that are computed together on an accelerator take their assignments. On the calling thread.
- * What is written must have room; src/experts/order-loops.ts has the same in JavaScript, and says what it is for. */
+ * What is written must have room; src/native/order-loops.ts says what it is for, src/experts/order-loops.ts has the same in
+ * JavaScript. */
 
 /* counts [experts]: how often each of ids [n] occurs, of which -1 stands for none. */
 int fk_order_count(const int32_t *ids, int n, int experts, int32_t *counts);

@@ -1,3 +1,4 @@
+#include "export.h"
 #include "fiddler_experts.h"
 
 #include "layer_call.h"
@@ -11,8 +12,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
-
-#define FK_API extern "C" __attribute__((visibility("default")))
 
 using namespace fk;
 

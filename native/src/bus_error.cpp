@@ -1,3 +1,4 @@
+#include "export.h"
 #include "fiddler_experts.h"
 
 #ifdef _WIN32
@@ -22,7 +23,7 @@ void say(int, siginfo_t *info, void *) {
 
 } // namespace
 
-extern "C" __attribute__((visibility("default"))) void fk_say_bus_error(const char *text) {
+FK_API void fk_say_bus_error(const char *text) {
   struct sigaction action = {};
   action.sa_sigaction = say;
   action.sa_flags = SA_SIGINFO;

@@ -1,10 +1,9 @@
-// The order in which experts that are computed together on an accelerator take their assignments: src/experts/order-loops.ts
-// says what each function does, and has the same in JavaScript.
+// The order in which experts that are computed together on an accelerator take their assignments: src/native/order-loops.ts
+// says what each function does, src/experts/order-loops.ts has the same in JavaScript.
+#include "export.h"
 #include "fiddler_experts.h"
 
 #include <algorithm>
-
-#define FK_API extern "C" __attribute__((visibility("default")))
 
 FK_API int fk_order_count(const int32_t *ids, int n, int experts, int32_t *counts) {
   if (!ids || !counts || n < 0 || experts < 1) return FK_INVALID;

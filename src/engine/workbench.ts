@@ -116,7 +116,10 @@ export class Workbench extends Session {
     });
   }
 
-  /** The work of as many calls as a prompt of these tokens takes; where an encoder reads it, with that of the start token. @param into room for the logits */
+  /**
+   * The work of as many calls as a prompt of these tokens takes; where an encoder reads it, with that of the start token.
+   * @param into room for the logits
+   */
   prefill(tokens: readonly number[], past: number, into?: Float32Array): Float32Array {
     const { network, experts, blueprint } = this.parts;
     const { encoder } = blueprint.spec;

@@ -29,6 +29,7 @@ export function measureExperts(
 ): ExpertRates {
   const meter = new Meter(experts, layers, sizes.chunk, patience, attend, onDelay);
   const missing = meter.groups((layer) => experts.resident.missing(layer));
+  const [first] = missing ?? [];
   if (missing) meter.warmUp('cpu', missing, 1);
   const cpu = missing ? meter.lane('cpu', missing) : NOTHING;
   const streamed = missing && sizes.streams && experts.offloads ? meter.lane('streamed', missing) : NOTHING;
@@ -43,21 +44,23 @@ export function measureExperts(
     return ms === undefined ? undefined : Math.max(0, ms - (overlap ? 0 : (resident.samples[i]?.ms ?? 0)));
   };
   const copy = copyOf(0);
-  const both = overlap && missing && copy !== undefined;
+  const copyOfSeveral = copyOf(1) ?? copy;
+  const both = overlap && missing && copy !== undefined && copyOfSeveral !== undefined;
   const contention = both ? meter.contention(missing, cpu, copy) : NO_COSTS.contention;
   const several: SeveralCosts = {
     calls: callsOfSeveral({ resident, streamed, cpu }),
     copy: copyOf(1),
-    contention: both ? meter.contentionOfSeveral(missing, cpu, copyOf(1) ?? copy) : undefined,
-    handOver: both
-      ? handOver(layers[missing[0]!.layer]!, experts.bytesOf(missing[0]!.layer) / (copyOf(1) ?? copy))
-      : undefined,
+    contention: both ? meter.contentionOfSeveral(missing, cpu, copyOfSeveral) : undefined,
+    handOver: both ? handOver(layers[first!.layer]!, experts.bytesOf(first!.layer) / copyOfSeveral) : undefined,
   };
   const accelerator = resident.samples;
   return { cpu: cpu.samples, accelerator, copy, calls, several, overlap, contention, spread: meter.spread };
 }
 
-/** So many hidden states of each token cross the link while nothing is computed: sums, and half of what is read, for which routers take as long. */
+/**
+ * So many hidden states of each token cross the link while nothing is computed: sums, and half of what experts read, since the
+ * router chooses meanwhile.
+ */
 const HANDED_OVER = 1.5;
 
 /** Milliseconds for a token. @param rate of the link, in bytes a millisecond */

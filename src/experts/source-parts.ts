@@ -1,4 +1,4 @@
-import { MATRICES, type MatrixName } from './activations.js';
+import { type MatrixName, matrixEntries } from './activations.js';
 import { biasesAt, type PlacedExpert } from './expert.js';
 
 /** A matrix of an expert, or its biases, in the host's memory. */
@@ -13,13 +13,9 @@ export interface SourcePart {
 
 /** What is copied of an expert. @param pieces of its matrices, in their order; −1 where they are not given */
 export function sourceParts(source: PlacedExpert, pieces: readonly number[] = []): SourcePart[] {
-  const parts: SourcePart[] = [];
-  for (const name of MATRICES) {
-    const tensor = source[name]?.tensor;
-    if (!tensor) continue;
-    const piece = pieces[parts.length] ?? -1;
-    parts.push({ name, address: Number(tensor.address), bytes: tensor.bytes, piece });
-  }
+  const parts: SourcePart[] = matrixEntries(source).map(([name, { tensor }], i) => {
+    return { name, address: Number(tensor.address), bytes: tensor.bytes, piece: pieces[i] ?? -1 };
+  });
   if (source.biases) {
     const { address, bytes } = biasesAt(source.biases);
     parts.push({ name: 'biases', address: Number(address), bytes, piece: 0 }); // a layer's are one tensor

@@ -10,9 +10,8 @@ import { mostThatFit, type Placement, placement } from '../experts/placement.js'
 import { POLICIES, policyNamed } from '../experts/policies/index.js';
 import type { Policy } from '../experts/policy.js';
 import type { Profile } from '../experts/profile.js';
-import type { ExpertsSpec, MatrixTypes } from '../experts/spec.js';
 import type { Pointer } from '../native/ggml/api.js';
-import { loadExpertKernels } from '../native/kernels.js';
+import { type ExpertKernels, loadExpertKernels } from '../native/kernels.js';
 import { hold, Resources } from '../native/resources.js';
 import { Choices } from '../network/choices.js';
 import { Network } from '../network/network.js';
@@ -156,8 +155,8 @@ function build(
   const kvCache = new KvCache(accelerator, declarations.caches, rows, sequences, cacheType(blueprint, machine));
   const states = new StateMemory(accelerator, declarations.states, sequences);
   const { embedding, tables } = blueprint;
-  const pool = nativePool(machine, expertLayers, expertTypes, cpuKernels);
   const kernels = cpuKernels === 'ggml' ? null : loadExpertKernels();
+  const pool = nativePool(kernels, machine, blueprint, cpuKernels);
   const choices = new Choices(pool?.pool ?? kernels);
   const sized = { chunk, calls, context, sequences, rows, hostMemory, cacheStep, choices };
   const network = new Network({ cpu, accelerator, spec, declarations, embedding, tables, mapped, ...sized });
@@ -191,12 +190,11 @@ function build(
 
 /** Threads with the native kernels, where those compute these experts. @throws FiddlerError `unsupported` where asked for in vain */
 function nativePool(
+  kernels: ExpertKernels | null,
   machine: Machine,
-  layers: readonly ExpertsSpec[],
-  types: readonly MatrixTypes[],
+  { expertLayers: layers, expertTypes: types }: Blueprint,
   asked: LoadOptions['cpuKernels'] = 'auto',
 ) {
-  const kernels = asked === 'ggml' ? null : loadExpertKernels();
   const computes = kernels && layers.length > 0 && layers.every((spec, l) => nativeComputes(spec, types[l]!));
   // Beside ggml's pool, which computes the rest where there is no GPU, a second one would fight for the cores.
   if (computes && (machine.kind.gpu || asked === 'native')) {
@@ -243,16 +241,8 @@ function placeExperts(
   }
   const count = offloads ? Math.min(asked, fitting) : 0;
   const room = () => Math.floor(machine.freeMemory() / bytes);
-  const placed = placeResident({
-    accelerator,
-    layers,
-    types,
-    byNumber: machine.kind.byNumber,
-    count,
-    place,
-    room,
-    onWarning,
-  });
+  const { strided } = machine.kind.byNumber;
+  const placed = placeResident({ accelerator, layers, types, strided, count, place, room, onWarning });
   experts.place(placed.resident);
   return placed.placement;
 }

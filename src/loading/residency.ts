@@ -1,4 +1,3 @@
-import type { ByNumber } from '../devices/accelerators.js';
 import type { Device } from '../devices/device.js';
 import { FiddlerError } from '../errors.js';
 import type { Placement } from '../experts/placement.js';
@@ -12,8 +11,8 @@ interface Wanted {
   accelerator: Device;
   layers: readonly ExpertsSpec[];
   types: readonly MatrixTypes[];
-  /** What the accelerator's products with matrices by number can do. */
-  byNumber: Pick<ByNumber, 'strided'>;
+  /** See ByNumber. */
+  strided: boolean;
   /** Experts to place, over all layers. */
   count: number;
   /** Which experts they are, of so many. */
@@ -25,10 +24,10 @@ interface Wanted {
 
 /** Makes room for resident experts; for fewer, with one warning, where the accelerator's memory runs out. */
 export function placeResident(wanted: Wanted): { resident: ResidentExperts; placement: Placement } {
-  const { accelerator, layers, types, byNumber, place, onWarning } = wanted;
+  const { accelerator, layers, types, strided, place, onWarning } = wanted;
   for (let count = wanted.count; ; count = Math.min(Math.floor(count * SMALLER), wanted.room())) {
     const placement = place(count);
-    const resident = allocate(count > 0, accelerator, layers, placement, types, byNumber.strided);
+    const resident = allocate(count > 0, accelerator, layers, placement, types, strided);
     if (!resident) continue;
     if (count < wanted.count) {
       const problem = `the memory of ${accelerator.name} ran out, perhaps because another process took it`;

@@ -25,8 +25,8 @@ export interface NamedAt {
 }
 
 /**
- * The loops over all assignments of a call that order them. They run while the accelerator waits: there are some in native
- * code, and these. Experts lie down the columns of rows, so that those beside each other differ; what is written goes row by
+ * The loops over all assignments of a call that order them. They run while the accelerator waits, so that native code has
+ * them where it was built. Experts lie down the columns of rows, so that those beside each other differ; what is written goes row by
  * row, so that it lies together.
  */
 export interface OrderLoops {

@@ -91,7 +91,8 @@ export class GroupOrder {
    */
   write(from: number, members: readonly Member[], of: Assigned, n: number, idle = AT_ONCE.idle): Written {
     const total = this.gather(members, of, n, this.loops);
-    const columns = this.sizes.includes(0) ? this.sizes.indexOf(0) : this.sizes.length;
+    const end = this.sizes.indexOf(0);
+    const columns = end < 0 ? this.sizes.length : end;
     const more = Math.max(0, n * columns - total);
     const atOnce = n <= AT_ONCE.tokens && columns <= AT_ONCE.depth && more <= Math.min(idle, AT_ONCE.idle);
     if (!atOnce) return { ...this.writeRounds(from, members, of, n), idle: 0 };
@@ -191,7 +192,8 @@ function nameRounds(
 function abreastOf(members: readonly Member[], of: Assigned): { abreast: number; total: number } {
   const counts = members.map(({ expert }) => of.count(expert));
   const total = counts.reduce((sum, count) => sum + count, 0);
-  return { abreast: ABREAST.find((n) => n * Math.max(...counts) <= total) ?? 1, total };
+  const largest = Math.max(...counts);
+  return { abreast: ABREAST.find((n) => n * largest <= total) ?? 1, total };
 }
 
 /** The last assignment has no weight. */

@@ -150,10 +150,11 @@ export class ExpertGroups {
 
   /** Gate and up are one matrix where the device takes parts of its products. */
   private slabOf({ key, slab, activation }: GroupPlace): Slab | undefined {
-    if (this.computable.has(key)) return this.computable.get(key);
+    const known = this.computable.get(key);
+    if (known || this.computable.has(key)) return known;
     const lossy = !this.exact && matrixEntries(slab).some(([, { type }]) => type === Type.F32);
-    const ways = lossy ? [] : [slab, { ...slab, inner: undefined }];
-    const found = ways.find((way) => this.supports(way, activation));
+    const ways = slab.inner ? [slab, { ...slab, inner: undefined }] : [slab];
+    const found = lossy ? undefined : ways.find((way) => this.supports(way, activation));
     this.computable.set(key, found);
     return found;
   }
