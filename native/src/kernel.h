@@ -69,6 +69,18 @@ struct Task {
   const uint8_t *down_row(const Arithmetic &down, int c) const;
 };
 
+// What a thread computes behind what it has at hand: rows [begin, end) of a task, or columns; no task behind its last.
+struct Following {
+  const Task *task = nullptr;
+  int begin = 0, end = 0;
+};
+
+// Rows that a panel's first stretch will be read of.
+struct NextRows {
+  const uint8_t *rows[kPanelRows];
+  int count = 0;
+};
+
 // One call.
 struct Job {
   fk_layer layer;
@@ -102,9 +114,9 @@ struct Arithmetic {
   void (*convert)(const uint8_t *p, int elements, int padded, void *to);
   bool in_place; // stored weights are the tile form's elements
   // scratch.sums[v][first + r][t] = rows[r] · token t of vector v0 + v, over k elements of this type; writes up to 31
-  // rows more.
+  // rows more. `next` are those that the thread multiplies behind them.
   void (*panel)(const Arithmetic &type, const uint8_t *const *rows, int first, int count, int k, const void *tokens,
-                int v0, int v1, const Scratch &scratch);
+                int v0, int v1, const Scratch &scratch, const NextRows &next);
   // A register-only loop of the tile form's multiply instruction; returns the FLOPs done.
   double (*peak)(int64_t rounds);
 };
@@ -128,11 +140,10 @@ struct Common {
   void (*convert_row)(const Job &, Rows layout, int token);
   // k in [k0, k1), multiples of kStep, of one vector of a task's tokens into packed.
   void (*pack)(const Job &, const Task &, int vector, int k0, int k1);
-  // act rows [r0, r1), counted from row_begin, for a task of either form; r0 is a multiple of kStep. `next` is where the
-  // thread reads on behind them, or null.
-  void (*gate_up)(const Job &, const Task &, const Scratch &, int r0, int r1, const uint8_t *next);
+  // act rows [r0, r1), counted from row_begin, for a task of either form; r0 is a multiple of kStep.
+  void (*gate_up)(const Job &, const Task &, const Scratch &, int r0, int r1, Following);
   // y[..., c0 .. c1) += of one task. Only one thread at a time holds a column.
-  void (*down)(const Job &, const Task &, const Scratch &, int c0, int c1, const uint8_t *next);
+  void (*down)(const Job &, const Task &, const Scratch &, int c0, int c1, Following);
   // Experts of tokens [t0, t1).
   void (*route)(const Routing &, int t0, int t1);
   uint64_t (*read)(const void *, size_t bytes); // streams through memory; returns a checksum

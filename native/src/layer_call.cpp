@@ -200,10 +200,11 @@ void LayerCall::add_gate_up(std::vector<Stage> &stages, Batch batch) {
     const Piece &piece = (*pieces)[chunk];
     return dot_rows(piece.task, tasks_[piece.task].first_row(piece.begin));
   };
-  const auto run = [this, pieces, begin](int chunk, int following, int thread) {
+  const auto run = [this, pieces](int chunk, int following, int thread) {
     const Piece &piece = (*pieces)[chunk];
+    const auto then = [&](const Piece &next) { return Following{&tasks_[next.task], next.begin, next.end}; };
     common_->gate_up(job_, tasks_[piece.task], scratch_of(thread), piece.begin, piece.end,
-                     following < 0 ? nullptr : begin(following));
+                     following < 0 ? Following{} : then((*pieces)[following]));
   };
   stages.push_back({int(pieces->size()), run, [begin](int chunk) { approach(begin(chunk)); }, ends});
 }
@@ -228,12 +229,15 @@ void LayerCall::add_down(std::vector<Stage> &stages, Batch batch) {
   const auto begin = [this, step](int task, int chunk) {
     return dot_rows(task, tasks_[task].down_row(*job_.down, chunk * step));
   };
-  const auto run = [this, batch, step, hidden, begin](int chunk, int following, int thread) {
+  const auto run = [this, batch, step, hidden](int chunk, int following, int thread) {
     const int c0 = chunk * step, c1 = std::min(c0 + step, hidden);
     for (int i = batch.begin; i < batch.end; i++) {
-      const uint8_t *next = i + 1 < batch.end ? begin(i + 1, chunk)
-                            : following < 0   ? nullptr
-                                              : begin(batch.begin, following);
+      const auto then = [&](int task, int chunk) {
+        return Following{&tasks_[task], chunk * step, std::min(chunk * step + step, hidden)};
+      };
+      const Following next = i + 1 < batch.end ? then(i + 1, chunk)
+                             : following < 0   ? Following{}
+                                               : then(batch.begin, following);
       common_->down(job_, tasks_[i], scratch_of(thread), c0, c1, next);
     }
   };

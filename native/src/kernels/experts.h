@@ -69,7 +69,7 @@ inline void add_bias(float (&sums)[kStep], const float *bias, int live) {
   for (int i = 0; bias && i < live; i++) sums[i] += bias[i];
 }
 
-// act[t][r0 .. r1) of a task in dot form.
+// act[t][r0 .. r1) of a task in dot form. `next` is where the thread reads on behind them, or null.
 inline void gate_up_dot(const Job &job, const Task &task, int r0, int r1, const uint8_t *next) {
   const fk_expert &e = task.expert;
   const int n = e.routes, hidden = job.layer.hidden;
@@ -101,7 +101,7 @@ inline void gate_up_dot(const Job &job, const Task &task, int r0, int r1, const 
     end_row(act, (char *)task.act + t * row_bytes(act, task.rows), task.rows, task.act_k);
 }
 
-// y[token][c0 .. c1) += weight · down · act of a task in dot form.
+// y[token][c0 .. c1) += weight · down · act of a task in dot form; `next` as above.
 inline void down_dot(const Job &job, const Task &task, int c0, int c1, const uint8_t *next) {
   const fk_expert &e = task.expert;
   const Arithmetic &down = *job.down;
@@ -118,6 +118,8 @@ inline void down_dot(const Job &job, const Task &task, int c0, int c1, const uin
     }
   }
 }
+
+FK_INLINE bool is(const Following &following, Form form) { return following.task && following.task->form == form; }
 
 // A task's vectors of tokens are taken in so many near-equal blocks.
 FK_INLINE int token_blocks(const Task &task) { return (task.vectors * kVector + kTokenBlock - 1) / kTokenBlock; }
@@ -140,20 +142,37 @@ inline void activate_vector(const Job &job, const Task &task, float *sums, int n
   }
 }
 
-inline void gate_up_tile(const Job &job, const Task &task, const Scratch &scratch, int r0, int r1) {
+// Where rows [r0, r1) of gate begin, and behind them those of up. Returns how many there are.
+inline int gate_up_rows(const Task &task, int r0, int r1, const uint8_t **rows) {
   const fk_expert &e = task.expert;
-  const uint8_t *rows[kPanelRows];
-  const int n = r1 - r0, first = e.row_begin + r0, blocks = token_blocks(task);
-  const int end = r1 == task.rows ? task.act_k : r1; // the last rows zero the padding
+  const int n = r1 - r0, first = e.row_begin + r0;
   for (int r = 0; r < n; r++) {
     const uint8_t *up = (const uint8_t *)e.up + int64_t(first + r) * e.up_stride;
     rows[r] = e.gate ? (const uint8_t *)e.gate + int64_t(first + r) * e.gate_stride : up;
     if (e.gate) rows[n + r] = up;
   }
+  return e.gate ? 2 * n : n;
+}
+
+inline int down_rows(const Arithmetic &down, const Task &task, int c0, int c1, const uint8_t **rows) {
+  for (int c = c0; c < c1; c++) rows[c - c0] = task.down_row(down, c);
+  return c1 - c0;
+}
+
+inline void gate_up_tile(const Job &job, const Task &task, const Scratch &scratch, int r0, int r1,
+                         const Following &following) {
+  const fk_expert &e = task.expert;
+  const uint8_t *rows[kPanelRows];
+  const int n = r1 - r0, blocks = token_blocks(task);
+  const int end = r1 == task.rows ? task.act_k : r1; // the last rows zero the padding
+  gate_up_rows(task, r0, r1, rows);
+  NextRows next, none;
+  if (is(following, Form::tile)) next.count = gate_up_rows(*following.task, following.begin, following.end, next.rows);
   for (int b = 0; b < blocks; b++) {
     const int v0 = task.vectors * b / blocks, v1 = task.vectors * (b + 1) / blocks;
     const auto multiply = [&](const Arithmetic &type, int from, int count) {
-      type.panel(type, rows + from, from, count, job.layer.hidden, task.packed, v0, v1, scratch);
+      const bool last = b == blocks - 1 && (from > 0 || count > n || !e.gate);
+      type.panel(type, rows + from, from, count, job.layer.hidden, task.packed, v0, v1, scratch, last ? next : none);
     };
     if (!e.gate) {
       multiply(*job.up, 0, n);
@@ -197,24 +216,31 @@ inline void scatter(const Job &job, const Task &task, const float *sums, int vec
   }
 }
 
-inline void down_tile(const Job &job, const Task &task, const Scratch &scratch, int c0, int c1) {
+inline void down_tile(const Job &job, const Task &task, const Scratch &scratch, int c0, int c1,
+                      const Following &following) {
   const Arithmetic &down = *job.down;
   const int blocks = token_blocks(task);
   const uint8_t *rows[kPanelRows];
-  for (int c = c0; c < c1; c++) rows[c - c0] = task.down_row(down, c);
+  down_rows(down, task, c0, c1, rows);
+  NextRows next, none;
+  if (is(following, Form::tile)) next.count = down_rows(down, *following.task, following.begin, following.end, next.rows);
   for (int b = 0; b < blocks; b++) {
     const int v0 = task.vectors * b / blocks, v1 = task.vectors * (b + 1) / blocks;
-    down.panel(down, rows, 0, c1 - c0, task.rows, task.act, v0, v1, scratch);
+    down.panel(down, rows, 0, c1 - c0, task.rows, task.act, v0, v1, scratch, b == blocks - 1 ? next : none);
     for (int v = v0; v < v1; v++) scatter(job, task, scratch.sums + (v - v0) * kSumsStride, v, c0, c1 - c0);
   }
 }
 
-inline void gate_up(const Job &job, const Task &task, const Scratch &scratch, int r0, int r1, const uint8_t *next) {
-  task.form == Form::dot ? gate_up_dot(job, task, r0, r1, next) : gate_up_tile(job, task, scratch, r0, r1);
+inline void gate_up(const Job &job, const Task &task, const Scratch &scratch, int r0, int r1,
+                    Following following) {
+  if (task.form == Form::tile) return gate_up_tile(job, task, scratch, r0, r1, following);
+  gate_up_dot(job, task, r0, r1, is(following, Form::dot) ? following.task->first_row(following.begin) : nullptr);
 }
 
-inline void down(const Job &job, const Task &task, const Scratch &scratch, int c0, int c1, const uint8_t *next) {
-  task.form == Form::dot ? down_dot(job, task, c0, c1, next) : down_tile(job, task, scratch, c0, c1);
+inline void down(const Job &job, const Task &task, const Scratch &scratch, int c0, int c1,
+                 Following following) {
+  if (task.form == Form::tile) return down_tile(job, task, scratch, c0, c1, following);
+  down_dot(job, task, c0, c1, is(following, Form::dot) ? following.task->down_row(*job.down, following.begin) : nullptr);
 }
 
 inline uint64_t read(const void *address, size_t bytes) {

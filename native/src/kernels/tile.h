@@ -4,7 +4,8 @@
 // A Tile has: Element, the type it multiplies; kRows and kVectors, the rows and vectors of tokens that it holds in
 // registers; kDepth, the k of a stretch; kInPlace, up to how many groups of vectors read weights where they lie; kSpread,
 // whether run() takes a turn of the Ahead at every step; run<vectors>(), which adds rows [0, kRows) of the panel times
-// `vectors` vectors to the sums; begin() and end() around many runs.
+// `vectors` vectors to the sums; begin() and end() around many runs. And kNarrow, up to how many vectors narrow<vectors>()
+// multiplies 16 rows that are read where they lie; 0 where it has none.
 #pragma once
 #include "simd.h"
 
@@ -46,7 +47,7 @@ template <class E> struct Operands {
   int k;                 // a multiple of kStep
   int live_rows;         // rows that matter
   bool add;              // to what sums holds; otherwise it is overwritten
-  Ahead *ahead;          // the weights of the next stretch
+  Ahead *ahead;          // the weights of the next stretch, or rows
 };
 
 template <class Tile> constexpr int kPanelStride = Tile::kDepth + 64 / int(sizeof(typename Tile::Element));
@@ -61,14 +62,56 @@ template <class Tile> FK_INLINE void run_tile(const Operands<typename Tile::Elem
   }
 }
 
+template <class Tile> FK_INLINE void run_narrow(const Operands<typename Tile::Element> &o, int vectors) {
+  if constexpr (Tile::kNarrow > 0) {
+    switch (vectors) {
+    case 1: return Tile::template narrow<1>(o);
+    case 2: return Tile::template narrow<2>(o);
+    case 3: return Tile::template narrow<3>(o);
+    default: return Tile::template narrow<4>(o);
+    }
+  }
+}
+
+// `count` rows, the distance of each from the one before being the same, are elements of E.
+template <class E> FK_INLINE bool evenly_spaced(const uint8_t *const *rows, int count) {
+  for (int i = 2; i < count; i++)
+    if (rows[i] - rows[i - 1] != rows[1] - rows[0]) return false;
+  return (rows[1] - rows[0]) % int64_t(sizeof(E)) == 0;
+}
+
+// For few tokens the panel's rows are bound by memory: 16 at a time are read where they lie, each from its beginning to its
+// end, as few streams as a core's prefetcher follows. Returns false where they do not lie so.
+template <class Tile>
+inline bool multiply_rows(const Arithmetic &type, const uint8_t *const *rows, int first_row, int count, int k,
+                          const void *packed, int v0, int v1, const Scratch &scratch, const NextRows &following) {
+  using E = typename Tile::Element;
+  constexpr int kTogether = 16;
+  if (!type.in_place || v1 - v0 > Tile::kNarrow || k % kStep || count % kTogether) return false;
+  for (int r = 0; r < count; r += kTogether)
+    if (!evenly_spaced<E>(rows + r, kTogether)) return false;
+  const int lines = int((k * int64_t(sizeof(E)) + 63) / 64);
+  for (int r = 0; r < count; r += kTogether) {
+    const bool last = r + kTogether == count;
+    const int more = last && following.count < kTogether ? following.count : kTogether;
+    Ahead weights(last ? following.rows : rows + r + kTogether, more, 0, lines, k / kStep);
+    run_narrow<Tile>({(const E *)rows[r], (rows[r + 1] - rows[r]) / int64_t(sizeof(E)),
+                      (const E *)packed + int64_t(v0) * k * kVector, int64_t(k) * kVector,
+                      scratch.sums + (first_row + r) * kVector, k, kTogether, false, &weights},
+                     v1 - v0);
+  }
+  return true;
+}
+
 // As Arithmetic::panel.
 template <class Tile>
 inline void multiply_panel(const Arithmetic &type, const uint8_t *const *rows, int first_row, int count, int k, const void *packed, int v0,
-                           int v1, const Scratch &scratch) {
+                           int v1, const Scratch &scratch, const NextRows &following) {
   using E = typename Tile::Element;
   const E *tokens = (const E *)packed;
   const auto offset = [&](int64_t k) { return k / type.block * type.block_bytes; };
   Tile::begin();
+  if (multiply_rows<Tile>(type, rows, first_row, count, k, packed, v0, v1, scratch, following)) return Tile::end();
   static_assert(kPanelFits<Tile>, "a panel's stretch outgrows its scratch");
   static_assert(kPanelRows % Tile::kRows == 0 && Tile::kDepth % kStep == 0, "");
   const int padded = round_up(k, kStep), groups = (v1 - v0 + Tile::kVectors - 1) / Tile::kVectors;
@@ -79,19 +122,18 @@ inline void multiply_panel(const Arithmetic &type, const uint8_t *const *rows, i
     const int live = k - k0 < depth ? k - k0 : depth;
     // Weights met once are as well read where they lie, if they are evenly spaced there.
     const bool in_place = type.in_place && groups <= Tile::kInPlace && live == depth;
-    const auto spaced = [&](int r) {
-      for (int i = 2; i < Tile::kRows; i++)
-        if (rows[r + i] - rows[r + i - 1] != rows[r + 1] - rows[r]) return false;
-      return (rows[r + 1] - rows[r]) % int64_t(sizeof(E)) == 0;
+    const auto lies = [&](int r) {
+      return in_place && r + Tile::kRows <= count && evenly_spaced<E>(rows + r, Tile::kRows);
     };
-    const auto lies = [&](int r) { return in_place && r + Tile::kRows <= count && spaced(r); };
     for (int r = 0; r < count; r += Tile::kRows)
       for (int i = r; !lies(r) && i < count && i < r + Tile::kRows; i++)
         type.convert(rows[i] + offset(k0), live, depth, panel + int64_t(i) * kPanelStride<Tile>);
 
     const int next = k - k0 - depth < Tile::kDepth ? k - k0 - depth : Tile::kDepth, steps = depth / kStep;
-    const int lines = next > 0 ? int(offset(next) + 63) / 64 : 0;
-    Ahead weights(rows, count, offset(k0 + depth), lines, groups * blocks * steps);
+    const auto lines = [&](int k) { return k > 0 ? int(offset(k) + 63) / 64 : 0; };
+    const int turns = groups * blocks * steps, first_stretch = k < Tile::kDepth ? k : Tile::kDepth;
+    Ahead weights = next > 0 ? Ahead(rows, count, offset(k0 + depth), lines(next), turns)
+                             : Ahead(following.rows, following.count, 0, lines(first_stretch), turns);
     const auto first = [&](int g) { return v0 + (v1 - v0) * g / groups; };
     for (int g = 0; g < groups; g++) {
       const int v = first(g), end = first(g + 1);

@@ -8,7 +8,7 @@ namespace {
 struct Bf16Tile {
   using Element = bf16;
   static constexpr int kRows = 8, kVectors = 3, kDepth = 512;
-  static constexpr int kInPlace = 1;
+  static constexpr int kInPlace = 1, kNarrow = 0;
   static constexpr bool kSpread = false;
   static void begin() {}
   static void end() {}

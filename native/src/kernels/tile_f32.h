@@ -15,7 +15,7 @@ struct F32Tile {
   static constexpr int kRows = 2, kVectors = 1;
 #endif
   static constexpr int kDepth = 256;
-  static constexpr int kInPlace = 1;
+  static constexpr int kInPlace = 1, kNarrow = 0;
   static constexpr bool kSpread = false;
   static void begin() {}
   static void end() {}
