@@ -85,8 +85,9 @@ export class Experts {
   /**
    * Adds each token's routed experts to the output, but for what `arrived` then gives; the accelerator may still be
    * computing when this returns.
+   * @param meanwhile called while the lanes compute, with what `arrived` will give
    */
-  run(routes: Routes): void {
+  run(routes: Routes, meanwhile?: (arrives: Tensor | undefined) => void): void {
     const { layer, tokens } = routes;
     const { stream } = this.lanes;
     const backlog = stream?.begin(tokens) ?? 0;
@@ -95,7 +96,11 @@ export class Experts {
     const rivals = tokens === 1 ? this.rivalsOf(this.policy) : undefined;
     const policy = rivals?.of(layer) ?? this.policy;
     const plan = this.decides ? this.decide(policy, demand, costs, layer) : inPlace(demand);
-    this.execute(routes, plan, { backlog, meanwhile: () => this.note(routes, demand) });
+    const beside = (arrives?: Tensor) => {
+      meanwhile?.(arrives);
+      this.note(routes, demand);
+    };
+    this.execute(routes, plan, { backlog, meanwhile: beside });
     rivals?.done(layer);
   }
 
@@ -225,7 +230,7 @@ export class Experts {
    * @param passing missing where the call is made up or a repetition, so that no other layer follows: milliseconds for which the
    * link is still busy with copies for this plan, and what is called while the lanes compute
    */
-  private execute(routes: Routes, plan: readonly Share[], passing?: { backlog: number; meanwhile: () => void }): void {
+  private execute(routes: Routes, plan: readonly Share[], passing?: { backlog: number; meanwhile: (arrives?: Tensor) => void }): void {
     this.last = { routes, plan };
     const { layer, tokens } = routes;
     const division = byLane(plan);

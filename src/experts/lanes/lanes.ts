@@ -121,13 +121,13 @@ export class Lanes {
    * Adds the shares' results to the output, but for what `arrived` then gives. The accelerator may still be
    * computing when this returns, unless the call is timed.
    * @param timed the lane that is waited for first, so that its time is its own
-   * @param meanwhile called once all is queued, unless the call is timed: then behind that
+   * @param meanwhile called once all is queued, unless the call is timed: then behind that; with what `arrived` will give
    */
   run(
     { layer, tokens, next }: Routes,
     division: Division,
     timed?: 'cpu' | 'accelerator',
-    meanwhile?: () => void,
+    meanwhile?: (arrives: Tensor | undefined) => void,
   ): CallTimes {
     const { resident, streamed, cpu } = division;
     this.onAccelerator.release();
@@ -146,14 +146,15 @@ export class Lanes {
     const streamedIssued = performance.now();
     if (next) this.stream?.prefetch(layer + 1, next);
     const prefetched = performance.now();
-    if (!timed) meanwhile?.();
+    const arrives = cpu.length > 0 ? this.sums?.arrived : undefined;
+    if (!timed) meanwhile?.(arrives);
     const acceleratorFirst = timed === 'accelerator';
     const before = acceleratorFirst ? this.timeAccelerator(begin) : undefined;
     if (cpu.length > 0) this.onCpu.finish();
     const end = performance.now();
     const accelerator = before ?? (timed ? this.timeAccelerator(begin) : undefined);
     if (cpu.length > 0) this.sums?.send(tokens);
-    if (timed) meanwhile?.();
+    if (timed) meanwhile?.(arrives);
     if (accelerator) {
       const times = { ...accelerator, cpu: end - begin, acceleratorFirst };
       return { lanes: times, timed: times };
