@@ -11,6 +11,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr auto kSpin = std::chrono::microseconds(200);
 constexpr auto kSpinAwake = std::chrono::milliseconds(100);
+// Pauses between two looks at the clock, and looks between two yields: each is a system call, and many of them slow down
+// what shares cores with these threads.
+constexpr int kPauses = 64, kLooks = 32;
 
 inline void relax() {
 #if defined(__x86_64__)
@@ -157,11 +160,11 @@ bool Pool::await_job(uint32_t seen) {
   for (int i = 0;; i++) {
     if (epoch_.load(std::memory_order_acquire) != seen) return true;
     relax();
-    if (i % 64 == 63) {
+    if (i % kPauses == kPauses - 1) {
       const auto waited = Clock::now() - since;
       if (waited > (awake_.load(std::memory_order_relaxed) ? Clock::duration(kSpinAwake) : Clock::duration(kSpin)))
         break;
-      if (waited > kSpin) sched_yield();
+      if (waited > kSpin && i / kPauses % kLooks == 0) sched_yield();
     }
   }
   std::unique_lock<std::mutex> lock(mutex_);

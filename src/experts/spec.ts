@@ -53,6 +53,12 @@ export function uniformTypes({ activation }: Pick<ExpertsSpec, 'activation'>, ty
   return eachMatrix(activation, () => type);
 }
 
+/** Weights of one expert's matrices. */
+export function weightsOf(spec: ExpertsSpec): number {
+  const sizes = eachMatrix(spec.activation, (name) => matrixShape(spec, name).reduce((product, n) => product * n));
+  return matrixEntries(sizes).reduce((sum, [, size]) => sum + size, 0);
+}
+
 /** Bytes of one expert with matrices of these types; biases and factors are float32. */
 export function expertBytes(spec: ExpertsSpec, types: MatrixTypes): number {
   return matrixEntries(types).reduce((sum, [name, type]) => {

@@ -55,10 +55,23 @@ function withoutLargest(batch: Share[], few: number): Share[][] {
  * Sizes of batches that are copied while the one before is computed: half of what is left, so that little is computed behind
  * the last copy.
  * @param free slots for two batches at a time
+ * @param last so many are not divided further
  */
-export function halving(free: number): (left: number) => number {
-  return (left) => Math.min(Math.floor(free / 2), left > LAST ? Math.ceil(left / 2) : left);
+export function halving(free: number, last = LAST): (left: number) => number {
+  return (left) => Math.min(Math.floor(free / 2), left > last ? Math.ceil(left / 2) : left);
 }
 
-/** So few are not divided further: a graph costs more. */
+/**
+ * How many experts are not divided further. The more tokens an expert has for each byte of a weight, the longer computing it
+ * takes beside copying it: then copies are there before they are needed, and graphs are what costs.
+ * @param weight bytes of one
+ */
+export function lastBatch(shares: readonly Share[], weight: number): number {
+  const tokens = shares.reduce((sum, share) => sum + share.tokens, 0) / Math.max(1, shares.length);
+  return Math.max(LAST, Math.floor(tokens / weight / TOKENS_PER_BYTE));
+}
+
+/** So few are not divided in any case: a graph costs more. */
 const LAST = 4;
+/** Measured: bench/results/2026-12-01-thread.md. */
+const TOKENS_PER_BYTE = 16;

@@ -1,10 +1,10 @@
 import type { Assignments, Routes } from '../assignments.js';
 import type { HostExperts } from '../host-experts.js';
 import type { Share } from '../policy.js';
-import type { ExpertsSpec } from '../spec.js';
+import { type ExpertsSpec, weightsOf } from '../spec.js';
 import type { Statistics } from '../statistics.js';
 import { copiedAhead, LongCalls, surelyNeeded } from './ahead.js';
-import { batchesOf, halving } from './batches.js';
+import { batchesOf, halving, lastBatch } from './batches.js';
 import type { ExpertCompute } from './compute.js';
 import type { Member } from './group-order.js';
 import type { ExpertGroups, GroupPlace } from './groups.js';
@@ -118,7 +118,7 @@ export class StreamLane {
   }
 
   private startForSeveral(layer: number, shares: readonly Share[], tokens: number): () => void {
-    const { slots, groups, host } = this.parts;
+    const { slots, groups, host, layers } = this.parts;
     const grouped = shares.map((share) => this.isGrouped(layer, share, tokens));
     const together = shares.filter((_, i) => grouped[i]);
     const alone = [...shares.keys()].filter((i) => !grouped[i]);
@@ -131,7 +131,8 @@ export class StreamLane {
     };
     const fits = copied.length <= slots.free;
     if (!fits) computeArrived(); // copies wait for their slots
-    const batches = batchesOf(copied, groups.tokens, halving(slots.free), (e) => host.placeOf(layer, e));
+    const last = lastBatch(copied, host.expertBytes(layer) / weightsOf(layers[layer]!));
+    const batches = batchesOf(copied, groups.tokens, halving(slots.free, last), (e) => host.placeOf(layer, e));
     let filled = batches[0] && this.fill(layer, batches[0]);
     return () => {
       if (fits) computeArrived(); // they may still travel while resident experts are computed
