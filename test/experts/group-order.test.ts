@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { aligned } from '../../src/devices/shared-words.js';
 import { Assignments } from '../../src/experts/assignments.js';
 import type { GroupFew, GroupRows } from '../../src/experts/group.js';
-import { batchesOf, halving } from '../../src/experts/lanes/batches.js';
+import { batchesOf, halving, lastBatch } from '../../src/experts/lanes/batches.js';
 import {
   GroupOrder,
   inParts,
@@ -265,10 +265,27 @@ it('divides shares into batches that keep their bounds, each share once', () => 
   );
 });
 
+const ROOM = { most: 1000, few: 1000 };
+
 it('leaves few tokens together, whoever has most of them', () => {
   const shares = [300, 20, 10].map((tokens, expert) => ({ expert, tokens, lane: 'streamed' as const }));
   expect(batchesOf(shares, { most: 1000, few: 330 })).toEqual([shares]);
   expect(batchesOf(shares, { most: 1000, few: 329 })).toHaveLength(2);
+});
+
+it('does not divide experts further that are copied as fast as they are computed', () => {
+  const shares = (tokens: number) => [{ expert: 0, tokens, lane: 'streamed' as const }];
+  const weights = 3 * 2048 * 768;
+  const [q4, bf16] = [0.5625 * weights, 2 * weights];
+  expect([lastBatch(shares(280), q4, weights), lastBatch(shares(72), q4, weights)]).toEqual([31, 8]);
+  expect([lastBatch(shares(280), bf16, weights), lastBatch([], bf16, weights)]).toEqual([8, 4]);
+  expect(lastBatch(shares(512), 352e6, 176e6)).toBe(4); // large ones travel for long
+  expect(
+    batchesOf([...shares(9), ...shares(8), ...shares(7), ...shares(6), ...shares(5)], ROOM, halving(40, 5)),
+  ).toHaveLength(1);
+  expect(
+    batchesOf([...shares(9), ...shares(8), ...shares(7), ...shares(6), ...shares(5)], ROOM, halving(40, 4)),
+  ).toHaveLength(2);
 });
 
 it('has neighbours meet in a batch, and those with fewest tokens in the last', () => {

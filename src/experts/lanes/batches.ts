@@ -63,15 +63,19 @@ export function halving(free: number, last = LAST): (left: number) => number {
 
 /**
  * How many experts are not divided further. The more tokens an expert has for each byte of a weight, the longer computing it
- * takes beside copying it: then copies are there before they are needed, and graphs are what costs.
- * @param weight bytes of one
+ * takes beside copying it: then copies of small experts are there before they are needed, and graphs are what costs.
+ * @param expert bytes of one
+ * @param weights of one
  */
-export function lastBatch(shares: readonly Share[], weight: number): number {
+export function lastBatch(shares: readonly Share[], expert: number, weights: number): number {
   const tokens = shares.reduce((sum, share) => sum + share.tokens, 0) / Math.max(1, shares.length);
-  return Math.max(LAST, Math.floor(tokens / weight / TOKENS_PER_BYTE));
+  const most = Math.min(LAST_BYTES / expert, (tokens * weights) / expert / TOKENS_PER_BYTE);
+  return Math.max(LAST, Math.floor(most));
 }
 
 /** So few are not divided in any case: a graph costs more. */
 const LAST = 4;
-/** Measured: bench/results/2026-12-01-thread.md. */
+/** Tokens of an expert for each byte of a weight and each expert that may be left; by measurements (bench/results/2026-12-01-thread.md). */
 const TOKENS_PER_BYTE = 16;
+/** Copies that take longer than a few graphs cost are divided whatever is computed. */
+const LAST_BYTES = 85e6;

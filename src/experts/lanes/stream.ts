@@ -131,7 +131,7 @@ export class StreamLane {
     };
     const fits = copied.length <= slots.free;
     if (!fits) computeArrived(); // copies wait for their slots
-    const last = lastBatch(copied, host.expertBytes(layer) / weightsOf(layers[layer]!));
+    const last = lastBatch(copied, host.expertBytes(layer), weightsOf(layers[layer]!));
     const batches = batchesOf(copied, groups.tokens, halving(slots.free, last), (e) => host.placeOf(layer, e));
     let filled = batches[0] && this.fill(layer, batches[0]);
     return () => {
