@@ -24,10 +24,7 @@ struct AmxTile {
 
   // 16 rows times up to four vectors: tiles 0-3 hold sums, 4 weights, 5 to 7 tokens.
   template <int V> static inline void narrow(const Operands<bf16> &o) {
-    FK_TILE_ZERO(0);
-    FK_TILE_ZERO(1);
-    FK_TILE_ZERO(2);
-    FK_TILE_ZERO(3);
+    zero_sums();
     const int64_t stride = o.row_stride * int64_t(sizeof(bf16));
     for (int k = 0; k < o.k; k += kStep) {
       const bf16 *tokens = o.tokens + k * kVector;
@@ -64,10 +61,7 @@ struct AmxTile {
         value = to_bf16(float(int32_t(random)) * 0x1p-31f);
       }
     FK_TILES_ON();
-    FK_TILE_ZERO(0);
-    FK_TILE_ZERO(1);
-    FK_TILE_ZERO(2);
-    FK_TILE_ZERO(3);
+    zero_sums();
     FK_TILE_LOAD(4, operands[0], 64);
     FK_TILE_LOAD(5, operands[1], 64);
     FK_TILE_LOAD(6, operands[2], 64);
@@ -83,6 +77,13 @@ struct AmxTile {
   }
 
 private:
+  static FK_INLINE void zero_sums() {
+    FK_TILE_ZERO(0);
+    FK_TILE_ZERO(1);
+    FK_TILE_ZERO(2);
+    FK_TILE_ZERO(3);
+  }
+
   template <int R, int V> static inline void multiply(const Operands<bf16> &o) {
     float *s0 = o.sums, *s1 = o.sums + kSumsStride; // of the two vectors
     const int half = 16 * kVector;                  // sums of 16 rows
@@ -92,10 +93,7 @@ private:
       if (R > 1) FK_TILE_LOAD(2, s0 + half, 64);
       if (R > 1 && V > 1) FK_TILE_LOAD(3, s1 + half, 64);
     } else {
-      FK_TILE_ZERO(0);
-      FK_TILE_ZERO(1);
-      FK_TILE_ZERO(2);
-      FK_TILE_ZERO(3);
+      zero_sums();
     }
     const int64_t stride = o.row_stride * int64_t(sizeof(bf16));
     for (int k = 0; k < o.k; k += kStep) {
