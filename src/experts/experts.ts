@@ -5,20 +5,14 @@ import type { Follower } from './exchange.js';
 import { Exchanges } from './exchanges.js';
 import { Lanes } from './lanes/lanes.js';
 import type { LanesParts } from './lanes/parts.js';
-import { byLane, type Costs, type Demand, inPlace, type Policy, type Share, whole } from './policy.js';
+import { byLane, type Costs, type Demand, inPlace, type Policy, type Share } from './policy.js';
 import type { ResidentExperts } from './resident-experts.js';
 import { Rivals } from './rivals.js';
 import type { OnSpan } from './spans.js';
 import { rowsTogether } from './spec.js';
 import { Statistics } from './statistics.js';
-import { CallTimers, type TimedLane } from './timed-calls.js';
+import { CallTimers } from './timed-calls.js';
 import type { TraceWriter } from './trace.js';
-
-/**
- * In calls of more tokens the accelerator computes for longer than copies travel: it begins with resident experts before it
- * is decided where the others are computed. In shorter ones copies and the CPU begin first.
- */
-const LONG_TOKENS = 1024;
 
 export interface ExpertsParts extends LanesParts {
   policy: Policy;
@@ -35,11 +29,10 @@ export interface Caching {
 
 /** A call that is part of a pass through all layers. */
 interface Passing {
-  timed?: TimedLane;
   /** Milliseconds for which the link is still busy with copies for its plan. */
   backlog: number;
-  /** See `run`; and notes what was chosen. */
-  meanwhile: (arrives?: Tensor) => void;
+  /** Called while the lanes compute. */
+  meanwhile: () => void;
 }
 
 /** The routed experts of a model: decides where each is computed, has the lanes compute them, and learns from it. */
@@ -90,24 +83,17 @@ export class Experts {
   /**
    * Adds each token's routed experts to the output, but for what `arrived` then gives; the accelerator may still be
    * computing when this returns.
-   * @param meanwhile called while the lanes compute, with what `arrived` will give
    */
-  run(routes: Routes, meanwhile?: (arrives: Tensor | undefined) => void): void {
+  run(routes: Routes): void {
     const { layer, tokens } = routes;
     const { stream } = this.lanes;
     const backlog = stream?.begin(tokens) ?? 0;
     const demand = this.demand(routes, (e) => stream?.has(layer, e) === true);
-    const timed = this.timers.next(layer, tokens);
-    if (tokens > LONG_TOKENS && !timed && this.decides && this.overlaps) this.queueResidents(layer, demand, tokens);
     const costs = this.costs.for(tokens, backlog);
     const rivals = tokens === 1 ? this.rivalsOf(this.policy) : undefined;
     const policy = rivals?.of(layer) ?? this.policy;
     const plan = this.decides ? this.decide(policy, demand, costs, layer) : inPlace(demand);
-    const beside = (arrives?: Tensor) => {
-      meanwhile?.(arrives);
-      this.note(routes, demand);
-    };
-    this.execute(routes, plan, { timed, backlog, meanwhile: beside });
+    this.execute(routes, plan, { backlog, meanwhile: () => this.note(routes, demand) });
     rivals?.done(layer);
   }
 
@@ -140,11 +126,6 @@ export class Experts {
     }
     // What the accelerator may still compute is of the last layer.
     if (this.last) this.follower?.follow((this.last.routes.layer + this.bytes.length - 1) % this.bytes.length);
-  }
-
-  private queueResidents(layer: number, demand: readonly Demand[], tokens: number): void {
-    const resident = demand.filter((d) => d.resident).map((d) => whole(d, 'resident'));
-    if (resident.length > 0) this.lanes.queueResidents(layer, resident, tokens);
   }
 
   private decide(policy: Policy, demand: readonly Demand[], costs: Costs, layer: number): Share[] {
@@ -245,7 +226,7 @@ export class Experts {
     this.last = { routes, plan };
     const { layer, tokens } = routes;
     const division = byLane(plan);
-    const timed = passing ? passing.timed : this.timers.next(layer, tokens);
+    const timed = this.timers.next(layer, tokens);
     const times = this.lanes.run(routes, division, timed, passing?.meanwhile);
     this.costs.planned(division, tokens);
     if (times.timed) this.costs.learn(division, this.width(layer), tokens, times.timed, passing?.backlog);

@@ -1,4 +1,5 @@
 import type { Device } from '../../devices/device.js';
+import { KEPT_ROWS } from '../../devices/kept-graphs.js';
 import type { Tensor } from '../../native/ggml/tensor.js';
 import { Assignments, type Routes } from '../assignments.js';
 import { buildForRows, EXPERT_GRAPH_CAPACITY } from '../expert.js';
@@ -38,8 +39,6 @@ export class Lanes {
   private readonly cpuGraphs?: ExpertCompute;
   private readonly coming: Coming;
   private readonly residents: ResidentLane;
-  /** Those of the call at hand. */
-  private residentsQueued = false;
   /** In a call of one token, the place of the first streamed expert's weight: behind those of all experts. */
   private readonly streamedPlaces: number;
 
@@ -114,29 +113,19 @@ export class Lanes {
   }
 
   /**
-   * Queues a call's resident experts while it is not decided yet where the others are computed, which takes the thread long
-   * where tokens are many; `run` computes the rest.
-   */
-  queueResidents(layer: number, resident: readonly Share[], tokens: number): void {
-    this.begin(layer, { resident, streamed: [], cpu: [] }, tokens);
-    this.residents.run(layer, resident, tokens);
-    this.residentsQueued = true;
-  }
-
-  /**
    * Adds the shares' results to the output, but for what `arrived` then gives. The accelerator may still be
    * computing when this returns, unless the call is timed.
    * @param timed the lane that is waited for first, so that its time is its own
-   * @param meanwhile called once all is queued, unless the call is timed: then behind that; with what `arrived` will give
+   * @param meanwhile called once all is queued, unless the call is timed: then behind that
    */
   run(
     { layer, tokens, next }: Routes,
     division: Division,
     timed?: TimedLane,
-    meanwhile?: (arrives: Tensor | undefined) => void,
+    meanwhile?: () => void,
   ): CallTimes {
     const { resident, streamed, cpu } = division;
-    if (!this.residentsQueued) this.begin(layer, division, tokens);
+    this.begin(layer, division, tokens);
     // The native kernels read them where they are.
     if (cpu.length > 0 && this.cpuGraphs) this.sendTo(this.forCpu, division, tokens === 1);
     const begin = performance.now();
@@ -145,23 +134,21 @@ export class Lanes {
     // What lies in slots is computed first: copies wait for them. While residents are computed the first copies arrive.
     const finishStream = streamed.length > 0 ? this.stream!.start(layer, streamed, tokens) : undefined;
     const streamStarted = performance.now();
-    if (!this.residentsQueued) this.residents.run(layer, resident, tokens);
-    this.residentsQueued = false;
+    this.residents.run(layer, resident, tokens);
     const residentIssued = performance.now();
     finishStream?.();
     this.stream?.settle();
     const streamedIssued = performance.now();
     if (next) this.stream?.prefetch(layer + 1, next);
     const prefetched = performance.now();
-    const arrives = cpu.length > 0 ? this.sums?.arrived : undefined;
-    if (!timed) meanwhile?.(arrives);
+    if (!timed) meanwhile?.();
     const acceleratorFirst = timed === 'accelerator';
     const before = acceleratorFirst ? timeAccelerator(this.parts.accelerator, begin) : undefined;
     if (cpu.length > 0) this.onCpu.finish();
     const end = performance.now();
     const accelerator = before ?? (timed ? timeAccelerator(this.parts.accelerator, begin) : undefined);
     if (cpu.length > 0) this.sums?.send(tokens);
-    if (timed) meanwhile?.(arrives);
+    if (timed) meanwhile?.();
     if (accelerator) {
       const times = { ...accelerator, cpu: end - begin, acceleratorFirst };
       return { lanes: times, timed: times };
@@ -224,7 +211,7 @@ export class Lanes {
   }
 
   private startCpu(layer: number, shares: readonly Share[], tokens: number): void {
-    this.parts.awaitInput();
+    if (tokens > KEPT_ROWS) this.parts.accelerator.compute.synchronize(); // what the experts read may still travel
     this.coming.awaitHere(layer);
     if (!this.onCpu.overwrites) this.sums?.clear(tokens);
     this.onCpu.start({ layer, shares, assignments: this.assignments, tokens });
@@ -275,7 +262,6 @@ export class Lanes {
    * @throws FiddlerError where a device cannot be waited for
    */
   recover(): void {
-    this.residentsQueued = false;
     this.onCpu.abandon();
     this.wait();
     for (const device of [this.parts.cpu, this.parts.accelerator]) device.dropGraphs();

@@ -17,8 +17,7 @@ export class CpuSums {
   private waiting = 0;
   private readonly memory = new HostTensors(1);
   private readonly values: Float32Array;
-  /** What the accelerator adds of them. */
-  readonly arrived: Tensor;
+  private readonly arrived: Tensor;
   /** By number of tokens. */
   private readonly kept: KeptGraphs;
   private other?: Graph;
