@@ -118,12 +118,7 @@ export class Lanes {
    * @param timed the lane that is waited for first, so that its time is its own
    * @param meanwhile called once all is queued, unless the call is timed: then behind that
    */
-  run(
-    { layer, tokens, next }: Routes,
-    division: Division,
-    timed?: TimedLane,
-    meanwhile?: () => void,
-  ): CallTimes {
+  run({ layer, tokens, next }: Routes, division: Division, timed?: TimedLane, meanwhile?: () => void): CallTimes {
     const { resident, streamed, cpu } = division;
     this.begin(layer, division, tokens);
     // The native kernels read them where they are.
