@@ -3,15 +3,25 @@ import { LearntCosts } from './adaptation.js';
 import type { Routes } from './assignments.js';
 import type { Follower } from './exchange.js';
 import { Exchanges } from './exchanges.js';
-import { Lanes } from './lanes/lanes.js';
+import { type CallTimes, Lanes } from './lanes/lanes.js';
 import type { LanesParts } from './lanes/parts.js';
-import { byLane, type Costs, type Demand, inPlace, type Policy, type Share } from './policy.js';
+import {
+  byLane,
+  type Costs,
+  type Demand,
+  type Division,
+  inPlace,
+  LANES,
+  type Policy,
+  partOf,
+  type Share,
+} from './policy.js';
 import type { ResidentExperts } from './resident-experts.js';
 import { Rivals } from './rivals.js';
 import type { OnSpan } from './spans.js';
 import { rowsTogether } from './spec.js';
 import { Statistics } from './statistics.js';
-import { CallTimers } from './timed-calls.js';
+import { TimedCalls } from './timed-calls.js';
 import type { TraceWriter } from './trace.js';
 
 export interface ExpertsParts extends LanesParts {
@@ -25,14 +35,6 @@ export interface Caching {
   /** The expert cache, if one was asked for. */
   cache?: boolean;
   prefetch?: boolean;
-}
-
-/** A call that is part of a pass through all layers. */
-interface Passing {
-  /** Milliseconds for which the link is still busy with copies for its plan. */
-  backlog: number;
-  /** Called while the lanes compute. */
-  meanwhile: () => void;
 }
 
 /** The routed experts of a model: decides where each is computed, has the lanes compute them, and learns from it. */
@@ -51,7 +53,8 @@ export class Experts {
   private readonly bytes: readonly number[];
   /** By policy. */
   private readonly rivals = new Map<Policy, Rivals>();
-  private readonly timers: CallTimers;
+  /** Calls of one token and of several of which lanes beside each other are timed. */
+  private readonly timing = { single: new TimedCalls(), several: new TimedCalls() };
   private last?: { routes: Routes; plan: readonly Share[] };
   /** What the layer before streamed, until copies for the next were queued. */
   private streamed?: { routes: Routes; shares: readonly Share[] };
@@ -61,7 +64,6 @@ export class Experts {
     this.statistics = new Statistics(layers.map((l) => l.count));
     this.bytes = layers.map((_, l) => parts.host.expertBytes(l));
     this.lanes = new Lanes(parts, this.statistics);
-    this.timers = new CallTimers(this.lanes.overlaps);
     this.exchanges = new Exchanges(parts, this.lanes);
     this.use(parts.policy);
   }
@@ -178,7 +180,7 @@ export class Experts {
     this.statistics.forget();
     this.costs.forget();
     this.rivals.clear();
-    this.timers.forget();
+    for (const calls of Object.values(this.timing)) calls.forget();
   }
 
   /** What compares a policy with its rival, where it has one. */
@@ -220,18 +222,31 @@ export class Experts {
   }
 
   /**
-   * @param passing missing where the call is made up or a repetition, so that no other layer follows
+   * @param passing missing where the call is made up or a repetition, so that no other layer follows: milliseconds for which the
+   * link is still busy with copies for this plan, and what is called while the lanes compute
    */
-  private execute(routes: Routes, plan: readonly Share[], passing?: Passing): void {
+  private execute(routes: Routes, plan: readonly Share[], passing?: { backlog: number; meanwhile: () => void }): void {
     this.last = { routes, plan };
     const { layer, tokens } = routes;
     const division = byLane(plan);
-    const timed = this.timers.next(layer, tokens);
+    const timed = this.overlaps ? this.timing[tokens === 1 ? 'single' : 'several'].next(layer) : undefined;
     const times = this.lanes.run(routes, division, timed, passing?.meanwhile);
     this.costs.planned(division, tokens);
     if (times.timed) this.costs.learn(division, this.width(layer), tokens, times.timed, passing?.backlog);
     if (passing) this.streamed = { routes, shares: division.streamed };
-    this.statistics.ran(division, this.width(layer), this.bytes[layer]!, times.lanes);
+    this.count(layer, division, times);
+  }
+
+  private count(layer: number, division: Division, times: CallTimes): void {
+    const bytes = this.bytes[layer]!;
+    const width = this.width(layer);
+    const sum = (shares: readonly Share[]) => shares.reduce((total, share) => total + partOf(share, width), 0);
+    for (const lane of LANES) {
+      const shares = division[lane];
+      if (shares.length === 0) continue;
+      const moved = shares.filter(({ cached }) => !cached);
+      this.statistics.add(lane, sum(shares), sum(moved) * bytes, times.lanes[lane]);
+    }
   }
 
   /** The native kernels compute the CPU lane. */

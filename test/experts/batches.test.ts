@@ -47,12 +47,9 @@ it('does not divide experts further that are copied as fast as they are computed
   expect([lastBatch(shares(280), q4, weights), lastBatch(shares(72), q4, weights)]).toEqual([31, 8]);
   expect([lastBatch(shares(280), bf16, weights), lastBatch([], bf16, weights)]).toEqual([8, 4]);
   expect(lastBatch(shares(512), 352e6, 176e6)).toBe(4); // large ones travel for long
-  expect(
-    batchesOf([...shares(9), ...shares(8), ...shares(7), ...shares(6), ...shares(5)], ROOM, halving(40, 5)),
-  ).toHaveLength(1);
-  expect(
-    batchesOf([...shares(9), ...shares(8), ...shares(7), ...shares(6), ...shares(5)], ROOM, halving(40, 4)),
-  ).toHaveLength(2);
+  const five = [9, 8, 7, 6, 5].flatMap(shares);
+  expect(batchesOf(five, ROOM, halving(40, 5))).toHaveLength(1);
+  expect(batchesOf(five, ROOM, halving(40, 4))).toHaveLength(2);
 });
 
 it('has neighbours meet in a batch, and those with fewest tokens in the last', () => {

@@ -231,14 +231,12 @@ inline void down_tile(const Job &job, const Task &task, const Scratch &scratch, 
   }
 }
 
-inline void gate_up(const Job &job, const Task &task, const Scratch &scratch, int r0, int r1,
-                    Following following) {
+inline void gate_up(const Job &job, const Task &task, const Scratch &scratch, int r0, int r1, Following following) {
   if (task.form == Form::tile) return gate_up_tile(job, task, scratch, r0, r1, following);
   gate_up_dot(job, task, r0, r1, is(following, Form::dot) ? following.task->first_row(following.begin) : nullptr);
 }
 
-inline void down(const Job &job, const Task &task, const Scratch &scratch, int c0, int c1,
-                 Following following) {
+inline void down(const Job &job, const Task &task, const Scratch &scratch, int c0, int c1, Following following) {
   if (task.form == Form::tile) return down_tile(job, task, scratch, c0, c1, following);
   down_dot(job, task, c0, c1, is(following, Form::dot) ? following.task->down_row(*job.down, following.begin) : nullptr);
 }

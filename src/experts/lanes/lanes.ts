@@ -1,15 +1,14 @@
 import type { Device } from '../../devices/device.js';
 import { KEPT_ROWS } from '../../devices/kept-graphs.js';
 import type { Tensor } from '../../native/ggml/tensor.js';
+import { type LaneTimes, SYNCHRONISE_MS } from '../adaptation.js';
 import { Assignments, type Routes } from '../assignments.js';
 import { buildForRows, EXPERT_GRAPH_CAPACITY } from '../expert.js';
-import type { Division, Share } from '../policy.js';
+import type { Division, LaneName, Share } from '../policy.js';
 import type { ResidentExperts } from '../resident-experts.js';
 import { RoutingInputs } from '../routing-inputs.js';
 import type { OnSpan, SpanLane } from '../spans.js';
 import type { Statistics } from '../statistics.js';
-import type { TimedLane } from '../timed-calls.js';
-import { type CallTimes, timeAccelerator } from './call-times.js';
 import { Coming } from './coming.js';
 import { ExpertCompute } from './compute.js';
 import { type CpuExperts, GgmlExperts } from './cpu.js';
@@ -19,6 +18,12 @@ import type { LanesParts } from './parts.js';
 import { ResidentLane } from './resident.js';
 import { StreamLane } from './stream.js';
 import { CpuSums } from './sums.js';
+
+/** Milliseconds of a call's lanes, undefined where a lane was not waited for; all of them where it was timed. */
+export interface CallTimes {
+  lanes: Record<LaneName, number | undefined>;
+  timed?: LaneTimes;
+}
 
 /** The three lanes: computes the shares of a layer's experts, all lanes at once, and adds up. */
 export class Lanes {
@@ -118,11 +123,16 @@ export class Lanes {
    * @param timed the lane that is waited for first, so that its time is its own
    * @param meanwhile called once all is queued, unless the call is timed: then behind that
    */
-  run({ layer, tokens, next }: Routes, division: Division, timed?: TimedLane, meanwhile?: () => void): CallTimes {
+  run(
+    { layer, tokens, next }: Routes,
+    division: Division,
+    timed?: 'cpu' | 'accelerator',
+    meanwhile?: () => void,
+  ): CallTimes {
     const { resident, streamed, cpu } = division;
-    this.begin(layer, division, tokens);
-    // The native kernels read them where they are.
-    if (cpu.length > 0 && this.cpuGraphs) this.sendTo(this.forCpu, division, tokens === 1);
+    this.onAccelerator.release();
+    this.groups?.begin();
+    this.send(layer, division, tokens);
     const begin = performance.now();
     if (cpu.length > 0) this.startCpu(layer, cpu, tokens);
     const cpuStarted = performance.now();
@@ -138,10 +148,10 @@ export class Lanes {
     const prefetched = performance.now();
     if (!timed) meanwhile?.();
     const acceleratorFirst = timed === 'accelerator';
-    const before = acceleratorFirst ? timeAccelerator(this.parts.accelerator, begin) : undefined;
+    const before = acceleratorFirst ? this.timeAccelerator(begin) : undefined;
     if (cpu.length > 0) this.onCpu.finish();
     const end = performance.now();
-    const accelerator = before ?? (timed ? timeAccelerator(this.parts.accelerator, begin) : undefined);
+    const accelerator = before ?? (timed ? this.timeAccelerator(begin) : undefined);
     if (cpu.length > 0) this.sums?.send(tokens);
     if (timed) meanwhile?.();
     if (accelerator) {
@@ -185,14 +195,14 @@ export class Lanes {
     ended('cpu');
   }
 
-  /** Sends the assignments of what the accelerator may compute alone. */
-  private begin(layer: number, division: Division, tokens: number): void {
-    const { resident, streamed } = division;
-    this.onAccelerator.release();
-    this.groups?.begin();
+  /** Sends the assignments of what may be computed alone to the devices that do so. */
+  private send(layer: number, division: Division, tokens: number): void {
+    const { resident, streamed, cpu } = division;
     const aloneResident = resident.length > 0 && (tokens > 1 || !this.residents.isGrouped(layer));
     const aloneStreamed = streamed.some((share) => tokens > 1 || !this.stream!.isGrouped(layer, share, tokens));
     if (aloneResident || aloneStreamed) this.sendTo(this.forAccelerator, division, tokens === 1);
+    // The native kernels read them where they are.
+    if (cpu.length > 0 && this.cpuGraphs) this.sendTo(this.forCpu, division, tokens === 1);
   }
 
   private sendTo(inputs: RoutingInputs, { resident, streamed, cpu }: Division, single: boolean): void {
@@ -210,6 +220,17 @@ export class Lanes {
     this.coming.awaitHere(layer);
     if (!this.onCpu.overwrites) this.sums?.clear(tokens);
     this.onCpu.start({ layer, shares, assignments: this.assignments, tokens });
+  }
+
+  /** Waits until each lane of the accelerator is done, and gives their milliseconds since `begin`. */
+  private timeAccelerator(begin: number): Omit<LaneTimes, 'cpu' | 'acceleratorFirst'> {
+    const { accelerator } = this.parts;
+    const before = performance.now();
+    accelerator.copies.synchronize();
+    const copied = performance.now();
+    accelerator.compute.synchronize();
+    const streamedLast = copied - before > SYNCHRONISE_MS;
+    return { resident: performance.now() - begin, streamed: copied - begin, streamedLast };
   }
 
   /**
