@@ -1,6 +1,13 @@
 import { blockElements, rowBytes, type Type } from '../native/ggml/tensor.js';
 import type { Mxfp4Packing } from '../weights/mxfp4.js';
-import { type ActivationName, type ByMatrix, eachMatrix, type MatrixName, matrixEntries } from './activations.js';
+import {
+  type ActivationName,
+  type ByMatrix,
+  eachMatrix,
+  innerMatrices,
+  type MatrixName,
+  matrixEntries,
+} from './activations.js';
 import { vectorSize } from './expert.js';
 
 /** Where an expert's matrix lies in the checkpoint: a tensor of its own, or part of one that holds those of all. */
@@ -54,9 +61,8 @@ export function uniformTypes({ activation }: Pick<ExpertsSpec, 'activation'>, ty
 }
 
 /** Weights of one expert's matrices. */
-export function weightsOf(spec: ExpertsSpec): number {
-  const sizes = eachMatrix(spec.activation, (name) => matrixShape(spec, name).reduce((product, n) => product * n));
-  return matrixEntries(sizes).reduce((sum, [, size]) => sum + size, 0);
+export function weightsOf({ activation, hidden, width }: ExpertsSpec): number {
+  return (innerMatrices(activation).length + 1) * hidden * width;
 }
 
 /** Bytes of one expert with matrices of these types; biases and factors are float32. */

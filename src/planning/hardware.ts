@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { GPU } from '../devices/accelerators.js';
 import { FiddlerError } from '../errors.js';
-import { innerMatrices } from '../experts/activations.js';
 import type { Sample } from '../experts/costs.js';
+import { weightsOf } from '../experts/spec.js';
 import { type Blueprint, expertTotals } from '../loading/blueprint.js';
 import type { StandIn } from '../loading/machine.js';
 import { layersOf } from '../models/model.js';
@@ -83,7 +83,7 @@ export function ratesOn(hardware: Hardware, blueprint: Blueprint, sequential = f
 
 /** Weights of the largest expert. */
 function expertWeights({ expertLayers }: Blueprint): number {
-  return Math.max(...expertLayers.map((of) => (innerMatrices(of.activation).length + 1) * of.hidden * of.width));
+  return Math.max(...expertLayers.map(weightsOf));
 }
 
 /** Times of a measured expert, for one of other size in proportion; beyond the last of the GPU's, arithmetic decides. */
