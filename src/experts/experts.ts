@@ -3,26 +3,22 @@ import { LearntCosts } from './adaptation.js';
 import type { Routes } from './assignments.js';
 import type { Follower } from './exchange.js';
 import { Exchanges } from './exchanges.js';
-import { type CallTimes, Lanes } from './lanes/lanes.js';
+import { Lanes } from './lanes/lanes.js';
 import type { LanesParts } from './lanes/parts.js';
-import {
-  byLane,
-  type Costs,
-  type Demand,
-  type Division,
-  inPlace,
-  LANES,
-  type Policy,
-  partOf,
-  type Share,
-} from './policy.js';
+import { byLane, type Costs, type Demand, inPlace, type Policy, type Share, whole } from './policy.js';
 import type { ResidentExperts } from './resident-experts.js';
 import { Rivals } from './rivals.js';
 import type { OnSpan } from './spans.js';
 import { rowsTogether } from './spec.js';
 import { Statistics } from './statistics.js';
-import { TimedCalls } from './timed-calls.js';
+import { CallTimers, type TimedLane } from './timed-calls.js';
 import type { TraceWriter } from './trace.js';
+
+/**
+ * In calls of more tokens the accelerator computes for longer than copies travel: it begins with resident experts before it
+ * is decided where the others are computed. In shorter ones copies and the CPU begin first.
+ */
+const LONG_TOKENS = 1024;
 
 export interface ExpertsParts extends LanesParts {
   policy: Policy;
@@ -35,6 +31,15 @@ export interface Caching {
   /** The expert cache, if one was asked for. */
   cache?: boolean;
   prefetch?: boolean;
+}
+
+/** A call that is part of a pass through all layers. */
+interface Passing {
+  timed?: TimedLane;
+  /** Milliseconds for which the link is still busy with copies for its plan. */
+  backlog: number;
+  /** See `run`; and notes what was chosen. */
+  meanwhile: (arrives?: Tensor) => void;
 }
 
 /** The routed experts of a model: decides where each is computed, has the lanes compute them, and learns from it. */
@@ -53,8 +58,7 @@ export class Experts {
   private readonly bytes: readonly number[];
   /** By policy. */
   private readonly rivals = new Map<Policy, Rivals>();
-  /** Calls of one token and of several of which lanes beside each other are timed. */
-  private readonly timing = { single: new TimedCalls(), several: new TimedCalls() };
+  private readonly timers: CallTimers;
   private last?: { routes: Routes; plan: readonly Share[] };
   /** What the layer before streamed, until copies for the next were queued. */
   private streamed?: { routes: Routes; shares: readonly Share[] };
@@ -64,6 +68,7 @@ export class Experts {
     this.statistics = new Statistics(layers.map((l) => l.count));
     this.bytes = layers.map((_, l) => parts.host.expertBytes(l));
     this.lanes = new Lanes(parts, this.statistics);
+    this.timers = new CallTimers(this.lanes.overlaps);
     this.exchanges = new Exchanges(parts, this.lanes);
     this.use(parts.policy);
   }
@@ -85,17 +90,24 @@ export class Experts {
   /**
    * Adds each token's routed experts to the output, but for what `arrived` then gives; the accelerator may still be
    * computing when this returns.
+   * @param meanwhile called while the lanes compute, with what `arrived` will give
    */
-  run(routes: Routes): void {
+  run(routes: Routes, meanwhile?: (arrives: Tensor | undefined) => void): void {
     const { layer, tokens } = routes;
     const { stream } = this.lanes;
     const backlog = stream?.begin(tokens) ?? 0;
     const demand = this.demand(routes, (e) => stream?.has(layer, e) === true);
+    const timed = this.timers.next(layer, tokens);
+    if (tokens > LONG_TOKENS && !timed && this.decides && this.overlaps) this.queueResidents(layer, demand, tokens);
     const costs = this.costs.for(tokens, backlog);
     const rivals = tokens === 1 ? this.rivalsOf(this.policy) : undefined;
     const policy = rivals?.of(layer) ?? this.policy;
     const plan = this.decides ? this.decide(policy, demand, costs, layer) : inPlace(demand);
-    this.execute(routes, plan, { backlog, meanwhile: () => this.note(routes, demand) });
+    const beside = (arrives?: Tensor) => {
+      meanwhile?.(arrives);
+      this.note(routes, demand);
+    };
+    this.execute(routes, plan, { timed, backlog, meanwhile: beside });
     rivals?.done(layer);
   }
 
@@ -128,6 +140,11 @@ export class Experts {
     }
     // What the accelerator may still compute is of the last layer.
     if (this.last) this.follower?.follow((this.last.routes.layer + this.bytes.length - 1) % this.bytes.length);
+  }
+
+  private queueResidents(layer: number, demand: readonly Demand[], tokens: number): void {
+    const resident = demand.filter((d) => d.resident).map((d) => whole(d, 'resident'));
+    if (resident.length > 0) this.lanes.queueResidents(layer, resident, tokens);
   }
 
   private decide(policy: Policy, demand: readonly Demand[], costs: Costs, layer: number): Share[] {
@@ -180,7 +197,7 @@ export class Experts {
     this.statistics.forget();
     this.costs.forget();
     this.rivals.clear();
-    for (const calls of Object.values(this.timing)) calls.forget();
+    this.timers.forget();
   }
 
   /** What compares a policy with its rival, where it has one. */
@@ -222,31 +239,18 @@ export class Experts {
   }
 
   /**
-   * @param passing missing where the call is made up or a repetition, so that no other layer follows: milliseconds for which the
-   * link is still busy with copies for this plan, and what is called while the lanes compute
+   * @param passing missing where the call is made up or a repetition, so that no other layer follows
    */
-  private execute(routes: Routes, plan: readonly Share[], passing?: { backlog: number; meanwhile: () => void }): void {
+  private execute(routes: Routes, plan: readonly Share[], passing?: Passing): void {
     this.last = { routes, plan };
     const { layer, tokens } = routes;
     const division = byLane(plan);
-    const timed = this.overlaps ? this.timing[tokens === 1 ? 'single' : 'several'].next(layer) : undefined;
+    const timed = passing ? passing.timed : this.timers.next(layer, tokens);
     const times = this.lanes.run(routes, division, timed, passing?.meanwhile);
     this.costs.planned(division, tokens);
     if (times.timed) this.costs.learn(division, this.width(layer), tokens, times.timed, passing?.backlog);
     if (passing) this.streamed = { routes, shares: division.streamed };
-    this.count(layer, division, times);
-  }
-
-  private count(layer: number, division: Division, times: CallTimes): void {
-    const bytes = this.bytes[layer]!;
-    const width = this.width(layer);
-    const sum = (shares: readonly Share[]) => shares.reduce((total, share) => total + partOf(share, width), 0);
-    for (const lane of LANES) {
-      const shares = division[lane];
-      if (shares.length === 0) continue;
-      const moved = shares.filter(({ cached }) => !cached);
-      this.statistics.add(lane, sum(shares), sum(moved) * bytes, times.lanes[lane]);
-    }
+    this.statistics.ran(division, this.width(layer), this.bytes[layer]!, times.lanes);
   }
 
   /** The native kernels compute the CPU lane. */

@@ -94,6 +94,7 @@ export interface Policy {
   /** In its place this one serves calls of one token where whole passes are faster by it ({@link Rivals}). */
   rival?: Policy;
   /**
+   * Gives each resident expert to its own lane, whole: it may be computed before this is asked.
    * @param width inner rows of an expert
    * @param together divides it only at multiples of so many, a power of two; 1 by default
    */

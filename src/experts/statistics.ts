@@ -1,4 +1,4 @@
-import { LANES, type LaneName } from './policy.js';
+import { type Division, LANES, type LaneName, partOf, type Share } from './policy.js';
 
 /** What one lane did: expert executions (a divided expert counts by its parts), bytes of weights read or copied, and milliseconds. */
 export interface LaneWork {
@@ -66,6 +66,21 @@ export class Statistics {
     this.reset();
     this.past = noTotal();
     for (const counts of [...this.popularity, ...this.executions]) counts.fill(0);
+  }
+
+  /**
+   * Counts what the lanes of a call ran.
+   * @param width inner rows of an expert, and `bytes` of one
+   * @param times milliseconds of each lane, undefined where it was not timed
+   */
+  ran(division: Division, width: number, bytes: number, times: Readonly<Record<LaneName, number | undefined>>): void {
+    const sum = (shares: readonly Share[]) => shares.reduce((total, share) => total + partOf(share, width), 0);
+    for (const lane of LANES) {
+      const shares = division[lane];
+      if (shares.length === 0) continue;
+      const moved = shares.filter(({ cached }) => !cached);
+      this.add(lane, sum(shares), sum(moved) * bytes, times[lane]);
+    }
   }
 
   /** @param ms undefined where this call was not timed */

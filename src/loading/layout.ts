@@ -163,7 +163,7 @@ function build(
   const host = new HostExperts(checkpoint, cpu, expertLayers, expertTypes, hostMemory.type, pool?.place);
   const room = { count: sizes.slots, strided: machine.kind.byNumber.strided };
   const slots = sizes.streams ? new StreamSlots(accelerator, expertLayers, expertTypes, room) : undefined;
-  const { input, hostInput } = network.expertInput;
+  const { input, hostInput, awaitInput } = network.expertInput;
   const experts = new Experts({
     cpu,
     accelerator,
@@ -172,6 +172,7 @@ function build(
     output: network.expertSum,
     input,
     hostInput,
+    awaitInput,
     host,
     slots,
     cached: sizes.cached,

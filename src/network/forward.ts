@@ -23,7 +23,7 @@ export function forward(stack: Stack, experts: Experts, batch: Batch, cancelled:
     stack.attend(l, shape, experts.arrived()); // queued on the accelerator
     experts.copyAhead(); // meanwhile experts travel that this layer will surely choose
     const routes = stack.route(l, shape); // only the router's logits and the experts' input come back
-    if (routes) experts.run(routes); // decide, three lanes at once, add up
+    if (routes) experts.run(routes, (arrives) => stack.prepare(l + 1, shape, arrives)); // decide, three lanes at once, add up
   }
   experts.settle();
   return true;

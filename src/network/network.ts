@@ -126,7 +126,7 @@ export class Network {
   }
 
   /** What the present layer's experts read: on the accelerator, and in the host's memory. */
-  get expertInput(): Pick<RouteBuffers, 'input' | 'hostInput'> {
+  get expertInput(): Pick<RouteBuffers, 'input' | 'hostInput' | 'awaitInput'> {
     return this.routes;
   }
 

@@ -35,8 +35,11 @@ export class RouteBuffers {
   private readonly experts: Int32Array;
   private readonly weights: Float32Array;
   private readonly guessed: Float32Array;
-  /** Recorded once the logits are on the host; missing where that is not told apart from the rest. */
+  /** Recorded once the logits are on the host, and all of it; missing where that is not told apart from what is queued behind. */
   private readonly arrived?: Event;
+  private readonly allArrived?: Event;
+  /** What experts read of a call of many tokens may still travel. */
+  private travels = false;
 
   constructor(
     private readonly accelerator: Device,
@@ -62,6 +65,7 @@ export class RouteBuffers {
     }
     this.values = floats(this.hostInput);
     this.arrived = accelerator.event();
+    this.allArrived = accelerator.event();
     this.experts = new Int32Array(most((moe) => moe.router.chosen) * chunk);
     this.weights = new Float32Array(this.experts.length);
     this.guessed = new Float32Array(most((moe) => moe.router.chosen));
@@ -94,6 +98,8 @@ export class RouteBuffers {
     this.copy(rows, logits);
     arrived.record(this.accelerator.compute);
     this.copy(0, rows);
+    this.allArrived!.record(this.accelerator.compute);
+    this.travels = true;
   }
 
   /** Told of the logits of so many tokens; undefined where they come with the rest. */
@@ -110,6 +116,12 @@ export class RouteBuffers {
   wait(tokens: number): void {
     (this.arrivedOf(tokens) ?? this.accelerator.compute).synchronize();
   }
+
+  /** Returns once what the experts read is on the host; of few tokens it is there with the logits. */
+  readonly awaitInput = (): void => {
+    if (this.travels) this.allArrived!.synchronize();
+    this.travels = false;
+  };
 
   /**
    * The router's choice for each token, once the logits are on the host. Where experts have a capacity, each sequence

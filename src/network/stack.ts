@@ -37,6 +37,12 @@ export type OnChosen = (layer: number, scores: readonly Float32Array[], kept: nu
 /** What an indexer's scores are, on the accelerator. */
 type Scored = Parameters<NonNullable<Shape['onScored']>>;
 
+/** A layer's graph, and what its indexers give. */
+interface Built {
+  graph: Graph;
+  scored: readonly Scored[];
+}
+
 /** What the graphs of a call depend on. */
 export interface Shape extends Called {
   /** One token of each sequence, as in decoding: the call's graphs by layer, with an addition of what arrived and without. */
@@ -53,8 +59,10 @@ export class Stack {
   /** Shapes whose graphs are kept, the last used first. */
   private shapes: (Shape & { kept: KeptGraphs })[] = [];
 
+  /** What `prepare` left for `attend`. */
+  private prepared?: Built & { l: number; shape: Shape; arrived?: Tensor };
   /** What `attend` left for `route`. */
-  private queued?: { graph: Graph; scored: readonly Scored[] };
+  private queued?: Built;
 
   constructor(private readonly parts: StackParts) {
     const { layers, expertLayersBefore } = parts;
@@ -129,21 +137,49 @@ export class Stack {
   }
 
   /**
+   * Builds a layer's graph while the experts before it are computed, if there is such a layer and its graph is not kept.
+   * @param arrived will be added to the hidden states first
+   */
+  prepare(l: number, shape: Shape, arrived?: Tensor): void {
+    if (l >= this.layers.length || shape.kept || isOfSeveral(shape)) return;
+    this.forgetPrepared();
+    this.prepared = { l, shape, arrived, ...this.built(l, shape, arrived) };
+  }
+
+  /**
    * Queues a layer up to its experts. What it reads may change only behind `route`.
    * @param arrived is added to the hidden states first
    */
   attend(l: number, shape: Shape, arrived?: Tensor): void {
     const { accelerator, routes } = this.parts;
     const { moe } = this.layers[l]!;
+    this.queued = this.takePrepared(l, shape, arrived) ?? this.built(l, shape, arrived);
+    accelerator.compute.computeAsync(this.queued.graph);
+    if (moe && !accelerator.unified) routes.read(moe, shape.tokens, this.guessed(l, shape));
+  }
+
+  private built(l: number, shape: Shape, arrived?: Tensor): Built {
     const scored: Scored[] = [];
     const called = this.onChosen ? { ...shape, onScored: (...of: Scored) => void scored.push(of) } : shape;
     const build = (g: Graph) => this.build(g, l, called, arrived);
     const capacity = this.capacityOf(shape);
     const kept = shape.kept?.of(2 * l + (arrived ? 1 : 0), capacity, build);
-    const graph = kept?.graph ?? accelerator.graph(capacity, build);
-    accelerator.compute.computeAsync(graph);
-    if (moe && !accelerator.unified) routes.read(moe, shape.tokens, this.guessed(l, shape));
-    this.queued = { graph, scored };
+    return { graph: kept?.graph ?? this.parts.accelerator.graph(capacity, build), scored };
+  }
+
+  private takePrepared(l: number, shape: Shape, arrived?: Tensor): Built | undefined {
+    const { prepared } = this;
+    if (prepared?.l !== l || prepared.shape !== shape || prepared.arrived !== arrived) {
+      this.forgetPrepared(); // of a call that was cancelled
+      return undefined;
+    }
+    this.prepared = undefined;
+    return prepared;
+  }
+
+  private forgetPrepared(): void {
+    this.prepared?.graph.free();
+    this.prepared = undefined;
   }
 
   /** Waits for what `attend` queued. @returns what the layer's router says of each token; undefined in a dense layer */
@@ -170,8 +206,7 @@ export class Stack {
   private build(g: Graph, l: number, shape: Shape, arrived?: Tensor): void {
     const { accelerator } = this.parts;
     // Several sequences may need more than was reserved: what is queued must not lose its memory.
-    const several = shape.groups.length > 1 || shape.groups[0]!.sequences > 1;
-    if (several && !accelerator.unified) accelerator.compute.synchronize();
+    if (isOfSeveral(shape) && !accelerator.unified) accelerator.compute.synchronize();
     this.graphs.build(g, l, shape, arrived);
   }
 
@@ -206,6 +241,7 @@ export class Stack {
 
   /** All graphs of the accelerator were freed. */
   dropGraphs(): void {
+    this.prepared = undefined;
     this.shapes = [];
   }
 }
@@ -215,6 +251,10 @@ function readScores(scores: Tensor): Float32Array[] {
   const values = new Float32Array(rows * tokens * sequences);
   api().tensorGet(scores.pointer, values, 0, values.byteLength);
   return Array.from({ length: tokens * sequences }, (_, t) => values.subarray(t * rows, (t + 1) * rows));
+}
+
+function isOfSeveral({ groups }: Shape): boolean {
+  return groups.length > 1 || groups[0]!.sequences > 1;
 }
 
 function same(a: Shape, b: Shape): boolean {

@@ -1,14 +1,14 @@
 import type { Device } from '../../devices/device.js';
-import { KEPT_ROWS } from '../../devices/kept-graphs.js';
 import type { Tensor } from '../../native/ggml/tensor.js';
-import { type LaneTimes, SYNCHRONISE_MS } from '../adaptation.js';
 import { Assignments, type Routes } from '../assignments.js';
 import { buildForRows, EXPERT_GRAPH_CAPACITY } from '../expert.js';
-import type { Division, LaneName, Share } from '../policy.js';
+import type { Division, Share } from '../policy.js';
 import type { ResidentExperts } from '../resident-experts.js';
 import { RoutingInputs } from '../routing-inputs.js';
 import type { OnSpan, SpanLane } from '../spans.js';
 import type { Statistics } from '../statistics.js';
+import type { TimedLane } from '../timed-calls.js';
+import { type CallTimes, timeAccelerator } from './call-times.js';
 import { Coming } from './coming.js';
 import { ExpertCompute } from './compute.js';
 import { type CpuExperts, GgmlExperts } from './cpu.js';
@@ -18,12 +18,6 @@ import type { LanesParts } from './parts.js';
 import { ResidentLane } from './resident.js';
 import { StreamLane } from './stream.js';
 import { CpuSums } from './sums.js';
-
-/** Milliseconds of a call's lanes, undefined where a lane was not waited for; all of them where it was timed. */
-export interface CallTimes {
-  lanes: Record<LaneName, number | undefined>;
-  timed?: LaneTimes;
-}
 
 /** The three lanes: computes the shares of a layer's experts, all lanes at once, and adds up. */
 export class Lanes {
@@ -44,6 +38,8 @@ export class Lanes {
   private readonly cpuGraphs?: ExpertCompute;
   private readonly coming: Coming;
   private readonly residents: ResidentLane;
+  /** Those of the call at hand. */
+  private residentsQueued = false;
   /** In a call of one token, the place of the first streamed expert's weight: behind those of all experts. */
   private readonly streamedPlaces: number;
 
@@ -118,42 +114,54 @@ export class Lanes {
   }
 
   /**
+   * Queues a call's resident experts while it is not decided yet where the others are computed, which takes the thread long
+   * where tokens are many; `run` computes the rest.
+   */
+  queueResidents(layer: number, resident: readonly Share[], tokens: number): void {
+    this.begin(layer, { resident, streamed: [], cpu: [] }, tokens);
+    this.residents.run(layer, resident, tokens);
+    this.residentsQueued = true;
+  }
+
+  /**
    * Adds the shares' results to the output, but for what `arrived` then gives. The accelerator may still be
    * computing when this returns, unless the call is timed.
    * @param timed the lane that is waited for first, so that its time is its own
-   * @param meanwhile called once all is queued, unless the call is timed: then behind that
+   * @param meanwhile called once all is queued, unless the call is timed: then behind that; with what `arrived` will give
    */
   run(
     { layer, tokens, next }: Routes,
     division: Division,
-    timed?: 'cpu' | 'accelerator',
-    meanwhile?: () => void,
+    timed?: TimedLane,
+    meanwhile?: (arrives: Tensor | undefined) => void,
   ): CallTimes {
     const { resident, streamed, cpu } = division;
-    this.onAccelerator.release();
-    this.groups?.begin();
-    this.send(layer, division, tokens);
+    if (!this.residentsQueued) this.begin(layer, division, tokens);
+    // The native kernels read them where they are.
+    if (cpu.length > 0 && this.cpuGraphs) this.sendTo(this.forCpu, division, tokens === 1);
     const begin = performance.now();
     if (cpu.length > 0) this.startCpu(layer, cpu, tokens);
     const cpuStarted = performance.now();
     // What lies in slots is computed first: copies wait for them. While residents are computed the first copies arrive.
     const finishStream = streamed.length > 0 ? this.stream!.start(layer, streamed, tokens) : undefined;
     const streamStarted = performance.now();
-    this.residents.run(layer, resident, tokens);
+    if (!this.residentsQueued) this.residents.run(layer, resident, tokens);
+    this.residentsQueued = false;
     const residentIssued = performance.now();
     finishStream?.();
     this.stream?.settle();
     const streamedIssued = performance.now();
     if (next) this.stream?.prefetch(layer + 1, next);
     const prefetched = performance.now();
-    if (!timed) meanwhile?.();
+    const arrives = cpu.length > 0 ? this.sums?.arrived : undefined;
+    if (!timed) meanwhile?.(arrives);
     const acceleratorFirst = timed === 'accelerator';
-    const before = acceleratorFirst ? this.timeAccelerator(begin) : undefined;
+    const before = acceleratorFirst ? timeAccelerator(this.parts.accelerator, begin) : undefined;
     if (cpu.length > 0) this.onCpu.finish();
     const end = performance.now();
-    const accelerator = before ?? (timed ? this.timeAccelerator(begin) : undefined);
+    const accelerator = before ?? (timed ? timeAccelerator(this.parts.accelerator, begin) : undefined);
     if (cpu.length > 0) this.sums?.send(tokens);
-    if (timed) meanwhile?.();
+    if (timed) meanwhile?.(arrives);
     if (accelerator) {
       const times = { ...accelerator, cpu: end - begin, acceleratorFirst };
       return { lanes: times, timed: times };
@@ -195,14 +203,14 @@ export class Lanes {
     ended('cpu');
   }
 
-  /** Sends the assignments of what may be computed alone to the devices that do so. */
-  private send(layer: number, division: Division, tokens: number): void {
-    const { resident, streamed, cpu } = division;
+  /** Sends the assignments of what the accelerator may compute alone. */
+  private begin(layer: number, division: Division, tokens: number): void {
+    const { resident, streamed } = division;
+    this.onAccelerator.release();
+    this.groups?.begin();
     const aloneResident = resident.length > 0 && (tokens > 1 || !this.residents.isGrouped(layer));
     const aloneStreamed = streamed.some((share) => tokens > 1 || !this.stream!.isGrouped(layer, share, tokens));
     if (aloneResident || aloneStreamed) this.sendTo(this.forAccelerator, division, tokens === 1);
-    // The native kernels read them where they are.
-    if (cpu.length > 0 && this.cpuGraphs) this.sendTo(this.forCpu, division, tokens === 1);
   }
 
   private sendTo(inputs: RoutingInputs, { resident, streamed, cpu }: Division, single: boolean): void {
@@ -216,21 +224,10 @@ export class Lanes {
   }
 
   private startCpu(layer: number, shares: readonly Share[], tokens: number): void {
-    if (tokens > KEPT_ROWS) this.parts.accelerator.compute.synchronize(); // what the experts read may still travel
+    this.parts.awaitInput();
     this.coming.awaitHere(layer);
     if (!this.onCpu.overwrites) this.sums?.clear(tokens);
     this.onCpu.start({ layer, shares, assignments: this.assignments, tokens });
-  }
-
-  /** Waits until each lane of the accelerator is done, and gives their milliseconds since `begin`. */
-  private timeAccelerator(begin: number): Omit<LaneTimes, 'cpu' | 'acceleratorFirst'> {
-    const { accelerator } = this.parts;
-    const before = performance.now();
-    accelerator.copies.synchronize();
-    const copied = performance.now();
-    accelerator.compute.synchronize();
-    const streamedLast = copied - before > SYNCHRONISE_MS;
-    return { resident: performance.now() - begin, streamed: copied - begin, streamedLast };
   }
 
   /**
@@ -278,6 +275,7 @@ export class Lanes {
    * @throws FiddlerError where a device cannot be waited for
    */
   recover(): void {
+    this.residentsQueued = false;
     this.onCpu.abandon();
     this.wait();
     for (const device of [this.parts.cpu, this.parts.accelerator]) device.dropGraphs();

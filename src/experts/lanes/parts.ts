@@ -20,6 +20,8 @@ export interface LanesParts {
   /** What they read [chunk, hidden]: on the accelerator, and its copy in the host's memory. */
   input: Tensor;
   hostInput: Tensor;
+  /** Returns once the copy is there. */
+  awaitInput: () => void;
   host: HostExperts;
   slots?: StreamSlots;
   /** Of these slots, those that are the expert cache. */

@@ -17,7 +17,8 @@ export class CpuSums {
   private waiting = 0;
   private readonly memory = new HostTensors(1);
   private readonly values: Float32Array;
-  private readonly arrived: Tensor;
+  /** What the accelerator adds of them. */
+  readonly arrived: Tensor;
   /** By number of tokens. */
   private readonly kept: KeptGraphs;
   private other?: Graph;

@@ -75,6 +75,8 @@ export class Backend {
   /** Each graph is computed by a new instance of the device. */
   renews = false;
   pointer: Pointer;
+  /** How often that instance was replaced. */
+  renewals = 0;
   readonly free: () => void;
 
   constructor(private readonly device: Pointer) {
@@ -86,6 +88,7 @@ export class Backend {
     this.synchronize();
     const before = this.pointer;
     this.pointer = newInstance(this.device);
+    this.renewals++;
     api().backendFree(before);
   }
 
@@ -142,6 +145,8 @@ function newInstance(device: Pointer): Pointer {
 
 /** Orders work between two streams of one device; CPU devices have none, and need none. */
 export class Event {
+  private recorded?: { on: Backend; renewals: number };
+
   private constructor(private readonly pointer: Pointer) {
     hold(() => api().eventFree(pointer));
   }
@@ -153,11 +158,13 @@ export class Event {
 
   record(on: Backend): void {
     api().eventRecord(this.pointer, on.pointer);
+    this.recorded = { on, renewals: on.renewals };
   }
 
   /** Returns once what was recorded is done. */
   synchronize(): void {
-    api().eventSynchronize(this.pointer);
+    // An instance was done when it was replaced, and ggml's events for Vulkan name a command buffer that it took with it.
+    if (this.recorded?.on.renewals === this.recorded?.renewals) api().eventSynchronize(this.pointer);
   }
 
   /** Work queued on `backend` from now on waits for what was recorded. */
