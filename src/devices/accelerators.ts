@@ -44,6 +44,11 @@ export interface ByNumber {
    * all that was queued before.
    */
   rows: (type: Type, matrixRows: number) => number;
+  /**
+   * Those of matrices in blocks read a tile of up to 128 rows, though fewer are left, from memory that has not always room for
+   * so many (ggml-cuda/mmq.cu reserves it by the rows of one token).
+   */
+  readsBehind: boolean;
 }
 
 const any = () => Infinity;
@@ -59,7 +64,7 @@ export const GPU = {
   gpu: true,
   cacheStep: 256,
   cacheType: Type.F16,
-  byNumber: { strided: false, exact: true, rows: any },
+  byNumber: { strided: false, exact: true, rows: any, readsBehind: false },
   reachesHost: false,
 } as const;
 /** The CPU's kernels divide the rows between threads: of twice as many as there are, half do nothing. */
@@ -67,7 +72,7 @@ const CPU = {
   gpu: false,
   cacheStep: 64,
   cacheType: Type.F32,
-  byNumber: { strided: true, exact: true, rows: any },
+  byNumber: { strided: true, exact: true, rows: any, readsBehind: false },
   reachesHost: true,
 } as const;
 
@@ -80,7 +85,7 @@ export const ACCELERATORS: readonly AcceleratorKind[] = [
     capabilities: computeCapabilities,
     lack: lackOfCode,
     ...GPU,
-    byNumber: { strided: true, exact: false, rows: rowsOnCuda },
+    byNumber: { strided: true, exact: false, rows: rowsOnCuda, readsBehind: true },
     reachesHost: true,
   },
   { name: 'vulkan', summary: 'a GPU of any make', library: 'vulkan', ...GPU, bindsAligned: true },

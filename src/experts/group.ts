@@ -174,7 +174,7 @@ export function buildGroupForOne(g: Graph, slab: Slab, activation: ActivationNam
 }
 
 /** What each of a group's assignments gives [hidden, count]. @param weights where their weights lie, if they are to count */
-function buildAssigned(
+export function buildAssigned(
   g: Graph,
   slab: Slab,
   activation: ActivationName,

@@ -28,7 +28,7 @@ export const AT_ONCE = { tokens: 512, depth: 8, idle: 5 * IDLE_ROWS };
  * Assignments that lie beside each other in one row of a product by number: CUDA's kernels find the rows of each expert fast
  * for these numbers only (ggml-cuda/mmid.cu), and the more they are the fewer rows there are.
  */
-const ABREAST = [32, 16, 8, 4, 2];
+export const ABREAST = [32, 16, 8, 4, 2];
 
 /** In calls of few tokens assignments are filled up to a multiple of so many, so that few graphs serve. */
 export const STEP = 4;

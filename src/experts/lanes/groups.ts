@@ -3,17 +3,24 @@ import type { Device, HostMemory } from '../../devices/device.js';
 import { KEPT_ROWS } from '../../devices/kept-graphs.js';
 import { APART, aligned, SharedWords } from '../../devices/shared-words.js';
 import { Graph } from '../../native/ggml/graph.js';
-import { type Tensor, Type } from '../../native/ggml/tensor.js';
+import { blockElements, type Tensor, Type } from '../../native/ggml/tensor.js';
 import type { OrderLoops } from '../../native/order-loops.js';
 import { type ActivationName, matrixEntries } from '../activations.js';
 import type { Assigned, Assignments } from '../assignments.js';
 import type { PlacedExpert } from '../expert.js';
-import { buildGroupForOne, buildGroupForSeveral, type GroupIo, groupCapacity, wordsOf } from '../group.js';
+import {
+  buildAssigned,
+  buildGroupForOne,
+  buildGroupForSeveral,
+  type GroupIo,
+  groupCapacity,
+  wordsOf,
+} from '../group.js';
 import { innerJoins, type Slab } from '../resident-experts.js';
 import { type ExpertsSpec, type MatrixTypes, matrixShape } from '../spec.js';
 import type { BatchTokens } from './batches.js';
 import { ExpertGraphs } from './graphs.js';
-import { AT_ONCE, GroupOrder, inParts, type Member, MOST_FILLED, WORDS } from './group-order.js';
+import { ABREAST, AT_ONCE, GroupOrder, inParts, type Member, MOST_FILLED, WORDS } from './group-order.js';
 
 /** Where the weights of a group lie. */
 export interface GroupPlace {
@@ -48,6 +55,8 @@ export interface GroupsParts {
   exact: boolean;
   /** Most rows of assignments of such a product. */
   rows: number;
+  /** See {@link ByNumber}. */
+  readsBehind: boolean;
 }
 
 /** Most rows of assignments with which none of the layers' products waits. @param rows as of {@link ByNumber} */
@@ -90,15 +99,19 @@ export class ExpertGroups {
   private idle = 0;
   private readonly exact: boolean;
   private readonly rows: number;
+  private readonly readsBehind: boolean;
+  /** Types and rows of matrices for which `makeRoom` was done. */
+  private readonly roomFor = new Set<string>();
   /** Slabs by name, as the device computes them; undefined where it does not. */
   private readonly computable = new Map<string, Slab | undefined>();
 
   constructor(
     private readonly device: Device,
-    { layers, chunk, input, output, hostMemory, orderLoops, exact, rows, graphBytes }: GroupsParts,
+    { layers, chunk, input, output, hostMemory, orderLoops, exact, rows, readsBehind, graphBytes }: GroupsParts,
   ) {
     this.exact = exact;
     this.rows = rows;
+    this.readsBehind = readsBehind;
     this.chunk = chunk;
     this.graphs = new ExpertGraphs(device);
     this.chosen = Math.max(...layers.map((l) => l.chosen));
@@ -141,6 +154,29 @@ export class ExpertGroups {
     };
     for (const group of [rows, few])
       this.device.reserve(groupCapacity(chosen), (g) => buildGroupForSeveral(g, one, activation, this.io, group));
+  }
+
+  /**
+   * Has the device take memory for more rows than a product of this slab ever has, where its kernels read what lies behind
+   * theirs: 64 rows more, of 512 numbers or more, are a tile of 128 rows of the last 128 numbers.
+   */
+  makeRoom(place: GroupPlace): void {
+    const slab = this.slabOf(place);
+    const abreast = slab && ABREAST.find((n) => n <= slab.down.ne[2]);
+    if (!this.readsBehind || this.device.countsOnly || !abreast) return;
+    const shape = matrixEntries(slab).map(([, { type, ne }]) => (blockElements(type) > 1 ? [type, ne[0]] : []));
+    const name = shape.flat().join(' ');
+    if (name === '' || this.roomFor.has(name)) return;
+    this.roomFor.add(name);
+    const count = aligned(this.tokens.most + 2 * APART);
+    const { integers } = this.words;
+    for (let i = 0; i < count; i++) integers[i] = i % abreast;
+    integers.fill(0, count, 2 * count);
+    this.words.send(0, 2 * count);
+    this.device.once(groupCapacity(1), (g) => {
+      this.io.fetch(g, 0, 2 * count);
+      g.compute(buildAssigned(g, slab, place.activation, this.io, { ids: 0, tokens: count, count, abreast }));
+    });
   }
 
   /** Whether the device has the operations that such a slab takes, as exact as its type. */

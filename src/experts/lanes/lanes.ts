@@ -62,7 +62,7 @@ export class Lanes {
     if (accelerator !== cpu) {
       this.sums = new CpuSums(accelerator, output, hostMemory);
       const { graphBytes, byNumber } = parts;
-      const { exact } = byNumber;
+      const { exact, readsBehind } = byNumber;
       const rows = mostRows(layers, host.types, byNumber.rows);
       this.groups = new ExpertGroups(accelerator, {
         layers,
@@ -73,6 +73,7 @@ export class Lanes {
         orderLoops: parts.orderLoops,
         exact,
         rows,
+        readsBehind,
         graphBytes,
       });
     }
@@ -100,6 +101,10 @@ export class Lanes {
   /** Says which experts are resident, once it is known how much room there is for them. */
   place(resident: ResidentExperts): void {
     this.residents.experts = resident;
+    for (const layer of this.parts.layers.keys()) {
+      this.residents.makeRoom(layer);
+      this.stream?.makeRoom(layer);
+    }
   }
 
   /** Makes room on the devices for an expert's graph with as many tokens as a call can have. */

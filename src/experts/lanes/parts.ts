@@ -35,5 +35,5 @@ export interface LanesParts {
   /** Intermediate values of experts that are computed together take about so much of the accelerator, unless one expert's take more. */
   graphBytes: number;
   /** What the accelerator's products with matrices by number can do. */
-  byNumber: Pick<ByNumber, 'exact' | 'rows'>;
+  byNumber: Pick<ByNumber, 'exact' | 'rows' | 'readsBehind'>;
 }

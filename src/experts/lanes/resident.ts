@@ -36,6 +36,12 @@ export class ResidentLane {
     return { key: `${layer}`, slab: this.experts.slabOf(layer), activation, place: 0 };
   }
 
+  /** See ExpertGroups. */
+  makeRoom(layer: number): void {
+    if (this.experts.names(layer).keys().next().done) return;
+    this.parts.groups?.makeRoom(this.placeOf(layer));
+  }
+
   /** Queues computing them. */
   run(layer: number, shares: readonly Share[], tokens: number): void {
     if (shares.length === 0) return;

@@ -159,6 +159,12 @@ export class StreamLane {
     return found && { key: found.name, slab: found.slab, activation: layers[layer]!.activation, place: SLOTS_PLACE };
   }
 
+  /** See ExpertGroups. */
+  makeRoom(layer: number): void {
+    const place = this.placeOf(layer);
+    if (place) this.parts.groups.makeRoom(place);
+  }
+
   private fill(layer: number, batch: readonly Share[]): Filled[] {
     const experts = batch.map(({ expert, range, cached }): StreamedExpert => {
       const { key, source, parts } = this.copy(layer, expert);
