@@ -14,8 +14,8 @@ function load(readsBehind: boolean, quantize?: 'q8_0') {
   const byNumber = { ...kind.byNumber, readsBehind };
   vi.spyOn(kind, 'byNumber', 'get').mockReturnValue(byNumber);
   const products = vi.spyOn(Graph.prototype, 'matmulById');
-  const options = { accelerator: 'host', policy: 'stream', expertsResident: 0.5, ctx: 128, chunk: CHUNK, threads: 1 };
-  const session = loadEngine('models/mini-mixtral', { ...options, quantize, profile: false } as const);
+  const options = { accelerator: 'host', policy: 'stream', expertsResident: 0.5, profile: false } as const;
+  const session = loadEngine('models/mini-mixtral', { ...options, quantize, ctx: 128, chunk: CHUNK, threads: 1 });
   try {
     const rows = Math.max(...products.mock.calls.map(([, , ids]) => ids.ne[0] * ids.ne[1]));
     return { rows, logits: session.step(tokens, 0) };
