@@ -6,8 +6,8 @@ import { Exchanges } from './exchanges.js';
 import { Lanes } from './lanes/lanes.js';
 import type { LanesParts } from './lanes/parts.js';
 import { byLane, type Costs, type Demand, inPlace, type Policy, type Share, whole } from './policy.js';
+import { PolicyChoice } from './policy-choice.js';
 import type { ResidentExperts } from './resident-experts.js';
-import { Rivals } from './rivals.js';
 import type { OnSpan } from './spans.js';
 import { rowsTogether } from './spec.js';
 import { Statistics } from './statistics.js';
@@ -56,8 +56,7 @@ export class Experts {
   private readonly lanes: Lanes;
   /** Bytes of one expert of each layer. */
   private readonly bytes: readonly number[];
-  /** By policy. */
-  private readonly rivals = new Map<Policy, Rivals>();
+  private readonly choice: PolicyChoice;
   private readonly timers: CallTimers;
   private last?: { routes: Routes; plan: readonly Share[] };
   /** What the layer before streamed, until copies for the next were queued. */
@@ -69,6 +68,7 @@ export class Experts {
     this.bytes = layers.map((_, l) => parts.host.expertBytes(l));
     this.lanes = new Lanes(parts, this.statistics);
     this.timers = new CallTimers(this.lanes.overlaps);
+    this.choice = new PolicyChoice(layers.length);
     this.exchanges = new Exchanges(parts, this.lanes);
     this.use(parts.policy);
   }
@@ -100,15 +100,15 @@ export class Experts {
     const timed = this.timers.next(layer, tokens);
     if (tokens > LONG_TOKENS && !timed && this.decides && this.overlaps) this.queueResidents(layer, demand, tokens);
     const costs = this.costs.for(tokens, backlog);
-    const rivals = tokens === 1 ? this.rivalsOf(this.policy) : undefined;
-    const policy = rivals?.of(layer) ?? this.policy;
+    const compares = this.overlaps && this.decides;
+    const policy = compares ? this.choice.of(this.policy, layer, tokens) : this.policy;
     const plan = this.decides ? this.decide(policy, demand, costs, layer) : inPlace(demand);
     const beside = (arrives?: Tensor) => {
       meanwhile?.(arrives);
       this.note(routes, demand);
     };
     this.execute(routes, plan, { timed, backlog, meanwhile: beside });
-    rivals?.done(layer);
+    if (compares) this.choice.done(layer);
   }
 
   /** Notes what was chosen, while the lanes compute it. */
@@ -196,19 +196,8 @@ export class Experts {
   forgetCalls(): void {
     this.statistics.forget();
     this.costs.forget();
-    this.rivals.clear();
+    this.choice.forget();
     this.timers.forget();
-  }
-
-  /** What compares a policy with its rival, where it has one. */
-  private rivalsOf(policy: Policy): Rivals | undefined {
-    if (!policy.rival || !this.overlaps) return undefined;
-    let found = this.rivals.get(policy);
-    if (!found) {
-      found = new Rivals([policy, policy.rival], this.bytes.length);
-      this.rivals.set(policy, found);
-    }
-    return found;
   }
 
   /** Runs a plan for routes, for measurements: without one, each expert where its weights are. @returns what was run */

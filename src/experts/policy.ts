@@ -93,6 +93,8 @@ export interface Policy {
   prefetches?: boolean;
   /** In its place this one serves calls of one token where whole passes are faster by it ({@link Rivals}). */
   rival?: Policy;
+  /** And this one calls of several tokens where layers are faster by it ({@link LayerRivals}). */
+  rivalForSeveral?: Policy;
   /**
    * Gives each resident expert to its own lane, whole: it may be computed before this is asked.
    * @param width inner rows of an expert

@@ -1,6 +1,7 @@
 import { laneTimes, makespan } from '../costs.js';
 import { type Costs, cheaperLane, type Demand, type Policy, type Share, whole } from '../policy.js';
 import { staticPolicy } from './static.js';
+import { streamPolicy } from './stream.js';
 
 /**
  * An expert is divided at multiples of this many inner rows, and of 1/32 of them, so that few shapes of graphs occur; a
@@ -21,6 +22,7 @@ export const lanesPolicy: Policy = {
   streams: true,
   byCost: true,
   rival: staticPolicy,
+  rivalForSeveral: streamPolicy,
   decide(demand, costs, width, together = 1) {
     const resident: Share[] = [];
     const missing: Demand[] = [];

@@ -1,0 +1,102 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { LayerRivals } from '../../src/experts/layer-rivals.js';
+import { inPlace, type Policy } from '../../src/experts/policy.js';
+import { Random } from '../../src/sampling/random.js';
+
+const policy = (name: string): Policy => {
+  return { name, summary: '', streams: false, byCost: false, decide: inPlace };
+};
+const POLICIES: [Policy, Policy] = [policy('first'), policy('second')];
+
+/** Whole calls: which policy served each layer, and milliseconds of all. */
+function run(
+  rivals: LayerRivals,
+  calls: readonly number[],
+  takes: (policy: number, layer: number, tokens: number) => number,
+  layers = 24,
+) {
+  let now = 0;
+  let total = 0;
+  const served = calls.map((tokens) => {
+    now += 1000; // what happens between calls counts for nothing
+    return Array.from({ length: layers }, (_, layer) => {
+      const chosen = POLICIES.indexOf(rivals.of(layer, tokens, now));
+      const ms = takes(chosen, layer, tokens);
+      now += ms;
+      total += ms;
+      return chosen;
+    });
+  });
+  return { served, total };
+}
+
+const times = (n: number, tokens: number) => Array<number>(n).fill(tokens);
+
+describe('rivals in calls of several tokens', () => {
+  it('take within 3% of what the faster would, comparisons included, whatever layers take', () => {
+    const factor = fc.double({ min: 1, max: 2, noNaN: true });
+    fc.assert(
+      fc.property(factor, factor, fc.nat(), fc.integer({ min: 12, max: 61 }), (first, second, seed, layers) => {
+        const random = Random.fromSeed(seed);
+        const ofLayer = Array.from({ length: layers }, () => 1 + random.nextDouble());
+        const ms = (p: number, layer: number) =>
+          ofLayer[layer]! * [first, second][p]! * (1 + 0.1 * (random.nextDouble() - 0.5));
+        const { total } = run(new LayerRivals(POLICIES), times(1500, 512), ms, layers);
+        const best = 1500 * Math.min(first, second) * ofLayer.reduce((sum, x) => sum + x, 0);
+        expect(total / best).toBeLessThan(1.03);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('compute each layer by both while they are compared, then by the faster', () => {
+    const { served } = run(new LayerRivals(POLICIES), times(8, 300), (p) => [1.05, 1][p]!);
+    const [one, two, three, four] = served;
+    expect(one!.map((p) => 1 - p)).toEqual(two);
+    expect(one!.filter((p) => p === 1).length).toBe(12);
+    expect([three, four]).toEqual([one, two]);
+    expect(
+      served
+        .slice(4)
+        .flat()
+        .every((p) => p === 1),
+    ).toBe(true);
+  });
+
+  it('are compared for long no more where one is much faster', () => {
+    const { served } = run(new LayerRivals(POLICIES), times(4, 300), (p) => [1, 2][p]!);
+    expect(
+      served
+        .slice(1)
+        .flat()
+        .every((p) => p === 0),
+    ).toBe(true);
+  });
+
+  it('are told apart by the length of calls', () => {
+    const rivals = new LayerRivals(POLICIES);
+    const takes = (p: number, _: number, tokens: number) => (tokens > 400 ? [2, 1] : [1, 2])[p]!;
+    const mixed = Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? 200 : 600));
+    const { served } = run(rivals, mixed, takes);
+    expect(served.slice(10).map((layers) => layers.at(-1))).toEqual(Array.from({ length: 10 }, (_, i) => i % 2));
+  });
+
+  it('keep the first where a call has one layer, or was left at the first', () => {
+    const rivals = new LayerRivals(POLICIES);
+    const { served } = run(rivals, times(9, 100), () => 1, 1);
+    expect(
+      served
+        .slice(4)
+        .flat()
+        .every((p) => p === 0),
+    ).toBe(true);
+  });
+
+  it('find out when the other becomes faster', () => {
+    const rivals = new LayerRivals(POLICIES);
+    run(rivals, times(200, 100), (p) => [1, 1.5][p]!);
+    const { served } = run(rivals, times(300, 100), (p) => [1.5, 1][p]!);
+    expect(served.at(-1)!.every((p) => p === 1)).toBe(true);
+  });
+});
