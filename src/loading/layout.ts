@@ -149,7 +149,7 @@ function build(
   const { spec, declarations, expertLayers, expertTypes } = blueprint;
   const { chunk, calls, context, sequences, rows } = sizes;
   const mapped = new MappedTensors(checkpoint);
-  const parameters = new Parameters(accelerator, mapped, blueprint.parameters);
+  const parameters = new Parameters(accelerator, mapped, blueprint.parameters, declarations.joined);
   placeConstants(accelerator, declarations.constants);
   readVectors(blueprint.hostVectors, cpu);
   const kvCache = new KvCache(accelerator, declarations.caches, rows, sequences, cacheType(blueprint, machine));

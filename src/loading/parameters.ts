@@ -1,7 +1,7 @@
 import type { Device } from '../devices/device.js';
 import type { MappedTensors } from '../devices/mapped.js';
 import { scratchBytes, Uploader } from '../devices/upload.js';
-import type { CacheRows, Parameter, RowGroups, State } from '../models/parameters.js';
+import type { CacheRows, Joined, Parameter, RowGroups, State } from '../models/parameters.js';
 import { api, type Pointer } from '../native/ggml/api.js';
 import type { Buffer } from '../native/ggml/backend.js';
 import { rowBytes, TensorContext, Type } from '../native/ggml/tensor.js';
@@ -9,6 +9,7 @@ import { stateColumns } from '../network/states.js';
 import type { Checkpoint } from '../weights/checkpoint.js';
 import type { Layout } from '../weights/conversions/gather.js';
 import { findSource, rearranged, type StoredSource } from '../weights/source.js';
+import { JOINED_TENSORS, joinProjections } from './joining.js';
 
 /** Where one parameter comes from and in which type it is held. */
 export interface FoundParameter {
@@ -66,21 +67,26 @@ export class Parameters {
   private readonly context: TensorContext;
   private readonly copied: FoundParameter[] = [];
 
+  /** @param joined projections of the same vectors, which are one matrix where they are copied and can be */
   constructor(
     device: Device,
     mapped: MappedTensors,
     private readonly found: readonly FoundParameter[],
+    joined: readonly Joined[],
   ) {
-    this.context = new TensorContext(found.length);
+    this.context = new TensorContext(found.length + JOINED_TENSORS * joined.length);
     for (const each of found) {
       const { parameter, source, type } = each;
       const [columns, rows, groups] = heldSizes(parameter);
       if (device.unified && 'address' in source && type === source.type && groups === 1) {
         parameter.tensor = mapped.at(source.address, type, rows, columns);
-      } else {
-        parameter.tensor = this.context.tensor(type, columns, rows, groups);
-        this.copied.push(each);
-      }
+      } else this.copied.push(each);
+    }
+    // What is computed in RAM has no kernels to save.
+    const types = new Map(device.unified ? [] : this.copied.map(({ parameter, type }) => [parameter, type]));
+    const placed = joinProjections(this.context, joined, types, device.alignment);
+    for (const { parameter, type } of this.copied) {
+      if (!placed.has(parameter)) parameter.tensor = this.context.tensor(type, ...heldSizes(parameter));
     }
     if (this.copied.length > 0) device.allocate(this.context, 'weights').markWeights();
   }

@@ -35,6 +35,23 @@ export class Parameter {
   ) {}
 }
 
+/** A weight [out, in] that multiplies a vector, and what is added to the product: a bias [out]. */
+export interface Projection {
+  weight: Parameter;
+  bias?: Parameter;
+}
+
+/** Projections of the same vectors. Where the first `count` of them lie one behind the other, they are one product. */
+export class Joined {
+  count = 0;
+  /** [Σ out, in] and [Σ out], there where `count` is more than 0. */
+  weight?: Tensor;
+  bias?: Tensor;
+
+  /** @param parts all of the same `in`; each has a bias, or none has */
+  constructor(readonly parts: readonly Projection[]) {}
+}
+
 /** A small tensor that is read on the host, as float32: a router's own, or biases. `values` are there once loaded. */
 export class HostVector {
   values!: Float32Array;
@@ -150,6 +167,7 @@ const LARGEST_HOST_VECTOR = 2 ** 22;
 /** Collects what a model's blocks need while a family describes it. @throws FiddlerError `unsupported`: without end */
 export class Declarations {
   readonly parameters: Parameter[] = [];
+  readonly joined: Joined[] = [];
   readonly hostVectors: HostVector[] = [];
   readonly constants: Constant[] = [];
   readonly caches: CacheRows[] = [];
@@ -212,6 +230,13 @@ export class Declarations {
   /** A weight [out, in] in float32. */
   exactMatrix(name: string, out: number, input: number): Parameter {
     return this.declare(name, [out, input], 'exact');
+  }
+
+  /** Projections of the same vectors, to be one product where they can be. */
+  together(parts: readonly Projection[]): Joined {
+    const joined = new Joined(parts);
+    this.joined.push(joined);
+    return joined;
   }
 
   /** A vector that a router reads on the host. @param shape as stored, where that has more dimensions */

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { floats, HostMemory } from '../../src/devices/device.js';
+import { JOINED_TENSORS, joinProjections } from '../../src/loading/joining.js';
 import { Machine } from '../../src/loading/machine.js';
 import { placeConstants } from '../../src/loading/vectors.js';
 import { type GroupedQueryOptions, groupedQueryAttention } from '../../src/models/blocks/attention.js';
@@ -59,12 +60,16 @@ function attention(
     rotate: rotation && rotary(declare, rotation),
   });
   const next = numbers(seed);
-  const context = new TensorContext(declare.parameters.length + 4);
+  const context = new TensorContext(declare.parameters.length + JOINED_TENSORS * declare.joined.length + 4);
+  // All projections that can be are one product, or all but the values', or none.
+  const joins = [/proj/, /[qk]_proj/, /^$/][seed % 3]!;
+  const types = new Map(declare.parameters.filter(({ name }) => joins.test(name)).map((p) => [p, Type.F32]));
+  const joined = joinProjections(context, declare.joined, types, 1);
   const weights = new Map<string, number[][]>();
   for (const parameter of declare.parameters) {
     const [columns, rows = 1] = [...parameter.shape].reverse() as [number, number?];
     weights.set(parameter.name, rowsOf(rows, columns, next));
-    parameter.tensor = context.tensor(Type.F32, columns, rows);
+    if (!joined.has(parameter)) parameter.tensor = context.tensor(Type.F32, columns, rows);
   }
   const [window = 0] = [...declare.windows];
   const chunk = Math.max(...placed.map(({ piece }) => piece));

@@ -3,8 +3,9 @@ import { type Tensor, Type } from '../../native/ggml/tensor.js';
 import { refuseUnless } from '../config.js';
 import type { AttentionBlock, Block, Step, StepGroup } from '../model.js';
 import type { CacheRows, Declarations } from '../parameters.js';
+import { joinHeads, ordered, splitHeads } from './heads.js';
 import type { Chosen, Indexer } from './indexer.js';
-import { linear, scaled } from './linear.js';
+import { linear, linears, scaled } from './linear.js';
 import { rmsNorm, zeroCentredNorm } from './norm.js';
 import type { RotaryBlock } from './rotary.js';
 
@@ -78,11 +79,11 @@ export function groupedQueryAttention(
 ): AttentionBlock {
   const { hidden, heads, kvHeads, headSize, valueSize = headSize, window = 0 } = options;
   refuseUnless(heads % kvHeads === 0, 'num_key_value_heads', `is ${kvHeads}, which does not divide ${heads} heads`);
-  const gated = options.outputGate && options.outputGate.name === undefined;
-  const both = gated ? linear(declare, `${prefix}.q_proj`, 2 * heads * headSize, hidden, options.bias) : undefined;
-  const query = projection(declare, prefix, 'q', heads, options, both && queryPart);
-  const key = projection(declare, prefix, 'k', kvHeads, options);
-  const value = values(declare, prefix, options);
+  const gated = options.outputGate !== undefined && options.outputGate.name === undefined;
+  const project = projections(declare, prefix, options, gated);
+  const query = asHeads(declare, prefix, 'q', heads, options);
+  const key = asHeads(declare, prefix, 'k', kvHeads, options);
+  const value = values(options);
   const gate = options.outputGate && outputGate(declare, prefix, options.outputGate, options);
   const output = scaled(
     linear(declare, `${prefix}.${options.output ?? 'o_proj'}`, hidden, heads * valueSize, options.outputBias),
@@ -94,10 +95,11 @@ export function groupedQueryAttention(
   declare.windows.add(window);
 
   return (g, x, step) => {
-    const read = both ? g.reshape(both(g, x), 2 * headSize, heads, step.tokens) : x;
-    const q = query(g, read, step);
-    const k = g.reshape(key(g, x, step), kvHeads * headSize, step.tokens);
-    const v = value(g, x);
+    const [projected, keyed, valued = keyed] = project(g, x) as [Tensor, Tensor, Tensor?];
+    const read = gated ? splitHeads(g, projected, heads) : x;
+    const q = query(g, gated ? halves(g, read, 0, rotatesNormalised(options.norm)) : projected, step);
+    const k = joinHeads(g, key(g, keyed, step));
+    const v = value(g, valued);
     const scale = options.scale ?? headSize ** -0.5;
     const choose = options.indexer?.(g, x, step);
     const mixed = attend(g, q, step, (group) => {
@@ -114,29 +116,52 @@ export function groupedQueryAttention(
   };
 }
 
-/** x [hidden, n] → [valueSize · kvHeads, n]. */
-function values(declare: Declarations, prefix: string, options: GroupedQueryOptions): Block {
-  const { hidden, kvHeads, headSize, valueSize = headSize, bias, clip, valueScale = 1, valueNorm } = options;
-  const name = `${prefix}.${options.valuesAreKeys ? 'k' : 'v'}_proj`;
-  const project = scaled(clipped(linear(declare, name, kvHeads * valueSize, hidden, bias), clip), valueScale);
-  if (!valueNorm) return project;
-  return (g, x) => {
-    const heads = g.reshape(project(g, x), valueSize, kvHeads, x.ne[1]);
-    return g.reshape(g.rmsNorm(heads, undefined, valueNorm.epsilon), valueSize * kvHeads, x.ne[1]);
-  };
+/** x [hidden, n] → of queries, keys and, unless `valuesAreKeys`, values what is projected: [out, n], whose rows may lie apart. */
+function projections(
+  declare: Declarations,
+  prefix: string,
+  { hidden, heads, kvHeads, headSize, valueSize = headSize, bias, norm, clip, valuesAreKeys }: GroupedQueryOptions,
+  gated: boolean,
+) {
+  // CUDA normalises and rotates at once where the result does not lie over what was projected: that is kept.
+  const kept = rotatesNormalised(norm);
+  const all = [
+    { name: `${prefix}.q_proj`, out: (gated ? 2 : 1) * heads * headSize, kept: kept && !gated },
+    { name: `${prefix}.k_proj`, out: kvHeads * headSize, kept },
+  ];
+  // ggml clips a tensor where it lies: each needs its own, contiguous.
+  const apart = clip !== undefined;
+  if (!valuesAreKeys || apart) {
+    all.push({ name: `${prefix}.${valuesAreKeys ? 'k' : 'v'}_proj`, out: kvHeads * valueSize, kept: false });
+  }
+  return linears(declare, all, hidden, { bias, apart });
 }
 
-/** Queries or keys as heads use them: x [hidden, n] → [headSize, heads, n]. */
-function projection(
+/** Each head is normalised, and what comes of that rotated. */
+function rotatesNormalised(norm?: HeadNorm): boolean {
+  return norm?.over === 'head' && !norm.rotated;
+}
+
+const asProjected: Block = (_, x) => x;
+
+/** Values as they are cached: [valueSize · kvHeads, n], of what is projected, whose rows may lie apart. */
+function values({ kvHeads, clip, valueScale = 1, valueNorm }: GroupedQueryOptions): Block {
+  const limited = clipped(asProjected, clip);
+  const factored: Block = valueScale === 1 ? limited : (g, x) => g.scale(ordered(g, limited(g, x)), valueScale);
+  if (!valueNorm) return factored;
+  return (g, x) => joinHeads(g, g.rmsNorm(splitHeads(g, factored(g, x), kvHeads), undefined, valueNorm.epsilon));
+}
+
+/** Queries or keys as heads use them: what is projected [headSize · heads, n], whose rows may lie apart → [headSize, heads, n]. */
+function asHeads(
   declare: Declarations,
   prefix: string,
   name: 'q' | 'k',
   heads: number,
-  { hidden, headSize, bias, norm, clip, rotate = (_, x) => x }: GroupedQueryOptions,
-  project = linear(declare, `${prefix}.${name}_proj`, heads * headSize, hidden, bias),
+  { headSize, norm, clip, rotate = (_, x) => x }: GroupedQueryOptions,
 ): (g: Graph, x: Tensor, step: Step) => Tensor {
-  const split: Block = (g, x) => g.reshape(x, headSize, heads, x.ne[1]);
-  if (!norm) return (g, x, step) => rotate(g, split(g, clipped(project, clip)(g, x)), step);
+  const split: Block = (g, x) => splitHeads(g, x, heads);
+  if (!norm) return (g, x, step) => rotate(g, split(g, clipped(asProjected, clip)(g, x)), step);
   const size = norm.over === 'head' ? headSize : heads * headSize;
   const normalise = clipped(
     (norm.zeroCentred ? zeroCentredNorm : rmsNorm)(
@@ -147,21 +172,18 @@ function projection(
     ),
     clip,
   );
-  if (norm.rotated) return (g, x, step) => normalise(g, rotate(g, split(g, project(g, x)), step));
-  if (norm.over === 'head') {
-    // CUDA normalises and rotates at once where the result does not lie over what was projected: that is kept.
-    return (g, x, step) => rotate(g, normalise(g, split(g, g.output(project(g, x)))), step);
-  }
-  return (g, x, step) => rotate(g, split(g, normalise(g, project(g, x))), step);
+  if (norm.rotated) return (g, x, step) => normalise(g, rotate(g, split(g, x), step));
+  if (norm.over === 'head') return (g, x, step) => rotate(g, normalise(g, split(g, x)), step);
+  return (g, x, step) => rotate(g, split(g, normalise(g, x)), step);
 }
 
-/** Of [2 · headSize, heads, n] the first half of each head, and the second: [headSize · heads, n]. */
-const queryPart: Block = (g, x) => halves(g, x, 0);
 const gatePart: Block = (g, x) => halves(g, x, 1);
 
-function halves(g: Graph, x: Tensor, which: 0 | 1): Tensor {
+/** Of [2 · headSize, heads, n] the first half of each head, or the second: [headSize · heads, n]. */
+function halves(g: Graph, x: Tensor, which: 0 | 1, kept = false): Tensor {
   const [size, heads, n] = [x.ne[0] / 2, x.ne[1], x.ne[2]];
-  return g.reshape(g.contiguous(g.columns(x, which * size, size)), size * heads, n);
+  const half = g.contiguous(g.columns(x, which * size, size));
+  return g.reshape(kept ? g.output(half) : half, size * heads, n);
 }
 
 /** Multiplies the heads' results [valueSize · heads, n] by what the gate makes of x [hidden, n]. */

@@ -1,11 +1,48 @@
 import type { Graph } from '../../native/ggml/graph.js';
 import type { Tensor } from '../../native/ggml/tensor.js';
 import type { Block } from '../model.js';
-import type { Declarations, Parameter } from '../parameters.js';
+import { type Declarations, Joined, type Parameter } from '../parameters.js';
 
 /** x [in, n] → [out, n]: weight · x, and bias where there is one; tensors `${name}.weight` and `${name}.bias`. */
 export function linear(declare: Declarations, name: string, out: number, input: number, bias = false): Block {
   return affine(declare.matrix(`${name}.weight`, out, input), bias ? declare.vector(`${name}.bias`, out) : undefined);
+}
+
+/** One of several projections of the same vectors; `kept`: the graph writes nothing over what it gives. */
+export interface NamedProjection {
+  name: string;
+  out: number;
+  kept?: boolean;
+}
+
+/**
+ * As `linear` for several of the same x [in, n], one product where their weights lie together: of each [out, n], whose rows
+ * may lie apart. @param apart each is a product of its own
+ */
+export function linears(
+  declare: Declarations,
+  projections: readonly NamedProjection[],
+  input: number,
+  { bias = false, apart = false } = {},
+): (g: Graph, x: Tensor) => Tensor[] {
+  const parts = projections.map(({ name, out }) => ({
+    weight: declare.matrix(`${name}.weight`, out, input),
+    bias: bias ? declare.vector(`${name}.bias`, out) : undefined,
+  }));
+  const joined = apart ? new Joined(parts) : declare.together(parts);
+  return (g, x) => {
+    const { count, weight, bias } = joined;
+    const keep = (product: Tensor, kept = false) => (kept ? g.output(product) : product);
+    const anyKept = projections.slice(0, count).some(({ kept }) => kept);
+    const together = weight && keep(project(g, weight, bias, x), anyKept);
+    let from = 0;
+    return projections.map(({ out, kept }, i) => {
+      const { weight, bias } = parts[i]!;
+      if (!together || i >= count) return keep(project(g, weight.tensor, bias?.tensor, x), kept);
+      from += out;
+      return g.columns(together, from - out, out);
+    });
+  };
 }
 
 /**
@@ -26,10 +63,12 @@ export function tiedHead(
 }
 
 function affine(weight: Parameter, bias?: Parameter): Block {
-  return (g, x) => {
-    const product = g.matmul(weight.tensor, x);
-    return bias ? g.add(product, bias.tensor) : product;
-  };
+  return (g, x) => project(g, weight.tensor, bias?.tensor, x);
+}
+
+function project(g: Graph, weight: Tensor, bias: Tensor | undefined, x: Tensor): Tensor {
+  const product = g.matmul(weight, x);
+  return bias ? g.add(product, bias) : product;
 }
 
 /** A block whose result is multiplied by `factor`. */
