@@ -3,9 +3,13 @@ import { median } from './repeat.js';
 
 /** Layers in a row by one policy while it is compared; the first counts for nothing: the one before copied ahead for it. */
 const TURN = 4;
-/** Calls after which the faster is chosen; fewer where one is faster by this, divided by how many there were. */
+/**
+ * While they are compared, one of so many turns is the other's, and each layer is so once in as many calls. After these the
+ * faster is chosen; after fewer the other where it is faster by this, divided by how many there were, or none where the one
+ * that serves already is.
+ */
 const CALLS = 4;
-const CLEARLY = 0.25;
+const CLEARLY = { faster: 0.25, slower: 0.1 };
 /** The one that was chosen stays unless another is faster by so much: less is chance. */
 const FASTER = 1.02;
 /** Calls until they are compared again: twice as many each time the same is chosen, up to the last. */
@@ -45,13 +49,14 @@ export class LayerRivals {
 }
 
 class Comparison {
-  /** Milliseconds of layers by each policy since they were last compared, for each token. */
-  private times: [number[], number[]] = [[], []];
+  /** By policy: the latest milliseconds of each layer since they are compared, for each token. */
+  private readonly times: [Map<number, number>, Map<number, number>] = [new Map(), new Map()];
   private chosen: 0 | 1 = 0;
-  private rest = REST;
+  /** The first call counts for nothing: much is done, compiled and learnt in it that is not again. */
+  private rest = 1;
   /** Calls of this comparison, or of the rest behind it. */
   private calls = 0;
-  private comparing = true;
+  private comparing = false;
 
   /** A call begins. */
   begin(): void {
@@ -60,31 +65,37 @@ class Comparison {
     this.calls++;
   }
 
-  /** Which policy serves a layer of the call at hand: the next call's has the other one. */
+  /** Which policy serves a layer of the call at hand. */
   of(layer: number): 0 | 1 {
-    if (!this.comparing) return this.chosen;
-    return (Math.floor(layer / TURN) + this.calls) % 2 === 1 ? 0 : 1;
+    const others = this.comparing && (Math.floor(layer / TURN) + this.calls) % CALLS === 0;
+    return others ? this.other : this.chosen;
+  }
+
+  private get other(): 0 | 1 {
+    return this.chosen === 0 ? 1 : 0;
   }
 
   took(layer: number, ms: number): void {
-    if (this.comparing && layer % TURN > 0) this.times[this.of(layer)].push(ms);
+    if (this.comparing && layer % TURN > 0) this.times[this.of(layer)].set(layer, ms);
   }
 
   private compare(): void {
-    const { chosen, calls } = this;
-    const [some, others] = [this.times[chosen], this.times[1 - chosen]!];
-    if (calls < CALLS && (some.length === 0 || others.length === 0)) return;
-    const faster = some.length > 0 && others.length > 0 ? median(some) / median(others) : 1;
-    const clearly = 1 + CLEARLY / calls;
-    if (calls < CALLS && faster < clearly && faster > 1 / clearly) return;
-    if (faster > FASTER) this.chosen = chosen === 0 ? 1 : 0;
-    this.rest = this.chosen === chosen ? Math.min(LONGEST_REST, 2 * this.rest) : REST;
+    const { chosen, other, calls } = this;
+    const found = [...this.times[other]].flatMap(([layer, ms]) => {
+      const before = this.times[chosen].get(layer);
+      return before === undefined ? [] : before / ms;
+    });
+    const faster = found.length > 0 ? median(found) : 1;
+    const clearly = faster > 1 + CLEARLY.faster / calls || faster < 1 - CLEARLY.slower / calls;
+    if (calls < CALLS && !clearly) return;
+    this.chosen = faster > FASTER ? other : chosen;
+    this.rest = this.chosen === chosen ? Math.min(LONGEST_REST, Math.max(REST, 2 * this.rest)) : REST;
     this.start(false);
   }
 
   private start(comparing: boolean): void {
     this.comparing = comparing;
     this.calls = 0;
-    this.times = [[], []];
+    for (const times of this.times) times.clear();
   }
 }

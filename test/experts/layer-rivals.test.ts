@@ -50,28 +50,23 @@ describe('rivals in calls of several tokens', () => {
     );
   });
 
-  it('compute each layer by both while they are compared, then by the faster', () => {
-    const { served } = run(new LayerRivals(POLICIES), times(8, 300), (p) => [1.05, 1][p]!);
-    const [one, two, three, four] = served;
-    expect(one!.map((p) => 1 - p)).toEqual(two);
-    expect(one!.filter((p) => p === 1).length).toBe(12);
-    expect([three, four]).toEqual([one, two]);
-    expect(
-      served
-        .slice(4)
-        .flat()
-        .every((p) => p === 1),
-    ).toBe(true);
+  it('serve one call by the first, then compute few layers of each call by the other, each once, then all by the faster', () => {
+    const { served } = run(new LayerRivals(POLICIES), times(9, 300), (p) => [1.05, 1][p]!, 32);
+    const byOther = (layers: readonly number[]) => layers.filter((p) => p === 1).length;
+    expect(served.map(byOther)).toEqual([0, 8, 8, 8, 8, 32, 32, 32, 32]);
+    const compared = served.slice(1, 5);
+    const ofLayer = compared[0]!.map((_, layer) => byOther(compared.map((layers) => layers[layer]!)));
+    expect(ofLayer).toEqual(Array(32).fill(1));
   });
 
-  it('are compared for long no more where one is much faster', () => {
-    const { served } = run(new LayerRivals(POLICIES), times(4, 300), (p) => [1, 2][p]!);
-    expect(
-      served
-        .slice(1)
-        .flat()
-        .every((p) => p === 0),
-    ).toBe(true);
+  it('are compared for two calls where one is much faster', () => {
+    for (const [takes, faster] of [
+      [[1, 1.15], 0],
+      [[1.3, 1], 1],
+    ] as const) {
+      const { served } = run(new LayerRivals(POLICIES), times(6, 300), (p) => takes[p]!, 16);
+      expect(served.slice(3)).toEqual(Array(3).fill(Array(16).fill(faster)));
+    }
   });
 
   it('are told apart by the length of calls', () => {
@@ -82,15 +77,9 @@ describe('rivals in calls of several tokens', () => {
     expect(served.slice(10).map((layers) => layers.at(-1))).toEqual(Array.from({ length: 10 }, (_, i) => i % 2));
   });
 
-  it('keep the first where a call has one layer, or was left at the first', () => {
-    const rivals = new LayerRivals(POLICIES);
-    const { served } = run(rivals, times(9, 100), () => 1, 1);
-    expect(
-      served
-        .slice(4)
-        .flat()
-        .every((p) => p === 0),
-    ).toBe(true);
+  it('keep the first where calls have one layer', () => {
+    const { served } = run(new LayerRivals(POLICIES), times(9, 100), (p) => [2, 1][p]!, 1);
+    expect(served.slice(5)).toEqual(Array(4).fill([0]));
   });
 
   it('find out when the other becomes faster', () => {
