@@ -138,15 +138,15 @@ class Adaptation {
     }
     if (!besideCpu) this.seen.alone++;
     const alone = besideCpu && !told ? most / computing : most; // at most as long as beside the CPU
-    const factor = towards(accelerator, alone, weightOf(++this.seen.computing), LEAST_COMPUTING);
+    const factor = towards(accelerator, alone, weightOf(++this.seen.computing));
     const less = besideCpu && told ? towards(computing, 1, LEARNING, 1) : computing;
     this.factors = { ...this.factors, accelerator: factor, computing: less };
   }
 }
 
 const MOSTLY = 0.8;
-/** Measured costs of an accelerator hold what JavaScript takes before it is compiled. */
-const LEAST_COMPUTING = 0.1;
+/** Costs may have been measured beside other programs; those of an accelerator hold what JavaScript takes before it is compiled. */
+const LEAST = 0.1;
 
 /** What was measured counts as one observation. */
 function weightOf(observations: number): number {
@@ -154,7 +154,7 @@ function weightOf(observations: number): number {
 }
 
 /** One call that met something else says little. */
-function towards(old: number, found: number, weight: number, least = 0.5): number {
+function towards(old: number, found: number, weight: number, least = LEAST): number {
   return Math.min(8, Math.max(least, old + weight * (Math.min(found, 2 * old) - old)));
 }
 
