@@ -1,3 +1,4 @@
+import { Contest } from './contest.js';
 import type { Policy } from './policy.js';
 import { median } from './repeat.js';
 
@@ -10,11 +11,8 @@ const TURN = 4;
  */
 const CALLS = 4;
 const CLEARLY = { faster: 0.25, slower: 0.1 };
-/** The one that was chosen stays unless another is faster by so much: less is chance. */
-const FASTER = 1.02;
-/** Calls until they are compared again: twice as many each time the same is chosen, up to the last. */
-const REST = 32;
-const LONGEST_REST = 512;
+/** Calls until they are compared again. The first counts for nothing: much is done, compiled and learnt in it that is not again. */
+const REST = { first: 1, least: 32, longest: 512 };
 
 /**
  * Chooses between two policies for calls of several tokens, of which there may be one in all: by the time that layers of the
@@ -51,36 +49,28 @@ export class LayerRivals {
 class Comparison {
   /** By policy: the latest milliseconds of each layer since they are compared, for each token. */
   private readonly times: [Map<number, number>, Map<number, number>] = [new Map(), new Map()];
-  private chosen: 0 | 1 = 0;
-  /** The first call counts for nothing: much is done, compiled and learnt in it that is not again. */
-  private rest = 1;
-  /** Calls of this comparison, or of the rest behind it. */
-  private calls = 0;
-  private comparing = false;
+  private readonly contest = new Contest(REST);
 
   /** A call begins. */
   begin(): void {
-    if (this.comparing && this.calls > 0) this.compare();
-    else if (!this.comparing && this.calls >= this.rest) this.start(true);
-    this.calls++;
+    const { contest } = this;
+    if (!contest.comparing) contest.wake();
+    else if (contest.passes > 0) this.compare();
+    contest.passes++;
   }
 
   /** Which policy serves a layer of the call at hand. */
   of(layer: number): 0 | 1 {
-    const others = this.comparing && (Math.floor(layer / TURN) + this.calls) % CALLS === 0;
-    return others ? this.other : this.chosen;
-  }
-
-  private get other(): 0 | 1 {
-    return this.chosen === 0 ? 1 : 0;
+    const { comparing, chosen, other, passes } = this.contest;
+    return comparing && (Math.floor(layer / TURN) + passes) % CALLS === 0 ? other : chosen;
   }
 
   took(layer: number, ms: number): void {
-    if (this.comparing && layer % TURN > 0) this.times[this.of(layer)].set(layer, ms);
+    if (this.contest.comparing && layer % TURN > 0) this.times[this.of(layer)].set(layer, ms);
   }
 
   private compare(): void {
-    const { chosen, other, calls } = this;
+    const { chosen, other, passes: calls } = this.contest;
     const found = [...this.times[other]].flatMap(([layer, ms]) => {
       const before = this.times[chosen].get(layer);
       return before === undefined ? [] : before / ms;
@@ -88,14 +78,7 @@ class Comparison {
     const faster = found.length > 0 ? median(found) : 1;
     const clearly = faster > 1 + CLEARLY.faster / calls || faster < 1 - CLEARLY.slower / calls;
     if (calls < CALLS && !clearly) return;
-    this.chosen = faster > FASTER ? other : chosen;
-    this.rest = this.chosen === chosen ? Math.min(LONGEST_REST, Math.max(REST, 2 * this.rest)) : REST;
-    this.start(false);
-  }
-
-  private start(comparing: boolean): void {
-    this.comparing = comparing;
-    this.calls = 0;
+    this.contest.decide(faster);
     for (const times of this.times) times.clear();
   }
 }

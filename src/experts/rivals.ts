@@ -1,3 +1,4 @@
+import { Contest } from './contest.js';
 import type { Policy } from './policy.js';
 import { median } from './repeat.js';
 
@@ -6,11 +7,8 @@ const TURN = 4;
 /** Turns of each, after which the faster is chosen; fewer where one is faster by so much. */
 const TURNS = 4;
 const CLEARLY = 1.1;
-/** The one that was chosen stays unless another is faster by so much: less is chance. */
-const FASTER = 1.02;
-/** Passes until they are compared again: twice as many each time the same is chosen, up to the last. */
-const REST = 128;
-const LONGEST_REST = 8192;
+/** Passes until they are compared again. */
+const REST = { least: 128, longest: 8192 };
 
 /**
  * Chooses between two policies by the time that whole passes of the model take, each over all layers for one token: what lanes
@@ -19,11 +17,7 @@ const LONGEST_REST = 8192;
 export class Rivals {
   /** Milliseconds of passes by each policy since they were last compared. */
   private times: [number[], number[]] = [[], []];
-  private chosen: 0 | 1 = 0;
-  private rest = REST;
-  /** Passes of this comparison, or of the rest behind it. */
-  private passes = 0;
-  private comparing = true;
+  private readonly contest = new Contest(REST);
   /** The pass at hand: its latest layer, and when it began. */
   private pass?: { layer: number; begin: number };
 
@@ -49,31 +43,25 @@ export class Rivals {
 
   /** Which of the policies serves the pass at hand. */
   private get current(): 0 | 1 {
-    if (!this.comparing) return this.chosen;
-    return Math.floor(this.passes / TURN) % 2 === 0 ? 0 : 1;
+    const { comparing, chosen, passes } = this.contest;
+    if (!comparing) return chosen;
+    return Math.floor(passes / TURN) % 2 === 0 ? 0 : 1;
   }
 
   private passed(ms: number): void {
-    if (this.comparing && this.passes % TURN > 0) this.times[this.current].push(ms);
-    this.passes++;
-    if (this.comparing) this.compare();
-    else if (this.passes >= this.rest) this.start(true);
+    const { contest } = this;
+    if (contest.comparing && contest.passes % TURN > 0) this.times[this.current].push(ms);
+    contest.passes++;
+    if (contest.comparing) this.compare();
+    else contest.wake();
   }
 
   private compare(): void {
-    if (this.passes % (2 * TURN) !== 0) return;
-    const { chosen } = this;
-    const other = chosen === 0 ? 1 : 0;
+    const { chosen, other, passes } = this.contest;
+    if (passes % (2 * TURN) !== 0) return;
     const faster = median(this.times[chosen]) / median(this.times[other]);
-    if (this.passes < 2 * TURN * TURNS && faster < CLEARLY && faster > 1 / CLEARLY) return;
-    this.chosen = faster > FASTER ? other : chosen;
-    this.rest = this.chosen === chosen ? Math.min(LONGEST_REST, 2 * this.rest) : REST;
-    this.start(false);
-  }
-
-  private start(comparing: boolean): void {
-    this.comparing = comparing;
-    this.passes = 0;
+    if (passes < 2 * TURN * TURNS && faster < CLEARLY && faster > 1 / CLEARLY) return;
+    this.contest.decide(faster);
     this.times = [[], []];
   }
 }

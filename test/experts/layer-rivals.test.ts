@@ -1,13 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LayerRivals } from '../../src/experts/layer-rivals.js';
-import { inPlace, type Policy } from '../../src/experts/policy.js';
 import { Random } from '../../src/sampling/random.js';
-
-const policy = (name: string): Policy => {
-  return { name, summary: '', streams: false, byCost: false, decide: inPlace };
-};
-const POLICIES: [Policy, Policy] = [policy('first'), policy('second')];
+import { POLICIES } from '../support/two-policies.js';
 
 /** Whole calls: which policy served each layer, and milliseconds of all. */
 function run(

@@ -1,14 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { inPlace, type Policy } from '../../src/experts/policy.js';
+import type { Policy } from '../../src/experts/policy.js';
 import { Rivals } from '../../src/experts/rivals.js';
 import { Random } from '../../src/sampling/random.js';
+import { POLICIES } from '../support/two-policies.js';
 
 const LAYERS = 5;
-const policy = (name: string): Policy => {
-  return { name, summary: '', streams: false, byCost: false, decide: inPlace };
-};
-const POLICIES: [Policy, Policy] = [policy('first'), policy('second')];
 
 /** Milliseconds of passes that take so long by each policy, give or take noise. @param first layer of a pass */
 function run(rivals: Rivals, takes: readonly number[], passes: number, random: Random, noise = 0.1, first = 0): number {
