@@ -98,11 +98,12 @@ export class Experts {
     const backlog = stream?.begin(tokens) ?? 0;
     const demand = this.demand(routes, (e) => stream?.has(layer, e) === true);
     const timed = this.timers.next(layer, tokens);
-    if (tokens > LONG_TOKENS && !timed && this.decides && this.overlaps) this.queueResidents(layer, demand, tokens);
+    const decides = this.decides;
+    const compares = decides && this.overlaps;
+    if (tokens > LONG_TOKENS && !timed && compares) this.queueResidents(layer, demand, tokens);
     const costs = this.costs.for(tokens, backlog);
-    const compares = this.overlaps && this.decides;
     const policy = compares ? this.choice.of(this.policy, layer, tokens) : this.policy;
-    const plan = this.decides ? this.decide(policy, demand, costs, layer) : inPlace(demand);
+    const plan = decides ? this.decide(policy, demand, costs, layer) : inPlace(demand);
     const beside = (arrives?: Tensor) => {
       meanwhile?.(arrives);
       this.note(routes, demand);

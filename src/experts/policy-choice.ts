@@ -2,11 +2,15 @@ import { LayerRivals } from './layer-rivals.js';
 import type { Policy } from './policy.js';
 import { Rivals } from './rivals.js';
 
+/** What compares a policy with its rivals in calls of one token, and of several, where it has such. */
+interface Compared {
+  single?: Rivals;
+  several?: LayerRivals;
+}
+
 /** Which policy serves a call: the one that was asked for, or its rival where that is faster. */
 export class PolicyChoice {
-  /** By policy: for calls of one token, and of several. */
-  private readonly single = new Map<Policy, Rivals>();
-  private readonly several = new Map<Policy, LayerRivals>();
+  private readonly compared = new Map<Policy, Compared>();
   /** Of the call at hand. */
   private rivals?: Rivals;
 
@@ -15,12 +19,20 @@ export class PolicyChoice {
 
   /** The policy for a layer that begins now, of a call of so many tokens. */
   of(policy: Policy, layer: number, tokens: number): Policy {
-    const { rival, rivalForSeveral } = policy;
-    this.rivals =
-      tokens === 1 && rival ? got(this.single, policy, () => new Rivals([policy, rival], this.layers)) : undefined;
-    if (this.rivals) return this.rivals.of(layer);
-    if (tokens === 1 || !rivalForSeveral) return policy;
-    return got(this.several, policy, () => new LayerRivals([policy, rivalForSeveral])).of(layer, tokens);
+    const { single, several } = this.comparedTo(policy);
+    this.rivals = tokens === 1 ? single : undefined;
+    return (tokens === 1 ? single?.of(layer) : several?.of(layer, tokens)) ?? policy;
+  }
+
+  private comparedTo(policy: Policy): Compared {
+    let found = this.compared.get(policy);
+    if (!found) {
+      const { rival, rivalForSeveral } = policy;
+      const single = rival && new Rivals([policy, rival], this.layers);
+      found = { single, several: rivalForSeveral && new LayerRivals([policy, rivalForSeveral]) };
+      this.compared.set(policy, found);
+    }
+    return found;
   }
 
   /** The layer is done. */
@@ -30,13 +42,6 @@ export class PolicyChoice {
 
   /** What was found out counts for nothing. */
   forget(): void {
-    this.single.clear();
-    this.several.clear();
+    this.compared.clear();
   }
-}
-
-function got<K, V>(map: Map<K, V>, key: K, make: () => V): V {
-  let found = map.get(key);
-  if (found === undefined) map.set(key, (found = make()));
-  return found;
 }
