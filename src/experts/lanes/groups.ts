@@ -100,7 +100,7 @@ export class ExpertGroups {
   private readonly exact: boolean;
   private readonly rows: number;
   private readonly readsBehind: boolean;
-  /** Types and rows of matrices for which `makeRoom` was done. */
+  /** Types of matrices and numbers in their rows for which `makeRoom` was done. */
   private readonly roomFor = new Set<string>();
   /** Slabs by name, as the device computes them; undefined where it does not. */
   private readonly computable = new Map<string, Slab | undefined>();
@@ -161,11 +161,12 @@ export class ExpertGroups {
    * theirs: 64 rows more, of 512 numbers or more, are a tile of 128 rows of the last 128 numbers.
    */
   makeRoom(place: GroupPlace): void {
+    if (!this.readsBehind || this.device.countsOnly) return;
     const slab = this.slabOf(place);
     const abreast = slab && ABREAST.find((n) => n <= slab.down.ne[2]);
-    if (!this.readsBehind || this.device.countsOnly || !abreast) return;
-    const shape = matrixEntries(slab).map(([, { type, ne }]) => (blockElements(type) > 1 ? [type, ne[0]] : []));
-    const name = shape.flat().join(' ');
+    if (!abreast) return;
+    const inBlocks = matrixEntries(slab).filter(([, { type }]) => blockElements(type) > 1);
+    const name = inBlocks.map(([, { type, ne }]) => `${type} ${ne[0]}`).join();
     if (name === '' || this.roomFor.has(name)) return;
     this.roomFor.add(name);
     const count = aligned(this.tokens.most + 2 * APART);

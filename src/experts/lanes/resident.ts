@@ -38,7 +38,7 @@ export class ResidentLane {
 
   /** See ExpertGroups. */
   makeRoom(layer: number): void {
-    if (this.experts.names(layer).keys().next().done) return;
+    if (this.experts.of(layer).length === 0) return;
     this.parts.groups?.makeRoom(this.placeOf(layer));
   }
 
