@@ -142,12 +142,10 @@ function rotatesNormalised(norm?: HeadNorm): boolean {
   return norm?.over === 'head' && !norm.rotated;
 }
 
-const asProjected: Block = (_, x) => x;
-
 /** Values as they are cached: [valueSize · kvHeads, n], of what is projected, whose rows may lie apart. */
 function values({ kvHeads, clip, valueScale = 1, valueNorm }: GroupedQueryOptions): Block {
-  const limited = clipped(asProjected, clip);
-  const factored: Block = valueScale === 1 ? limited : (g, x) => g.scale(ordered(g, limited(g, x)), valueScale);
+  const limit = limited(clip);
+  const factored: Block = valueScale === 1 ? limit : (g, x) => g.scale(ordered(g, limit(g, x)), valueScale);
   if (!valueNorm) return factored;
   return (g, x) => joinHeads(g, g.rmsNorm(splitHeads(g, factored(g, x), kvHeads), undefined, valueNorm.epsilon));
 }
@@ -161,17 +159,12 @@ function asHeads(
   { headSize, norm, clip, rotate = (_, x) => x }: GroupedQueryOptions,
 ): (g: Graph, x: Tensor, step: Step) => Tensor {
   const split: Block = (g, x) => splitHeads(g, x, heads);
-  if (!norm) return (g, x, step) => rotate(g, split(g, clipped(asProjected, clip)(g, x)), step);
+  const limit = limited(clip);
+  if (!norm) return (g, x, step) => rotate(g, split(g, limit(g, x)), step);
   const size = norm.over === 'head' ? headSize : heads * headSize;
-  const normalise = clipped(
-    (norm.zeroCentred ? zeroCentredNorm : rmsNorm)(
-      declare,
-      `${prefix}.${norm.names?.[name] ?? `${name}_norm`}`,
-      size,
-      norm.epsilon,
-    ),
-    clip,
-  );
+  const named = `${prefix}.${norm.names?.[name] ?? `${name}_norm`}`;
+  const normal = (norm.zeroCentred ? zeroCentredNorm : rmsNorm)(declare, named, size, norm.epsilon);
+  const normalise: Block = (g, x) => limit(g, normal(g, x));
   if (norm.rotated) return (g, x, step) => normalise(g, rotate(g, split(g, x), step));
   if (norm.over === 'head') return (g, x, step) => rotate(g, normalise(g, split(g, x)), step);
   return (g, x, step) => rotate(g, split(g, normalise(g, x)), step);
@@ -202,8 +195,9 @@ function outputGate(
   };
 }
 
-function clipped(block: Block, limit?: number): Block {
-  return limit === undefined ? block : (g, x) => g.clamp(block(g, x), -limit, limit);
+/** Within ± `limit`, where there is one. */
+function limited(limit?: number): Block {
+  return (g, x) => (limit === undefined ? x : g.clamp(x, -limit, limit));
 }
 
 /** Writes a group's rows of [width, n] into the cache and gives its part of that: [width, rows, sequences]. */
